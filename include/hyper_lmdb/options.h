@@ -1,0 +1,71 @@
+// How a store is opened.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace hyper_lmdb {
+
+/// What an acknowledged write survives (README, "What ok means").
+enum class Durability : std::uint8_t {
+  sync,       ///< power cut: flushed before the reply
+  map_async,  ///< a killed process; after an OS crash the store refuses to open
+};
+
+/// What to do with a map_async store that an OS crash may have damaged.
+enum class OnUnclean : std::uint8_t {
+  error,  ///< open answers unclean_shutdown
+  reset,  ///< open starts with an empty store
+};
+
+/// What the caller asks for. An option left empty takes the default of `Settings`; a second open of
+/// a running store compares only the options that are given.
+struct Options {
+  std::string directory;  ///< required; made absolute at open, created if it is missing
+  std::optional<Durability> durability;
+  std::optional<std::uint64_t> capacity;            ///< bytes
+  std::optional<std::uint64_t> write_buffer_bytes;  ///< bytes of requests that may wait for the writer
+  std::optional<std::uint64_t> sync_interval_ms;
+  std::optional<OnUnclean> on_unclean;
+  std::optional<std::uint64_t> max_value_bytes;
+  std::optional<std::uint64_t> max_batch_bytes;
+  std::optional<std::uint64_t> max_readers;  ///< reader slots of the environment
+  std::optional<bool> checksum;              ///< store a checksum with each value written
+  std::optional<bool> read_only;
+  std::optional<bool> shared;        ///< several OS processes; map_async only
+  std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
+  std::optional<bool> force;         ///< open on a file system that is refused otherwise
+};
+
+/// The options a store runs with, every default filled in.
+struct Settings {
+  Durability durability = Durability::map_async;
+  std::uint64_t capacity = 0;
+  bool capacity_given = false;  ///< a default is halved until it maps, a wish is too
+  std::uint64_t write_buffer_bytes = 64ULL << 20;
+  std::uint64_t sync_interval_ms = 1000;
+  OnUnclean on_unclean = OnUnclean::error;
+  std::uint64_t max_value_bytes = (1ULL << 30) - 1;
+  std::uint64_t max_batch_bytes = 256ULL << 20;
+  std::uint64_t max_readers = 126;
+  bool checksum = false;
+  bool read_only = false;
+  bool shared = false;
+  bool no_readahead = false;
+  bool force = false;
+};
+
+/// How the store starts and joins its threads. An embedding runtime may need its own way: the
+/// Erlang VM binds schedulers to cores, and a plain thread would inherit the binding.
+struct ThreadApi {
+  /// Starts a thread that runs `run(argument)`; returns 0 and sets `*thread`, or an errno.
+  int (*start)(const char* name, void* (*run)(void*), void* argument, void** thread);
+  /// Waits for a thread that `start` made and frees what `*thread` held.
+  void (*join)(void* thread);
+};
+
+/// Plain POSIX threads.
+const ThreadApi& posix_threads() noexcept;
+
+}  // namespace hyper_lmdb

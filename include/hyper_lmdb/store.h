@@ -1,0 +1,132 @@
+// A store: one LMDB environment in one directory, with its reader pool and its writer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "hyper_lmdb/batch.h"
+#include "hyper_lmdb/function_ref.h"
+#include "hyper_lmdb/options.h"
+#include "hyper_lmdb/result.h"
+#include "hyper_lmdb/write_queue.h"
+
+namespace hyper_lmdb {
+
+/// A picture of a store, taken at one moment. Sizes are bytes.
+struct Info {
+  std::string directory;
+  std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
+  Settings settings;
+  std::uint64_t entries = 0;     ///< records, the store's own left out
+  std::uint64_t page_size = 0;
+  std::uint64_t tree_depth = 0;
+  std::uint64_t map_bytes = 0;   ///< address space in use for the file
+  std::uint64_t file_bytes = 0;  ///< blocks the file takes on disk
+  std::uint64_t used_bytes = 0;  ///< up to the last page in use; free pages inside included
+  std::uint64_t last_transaction_id = 0;
+  std::uint64_t reader_slots = 0;       ///< of the environment
+  std::uint64_t reader_slots_used = 0;  ///< ever taken at the same time
+  std::uint64_t writes_inline = 0;      ///< transactions committed on the caller's thread
+  std::uint64_t groups = 0;             ///< transactions committed by the writer thread
+  std::uint64_t grouped_writes = 0;     ///< requests those groups held
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t waiting_writers = 0;    ///< parked tickets
+  std::uint64_t flushes = 0;            ///< background and asked-for flushes that finished
+  bool failed = false;                  ///< an earlier flush failed: writes answer env_failed
+  const char* lmdb_version = "";
+};
+
+/// Thread-safety: every function may be called from any thread at any time, `close` included.
+/// Errors common to all: closed, and internal where LMDB answers what its manual does not list.
+class Store {
+ public:
+  /// Opens the store in `options.directory`, creating both as needed. One directory (by device and
+  /// inode) is one store: a second open returns the same object, or conflicting_option naming the
+  /// first given option that differs from the running ones. Waits for a close under way. Blocks.
+  /// Errors: bad_option, conflicting_option, already_open, not_a_database, version_mismatch,
+  /// unknown_format, corrupted, unclean_shutdown, no_such_directory, permission_denied,
+  /// unsupported_fs, too_many_files, no_memory, disk_full, quota_exceeded, io_error.
+  static Result<std::shared_ptr<Store>> open(const Options& options,
+                                             const ThreadApi& threads = posix_threads());
+
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  ~Store();
+
+  /// Lets calls in flight finish, does what is queued, flushes (map_async) and closes. Blocks.
+  /// A second call waits for the first and answers closed. Errors: io_error where the last flush
+  /// failed; the store is closed all the same.
+  Result<void> close();
+  bool is_open() const noexcept;
+  const Settings& settings() const noexcept;
+
+  /// Calls `on_value` with the bytes at `key`, valid inside the callback only, and returns true;
+  /// false where no value is there. Never waits for a writer; may touch the disk.
+  /// Errors: bad_key, key_too_large, readers_full, checksum_mismatch, corrupted, unknown_format.
+  Result<bool> get(std::string_view key, FunctionRef<void(std::string_view)> on_value) const;
+
+  /// Whether a value is at `key`. Errors as `get`, but for the value's own.
+  Result<bool> exists(std::string_view key) const;
+
+  /// What one key of `read_many` holds.
+  using Lookup = Result<std::optional<std::string_view>>;
+
+  /// Looks all keys up in one snapshot and calls `on_result` once a key, in input order; a false
+  /// from it ends the walk early. A wrong key is its own result. Errors: readers_full.
+  Result<void> read_many(std::span<const std::string_view> keys,
+                         FunctionRef<bool(std::size_t, const Lookup&)> on_result) const;
+
+  /// Writes all elements or none and returns when the write is visible and as durable as the store
+  /// promises. In order; a check sees the elements before it. Blocks.
+  /// Errors: with `index`: bad_key, key_too_large, value_too_large, check_failed; for the whole:
+  /// batch_too_large, map_full, disk_full, quota_exceeded, file_too_large, io_error, env_failed,
+  /// read_only, overloaded.
+  Result<void> batch_write(std::span<const Op> ops);
+  Result<void> put(std::string_view key, std::string_view value);
+  Result<void> remove(std::string_view key);
+
+  /// Empties the store at one moment. Blocks. Errors as `batch_write`.
+  Result<void> reset();
+
+  /// Returns when everything acknowledged before the call is on disk. Callers share a flush. Blocks.
+  /// Errors: io_error, env_failed, read_only.
+  Result<void> sync();
+
+  Result<Info> info() const;
+
+  /// The non-blocking way to write.
+  ///
+  /// `try_write` does the write at once where nothing has to be waited for, and else returns
+  /// nothing: then `reserve(bytes)` room, or `park` a ticket and go on when it is granted; then
+  /// `submit`. After an error from `submit` the request is still the caller's.
+  std::optional<Result<void>> try_write(std::span<const Op> ops);
+  /// What `batch_write` would refuse before looking at the store.
+  Result<void> check(std::span<const Op> ops) const;
+  Result<Admission> reserve(std::uint64_t bytes);
+  /// As `reserve`, but where there is no room the ticket waits its turn, first come first served.
+  /// The ticket must stay valid until it is used or cancelled. Errors: closed, overloaded.
+  Result<Admission> park(Ticket* ticket);
+  /// Gives up a ticket, or the room it was granted and did not use.
+  void cancel(Ticket* ticket) noexcept;
+  /// Hands over a request whose `bytes` were reserved, or granted to `ticket`.
+  /// Errors: closed, and internal for a ticket that was not granted.
+  Result<void> submit(Request* request, Ticket* ticket = nullptr);
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The version of the liblmdb in use, as it names itself.
+const char* lmdb_version() noexcept;
+
+/// A key that is refused in user calls; the store keeps its format and identity under it.
+inline constexpr std::string_view kReservedKey{"\0hyper_lmdb", 11};
+inline constexpr std::size_t kMaxKeyBytes = 511;
+
+}  // namespace hyper_lmdb

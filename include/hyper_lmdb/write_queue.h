@@ -1,0 +1,57 @@
+// Writing without blocking the calling thread: admission, then a request, then a callback.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "hyper_lmdb/batch.h"
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+/// A unit of work for the writer thread. `submit` hands it over; the writer calls `done` exactly
+/// once and does not touch the request afterwards, so `done` may delete it.
+class Request {
+ public:
+  enum class Kind : std::uint8_t { batch, reset, sync };
+
+  Request() = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  virtual ~Request() = default;
+
+  /// Runs on a thread of the store, after the work is visible to every reader. Must not block and
+  /// must not call the store.
+  virtual void done(const Result<void>& result) noexcept = 0;
+
+  Kind kind = Kind::batch;
+  std::span<const Op> ops;        ///< for Kind::batch; the memory belongs to the request
+  std::uint64_t bytes = 0;        ///< what `reserve` was asked for; given back after `done`
+  Request* next = nullptr;        ///< the queue's link; not for the submitter
+};
+
+/// A writer that waits for room in the queue. It costs this object, not its payload.
+class Ticket {
+ public:
+  enum class State : std::uint8_t { idle, parked, granted, used, cancelled };
+
+  Ticket() = default;
+  Ticket(const Ticket&) = delete;
+  Ticket& operator=(const Ticket&) = delete;
+  virtual ~Ticket() = default;
+
+  /// Room for `bytes` has been set aside (or the store has closed, and `submit` will say so).
+  /// Runs on a thread of the store; must not block and must not call the store.
+  virtual void granted() noexcept = 0;
+
+  std::uint64_t bytes = 0;
+  State state = State::idle;  ///< guarded by the queue's lock; not for the caller
+};
+
+/// What `Store::reserve` found.
+enum class Admission : std::uint8_t {
+  reserved,  ///< go on to `submit`
+  full,      ///< no room: park a ticket
+};
+
+}  // namespace hyper_lmdb
