@@ -31,7 +31,7 @@ string(SHA256 layout "${layout}")
 file(GLOB nif_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/c_src/nif/*.cpp)
 add_library(hyper_lmdb_nif MODULE ${nif_sources})
 target_include_directories(hyper_lmdb_nif SYSTEM PRIVATE ${ERTS_INCLUDE_DIR})
-target_include_directories(hyper_lmdb_nif PRIVATE ${PROJECT_SOURCE_DIR}/c_src)
+target_include_directories(hyper_lmdb_nif PRIVATE ${PROJECT_SOURCE_DIR}/c_src/nif)
 target_compile_definitions(hyper_lmdb_nif PRIVATE HYPER_LMDB_LAYOUT="${layout}")
 target_link_libraries(hyper_lmdb_nif PRIVATE hyper_lmdb_core hyper_lmdb_flags)
 set_target_properties(hyper_lmdb_nif PROPERTIES
