@@ -1,0 +1,99 @@
+# Sourced by scripts/test: runs steps, counts the tests in what they print, sums up. The caller sets
+# logs, a directory.
+# shellcheck shell=bash disable=SC2154
+
+passed=0
+failed=0
+skipped=0
+step_lines=()
+
+# The last figure that stands before (or, with a pattern of words first, after) the given words.
+last_number() { # file, sed pattern with one group
+    sed -nE "s/.*$2.*/\1/p" "$1" | tail -n 1
+}
+
+# Each reader prints "passed failed skipped" for one log, or nothing where no test was run.
+count_ctest() {
+    local total bad skip
+    total=$(last_number "$1" 'tests failed out of ([0-9]+)')
+    [ -n "$total" ] || return 0
+    bad=$(last_number "$1" ' ([0-9]+) tests failed out of')
+    skip=$(grep -cE '\*\*\*Skipped|\(Disabled\)' "$1" || true)
+    echo "$((total - bad - skip)) $bad $skip"
+}
+
+count_eunit() { # rebar3 colours the line; a cancelled test did not pass
+    local total bad cancelled
+    total=$(last_number "$1" '([0-9]+) tests, [0-9]+ failures')
+    [ -n "$total" ] || return 0
+    bad=$(last_number "$1" '[0-9]+ tests, ([0-9]+) failures')
+    cancelled=$(last_number "$1" '[0-9]+ tests, [0-9]+ failures.*, ([0-9]+) cancelled')
+    bad=$((bad + ${cancelled:-0}))
+    echo "$((total - bad)) $bad $(grep -c '^SKIPPED' "$1" || true)"
+}
+
+count_plain() { # N passed, N failed[, N skipped]
+    local good skip
+    good=$(last_number "$1" '^([0-9]+) passed, [0-9]+ failed')
+    [ -n "$good" ] || return 0
+    skip=$(last_number "$1" '^[0-9]+ passed, [0-9]+ failed, ([0-9]+) skipped')
+    echo "$good $(last_number "$1" '^[0-9]+ passed, ([0-9]+) failed') ${skip:-0}"
+}
+
+count_one() { echo "1 0 0"; } # a check that either holds or fails
+
+# Runs a function as a step of its own. A step fails by its exit code, by a failed test, or by
+# running none; the steps after it run all the same.
+step() { # heading, reader, function
+    local heading=$1 reader=$2 function=$3 log=$logs/$3.log begun=$SECONDS status counts
+    local good=0 bad=0 skip=0
+    printf '\n==== %s\n' "$heading"
+    (set -euo pipefail && "$function") 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    counts=$("$reader" "$log")
+    if [ "$reader" = count_one ] && [ "$status" -ne 0 ]; then counts="0 1 0"; fi
+    if [ -n "$counts" ]; then
+        read -r good bad skip <<<"$counts"
+    else
+        echo "---- no test was run"
+        bad=1
+    fi
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        echo "---- exit code $status although no test failed"
+        bad=1
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    skipped=$((skipped + skip))
+    local verdict=ok
+    if [ "$bad" -ne 0 ]; then verdict=FAILED; fi
+    step_lines+=("$(printf '%-7s %5d s  %5d passed %3d failed %3d skipped  %s' \
+        "$verdict" $((SECONDS - begun)) "$good" "$bad" "$skip" "$heading")")
+    echo "---- $verdict, $((SECONDS - begun)) s"
+}
+
+# Runs a command for so long at most.
+limit() { # seconds, command...
+    local seconds=$1
+    shift
+    # On a terminal Ctrl-C has to reach the command; elsewhere its children have to end with it.
+    local -a how=(--kill-after=10)
+    if [ -t 1 ]; then how+=(--foreground); fi
+    timeout "${how[@]}" "$seconds" "$@" || {
+        local status=$?
+        [ $status -ne 124 ] || echo "$* was stopped after $seconds s" >&2
+        return $status
+    }
+}
+
+# The last line is read by machines: nothing may follow it.
+summary() {
+    printf '\n==== Summary (%d s)\n' "$SECONDS"
+    printf '%s\n' "${step_lines[@]}"
+    if [ "$skipped" -gt 0 ]; then
+        echo "$passed passed, $failed failed, $skipped skipped"
+    else
+        echo "$passed passed, $failed failed"
+    fi
+    [ "$failed" -eq 0 ]
+}
