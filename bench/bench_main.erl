@@ -1,0 +1,65 @@
+%% The Erlang benchmark; bench/run starts it:
+%%   erl ... -s bench_main -extra SECTION --dir DIR [--raw FILE] [--smoke] [--json F] [--figures F]
+%% SECTION is `all`, `workload` or `memory`.
+-module(bench_main).
+-export([start/0]).
+
+start() ->
+    Words = init:get_plain_arguments(),
+    try
+        Options = options(Words, #{section => "all", smoke => false, raw => none, json => none,
+                                   figures => none}),
+        bench_stores:seed(),
+        {Json, Figures} = section(Options, settings(Options)),
+        bench_out:write(maps:get(json, Options), [bench_out:json(Json), $\n]),
+        bench_out:write(maps:get(figures, Options), bench_out:figures(Figures)),
+        halt(0)
+    catch
+        Class:Reason:Stack ->
+            io:format(standard_error, "bench_main: ~p:~p~n~p~n", [Class, Reason, Stack]),
+            halt(1)
+    end.
+
+options(["--smoke" | Words], Options) -> options(Words, Options#{smoke := true});
+options(["--dir", Dir | Words], Options) -> options(Words, Options#{dir => Dir});
+options(["--raw", File | Words], Options) -> options(Words, Options#{raw := File});
+options(["--json", File | Words], Options) -> options(Words, Options#{json := File});
+options(["--figures", File | Words], Options) -> options(Words, Options#{figures := File});
+options([Section | Words], Options) when Section =:= "all"; Section =:= "workload";
+                                         Section =:= "memory" ->
+    options(Words, Options#{section := Section});
+options([], Options) -> Options;
+options([Word | _], _) -> error({unknown_option, Word}).
+
+settings(#{smoke := true}) -> #{keys => 5000, ops => 2000, rounds => 1, memory_ops => 20000};
+settings(_) -> #{keys => 100000, ops => 100000, rounds => 7, memory_ops => 1000000}.
+
+section(#{section := "all", dir := Dir, raw := Raw}, Settings) ->
+    ok = bench_raw:load(Raw),
+    Stores = bench_stores:open(Dir, maps:get(keys, Settings)),
+    Single = bench_single:run(Stores, Settings),
+    bench_tables:single(Single),
+    Latency = bench_latency:run(Stores, Settings),
+    bench_tables:latency(Latency),
+    Readers = bench_concurrent:readers(Stores, Settings),
+    Writers = bench_concurrent:writers(Stores, Settings),
+    bench_tables:concurrent(Readers, Writers),
+    bench_stores:close(Stores),
+    Workload = bench_workload:run(Dir, [map_async, raw_map, sync, raw_sync, ets, dets], Settings),
+    bench_tables:workload(Workload),
+    {#{settings => Settings, single => Single, latency => Latency, readers => Readers,
+       writers => Writers, workload => Workload},
+     bench_tables:figures(Single, Readers, Writers)};
+section(#{section := "workload", dir := Dir}, Settings) ->
+    Workload = bench_workload:run(Dir, [map_async, sync, ets, dets], Settings),
+    bench_tables:workload(Workload),
+    {#{workload => Workload}, []};
+section(#{section := "memory", dir := Dir}, Settings) ->
+    case bench_memory:run(Dir, Settings) of
+        {ok, Memory} ->
+            bench_tables:memory(Memory),
+            {Memory, [{memory_growth_mb, maps:get(growth, Memory) / 1.0e6}]};
+        {skipped, Why} ->
+            io:format("memory: not measured: ~p~n~n", [Why]),
+            {#{skipped => iolist_to_binary(io_lib:format("~p", [Why]))}, []}
+    end.

@@ -1,0 +1,115 @@
+%% The measurements as tables, and the ratios the goals are about.
+-module(bench_tables).
+-export([single/1, latency/1, concurrent/2, workload/1, memory/1, figures/3]).
+
+single(Rows) ->
+    io:format("one process, ns an operation (no clock in the loop), median of interleaved rounds~n"),
+    bench_out:table(["", "raw LMDB", "hyper_lmdb", "ets", "dets", "/raw", "/ets"],
+                    [[title(Case)] ++ [cell(Rows, Case, Side) || Side <- [raw, ours, ets, dets]] ++
+                         [over(Rows, Case, Side) || Side <- [raw, ets]]
+                     || Case <- [get, put_map, batch_map, read_many, put_sync, batch_sync, empty_nif]]).
+
+latency(Rows) ->
+    io:format("one process, the clock read around each operation (its own cost: empty NIF)~n"),
+    bench_out:table(["", "p50", "p99", "p99.9", "worst", "samples"],
+                    [[[title(Case), side(Side)]] ++
+                         [bench_out:ns(Ns) || Ns <- [P50, P99, P999, Max]] ++ [integer_to_list(N)]
+                     || #{'case' := Case, side := Side, p50 := P50, p99 := P99, p999 := P999,
+                          max := Max, samples := N} <- Rows]).
+
+side(ours) -> "";
+side(Side) -> [", ", atom_to_list(Side)].
+
+concurrent(Readers, Writers) ->
+    io:format("many processes together: operations a second of all~n"),
+    bench_out:table(["", "1", "2", "8", "2 / 1"],
+                    [["get/2, " ++ name(Side) | rates(Readers, get, Side, [1, 2, 8]) ++
+                          [bench_out:ratio(gain(Readers, get, Side, 2))]]
+                     || Side <- [raw, ours, ets]]),
+    bench_out:table(["", "1", "8", "64", "64 / 1"],
+                    [[[title(Case), ", ", name(Side)] | rates(Writers, Case, Side, [1, 8, 64]) ++
+                          [bench_out:ratio(gain(Writers, Case, Side, 64))]]
+                     || {Case, Side} <- [{put_map, ours}, {put_map, ets}, {put_sync, ours}]]).
+
+workload(Rows) ->
+    io:format("the old system's workload, operations a second: 1,000 single writes, 10,000 random "
+              "reads, 1,000 writes in batches of 100~n"),
+    Old = (bench_workload:old_figures())#{side => old},
+    bench_out:table(["", "writes", "reads", "batched", "what is kept"],
+                    [[name(Side) | [bench_out:rate(maps:get(What, Row)) || What <- [write, read, batch]]]
+                     ++ [kept(Side)] || #{side := Side} = Row <- [Old | Rows]]).
+
+kept(old) -> "its figures, from another machine";
+kept(Side) -> bench_stores:promise(Side).
+
+memory(#{operations := Ops, before := Before, after_gets := Gets, after_puts := Puts,
+         growth := Growth}) ->
+    io:format("resident memory of the VM, ~b gets then ~b puts~n", [Ops, Ops]),
+    Row = fun(Name, #{in_map := In, outside_map := Out}) -> [Name, mb(Out), mb(In)] end,
+    bench_out:table(["", "outside the map", "pages of the map"],
+                    [Row("before", Before), Row("after the gets", Gets),
+                     Row("after the puts", Puts), ["growth", mb(Growth), ""]]).
+
+mb(Bytes) -> io_lib:format("~.1f MB", [Bytes / 1.0e6]).
+
+figures(Single, Readers, Writers) ->
+    [{erl_get_raw, ratio(Single, get, raw)}, {erl_get_ets, ratio(Single, get, ets)},
+     {erl_put_map, ratio(Single, put_map, raw)}, {erl_batch_map, ratio(Single, batch_map, raw)},
+     {erl_read_many, ratio(Single, read_many, raw)},
+     {erl_put_sync, ratio(Single, put_sync, raw)}, {erl_batch_sync, ratio(Single, batch_sync, raw)},
+     {erl_get_scaling, gain(Readers, get, ours, 2) / gain(Readers, get, raw, 2)},
+     {erl_put_map_64, gain(Writers, put_map, ours, 64)},
+     {erl_put_sync_64, gain(Writers, put_sync, ours, 64)}].
+
+find(Rows, Case, Side, More) ->
+    Wanted = maps:merge(#{'case' => Case, side => Side}, More),
+    case [Row || Row <- Rows, maps:with(maps:keys(Wanted), Row) =:= Wanted] of
+        [Row] -> Row;
+        [] -> none
+    end.
+
+cell(Rows, Case, Side) ->
+    case find(Rows, Case, Side, #{}) of
+        none -> "";
+        #{median := Ns} -> bench_out:ns(Ns)
+    end.
+
+ratio(Rows, Case, Side) ->
+    #{median := Ours} = find(Rows, Case, ours, #{}),
+    #{median := Other} = find(Rows, Case, Side, #{}),
+    Ours / Other.
+
+over(Rows, Case, Side) ->
+    case find(Rows, Case, Side, #{}) of
+        none -> "";
+        _ -> bench_out:ratio(ratio(Rows, Case, Side))
+    end.
+
+rates(Rows, Case, Side, Counts) ->
+    [begin
+         #{median := Ns} = find(Rows, Case, Side, #{processes => P}),
+         bench_out:rate(1.0e9 / Ns)
+     end || P <- Counts].
+
+%% How many times the operations a second of one process P do together.
+gain(Rows, Case, Side, P) ->
+    #{median := One} = find(Rows, Case, Side, #{processes => 1}),
+    #{median := Many} = find(Rows, Case, Side, #{processes => P}),
+    One / Many.
+
+title(get) -> "get/2";
+title(put_map) -> "put/3, map_async";
+title(put_sync) -> "put/3, sync";
+title(batch_map) -> "batch_write/2 of 100, map_async, per put";
+title(batch_sync) -> "batch_write/2 of 100, sync, per put";
+title(read_many) -> "read_many/2 of 100, per key";
+title(empty_nif) -> "empty NIF".
+
+name(old) -> "the old system";
+name(ours) -> "hyper_lmdb";
+name(raw) -> "raw LMDB (threads)";
+name(raw_map) -> "raw LMDB, map_async's flags";
+name(raw_sync) -> "raw LMDB, sync's flags";
+name(map_async) -> "hyper_lmdb, map_async";
+name(sync) -> "hyper_lmdb, sync";
+name(Side) -> atom_to_list(Side).
