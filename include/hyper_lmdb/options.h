@@ -24,8 +24,9 @@ enum class OnUnclean : std::uint8_t {
 struct Options {
   std::string directory;  ///< required; made absolute at open, created if it is missing
   std::optional<Durability> durability;
-  std::optional<std::uint64_t> capacity;            ///< bytes
-  std::optional<std::uint64_t> write_buffer_bytes;  ///< bytes of requests that may wait for the writer
+  std::optional<std::uint64_t> capacity;  ///< bytes
+  std::optional<std::uint64_t>
+      write_buffer_bytes;  ///< bytes of requests that may wait for the writer
   std::optional<std::uint64_t> sync_interval_ms;
   std::optional<OnUnclean> on_unclean;
   std::optional<std::uint64_t> max_value_bytes;
@@ -42,7 +43,6 @@ struct Options {
 struct Settings {
   Durability durability = Durability::map_async;
   std::uint64_t capacity = 0;
-  bool capacity_given = false;  ///< a default is halved until it maps, a wish is too
   std::uint64_t write_buffer_bytes = 64ULL << 20;
   std::uint64_t sync_interval_ms = 1000;
   OnUnclean on_unclean = OnUnclean::error;

@@ -48,10 +48,10 @@ const char* name_of(Code code) noexcept;
 /// A failure: its cause, and what is needed to find where it came from.
 struct Error {
   Code code;
-  int native = 0;               ///< LMDB's or the system's own number; 0 where there is none
-  const char* operation = "";   ///< the call that failed, static storage
-  const char* option = "";      ///< the option meant by bad_option and conflicting_option
-  std::uint64_t index = 0;      ///< the offending element of a batch, from 1; 0 where none is meant
+  int native = 0;              ///< LMDB's or the system's own number; 0 where there is none
+  const char* operation = "";  ///< the call that failed, static storage
+  const char* option = "";     ///< the option meant by bad_option and conflicting_option
+  std::uint64_t index = 0;     ///< the offending element of a batch, from 1; 0 where none is meant
 };
 
 /// A value or an Error. Reading the side that is not there is undefined: ask first.

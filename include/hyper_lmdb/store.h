@@ -21,7 +21,7 @@ struct Info {
   std::string directory;
   std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
   Settings settings;
-  std::uint64_t entries = 0;     ///< records, the store's own left out
+  std::uint64_t entries = 0;  ///< records, the store's own left out
   std::uint64_t page_size = 0;
   std::uint64_t tree_depth = 0;
   std::uint64_t map_bytes = 0;   ///< address space in use for the file
@@ -34,9 +34,9 @@ struct Info {
   std::uint64_t groups = 0;             ///< transactions committed by the writer thread
   std::uint64_t grouped_writes = 0;     ///< requests those groups held
   std::uint64_t queued_bytes = 0;
-  std::uint64_t waiting_writers = 0;    ///< parked tickets
-  std::uint64_t flushes = 0;            ///< background and asked-for flushes that finished
-  bool failed = false;                  ///< an earlier flush failed: writes answer env_failed
+  std::uint64_t waiting_writers = 0;  ///< parked tickets
+  std::uint64_t flushes = 0;          ///< background and asked-for flushes that finished
+  bool failed = false;                ///< an earlier flush failed: writes answer env_failed
   const char* lmdb_version = "";
 };
 
@@ -92,8 +92,8 @@ class Store {
   /// Empties the store at one moment. Blocks. Errors as `batch_write`.
   Result<void> reset();
 
-  /// Returns when everything acknowledged before the call is on disk. Callers share a flush. Blocks.
-  /// Errors: io_error, env_failed, read_only.
+  /// Returns when everything acknowledged before the call is on disk. Callers share a flush.
+  /// Blocks. Errors: io_error, env_failed, read_only.
   Result<void> sync();
 
   Result<Info> info() const;
@@ -108,11 +108,12 @@ class Store {
   Result<void> check(std::span<const Op> ops) const;
   Result<Admission> reserve(std::uint64_t bytes);
   /// As `reserve`, but where there is no room the ticket waits its turn, first come first served.
-  /// The ticket must stay valid until it is used or cancelled. Errors: closed, overloaded.
-  Result<Admission> park(Ticket* ticket);
-  /// Gives up a ticket, or the room it was granted and did not use.
-  void cancel(Ticket* ticket) noexcept;
-  /// Hands over a request whose `bytes` were reserved, or granted to `ticket`.
+  /// A ticket is used once. Errors: closed, overloaded.
+  Result<Admission> park(const std::shared_ptr<Ticket>& ticket);
+  /// Gives up a ticket's turn, or the room it was granted and did not use. Never blocks for long.
+  void cancel(Ticket& ticket) noexcept;
+  /// Hands over a request whose `bytes` were reserved, or granted to `ticket`; the room is given
+  /// back after `done`, and at once where this fails. Kind::sync needs no room.
   /// Errors: closed, and internal for a ticket that was not granted.
   Result<void> submit(Request* request, Ticket* ticket = nullptr);
 

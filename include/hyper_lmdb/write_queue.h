@@ -25,9 +25,12 @@ class Request {
   virtual void done(const Result<void>& result) noexcept = 0;
 
   Kind kind = Kind::batch;
-  std::span<const Op> ops;        ///< for Kind::batch; the memory belongs to the request
-  std::uint64_t bytes = 0;        ///< what `reserve` was asked for; given back after `done`
-  Request* next = nullptr;        ///< the queue's link; not for the submitter
+  std::span<const Op> ops;  ///< for Kind::batch; the memory belongs to the request
+  std::uint64_t bytes = 0;  ///< what `reserve` was asked for; given back after `done`
+
+  // Of the queue and the writer, not for the submitter.
+  Request* next = nullptr;
+  Result<void> outcome;
 };
 
 /// A writer that waits for room in the queue. It costs this object, not its payload.

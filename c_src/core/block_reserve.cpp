@@ -1,0 +1,79 @@
+#include "block_reserve.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "errors.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr std::uint64_t kLeastStepBytes = 256 << 10;
+constexpr std::uint64_t kMostStepBytes = 64 << 20;
+constexpr std::uint64_t kKeepBytes = 512 << 10;  // at rest
+
+int allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __APPLE__
+  // No call there reserves blocks inside a sparse file: ask at least whether they would fit.
+  struct statvfs info;
+  if (::fstatvfs(fd, &info) != 0) return errno;
+  return info.f_bavail * info.f_frsize < to - from ? ENOSPC : 0;
+#else
+  int rc = 0;
+  do {
+    rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+  } while (rc == EINTR);
+  return rc;
+#endif
+}
+
+}  // namespace
+
+Result<void> BlockReserve::open(const std::string& path) {
+  file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file_) return from_errno(errno, "open data file");
+  return {};
+}
+
+Result<void> BlockReserve::extend(std::uint64_t bytes) {
+  if (covers(bytes)) return {};
+  const std::uint64_t step = std::clamp(bytes / 8, kLeastStepBytes, kMostStepBytes);
+  int rc = allocate(file_.get(), reserved_bytes_, bytes + step);
+  if (rc == 0) {
+    reserved_bytes_ = bytes + step;
+    return {};
+  }
+  // Near the end of the disk: what is needed and no step.
+  rc = allocate(file_.get(), reserved_bytes_, bytes);
+  if (rc != 0) return from_errno(rc, "reserve blocks");
+  reserved_bytes_ = bytes;
+  return {};
+}
+
+void BlockReserve::trim(std::uint64_t used_bytes) noexcept {
+#ifdef __linux__
+  const std::uint64_t keep = used_bytes + kKeepBytes;
+  if (reserved_bytes_ <= keep) return;
+  // Where holes cannot be punched the blocks stay, which costs room and nothing else.
+  if (::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(keep),
+                  static_cast<off_t>(reserved_bytes_ - keep)) == 0) {
+    reserved_bytes_ = keep;
+  }
+#else
+  (void)used_bytes;
+#endif
+}
+
+Result<void> BlockReserve::truncate(std::uint64_t used_bytes) noexcept {
+  if (::ftruncate(file_.get(), static_cast<off_t>(used_bytes)) != 0) {
+    return from_errno(errno, "truncate data file");
+  }
+  reserved_bytes_ = std::min(reserved_bytes_, used_bytes);
+  return {};
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,36 @@
+// Disk blocks set aside under the writable map, so that a full disk is an error and not a SIGBUS.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "hyper_lmdb/result.h"
+#include "posix.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: none; every call is made with the write lock held, but for `covers`, which the
+/// holder of the write lock calls too.
+class BlockReserve {
+ public:
+  /// `path` is the data file. Errors: as open(2).
+  Result<void> open(const std::string& path);
+
+  /// Whether the first `bytes` of the file have their blocks.
+  bool covers(std::uint64_t bytes) const noexcept { return bytes <= reserved_bytes_; }
+
+  /// Sets blocks aside for the first `bytes` of the file and a step more where there is room.
+  /// Blocks; SIGXFSZ must be blocked. Errors: disk_full, quota_exceeded, file_too_large, io_error.
+  Result<void> extend(std::uint64_t bytes);
+
+  /// Gives back what lies further than `kKeepBytes` past the first `used_bytes`.
+  void trim(std::uint64_t used_bytes) noexcept;
+  /// Cuts the file after its first `used_bytes`; nobody may have it mapped.
+  Result<void> truncate(std::uint64_t used_bytes) noexcept;
+
+ private:
+  FileDescriptor file_;
+  std::uint64_t reserved_bytes_ = 0;
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,151 @@
+#include "data_file.h"
+
+#include <fcntl.h>
+#include <lmdb.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "errors.h"
+#include "hyper_lmdb/store.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr std::string_view kMagic = "HLM";
+constexpr char kFormatVersion = 1;
+constexpr std::size_t kIdBytes = 16;
+
+Result<std::string> random_hex() {
+  std::array<unsigned char, kIdBytes> bytes;
+  if (::getentropy(bytes.data(), bytes.size()) != 0) return from_errno(errno, "getentropy");
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
+struct CloseEnv {
+  void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
+};
+
+Result<void> write_new_file(const std::string& path, const Identity& identity) {
+  MDB_env* raw = nullptr;
+  if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
+  std::unique_ptr<MDB_env, CloseEnv> env(raw);
+  // Nobody else knows the name yet, so no lock file is needed.
+  int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, 0600);
+  if (rc != 0) return from_lmdb(rc, "mdb_env_open");
+  MDB_txn* txn = nullptr;
+  if ((rc = mdb_txn_begin(raw, nullptr, 0, &txn)) != 0) return from_lmdb(rc, "mdb_txn_begin");
+  MDB_dbi dbi = 0;
+  std::string bytes = encode_identity(identity);
+  MDB_val key{kReservedKey.size(), const_cast<char*>(kReservedKey.data())};
+  MDB_val value{bytes.size(), bytes.data()};
+  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+  if (rc == 0) rc = mdb_put(txn, dbi, &key, &value, 0);
+  if (rc != 0) {
+    mdb_txn_abort(txn);
+    return from_lmdb(rc, "mdb_put");
+  }
+  if ((rc = mdb_txn_commit(txn)) != 0) return from_lmdb(rc, "mdb_txn_commit");
+  if ((rc = mdb_env_sync(raw, 1)) != 0) return from_lmdb(rc, "mdb_env_sync");
+  return {};
+}
+
+// LMDB's file format 1, as far as this file needs it: a 16-byte page header, then the meta record.
+struct TreeInMeta {
+  std::uint32_t pad;
+  std::uint16_t flags, depth;
+  std::uint64_t branch_pages, leaf_pages, overflow_pages, entries, root;
+};
+struct Meta {
+  std::uint32_t magic, version;
+  std::uint64_t address, map_bytes;
+  TreeInMeta trees[2];  // the free list and the main tree; the first one's pad is the page size
+  std::uint64_t last_page, transaction_id;
+};
+static_assert(sizeof(void*) == 8, "the file format is that of 64-bit machines");
+constexpr std::size_t kPageHeaderBytes = 16;
+constexpr std::uint32_t kLmdbMagic = 0xBEEFC0DE;
+constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
+constexpr std::uint64_t kMostMapBytes = 1ULL << 47;
+
+Error invalid(Code code) noexcept {
+  return {.code = code, .operation = "inspect data file"};
+}
+
+}  // namespace
+
+std::string encode_identity(const Identity& identity) {
+  return std::string(kMagic) + kFormatVersion + identity.store_id;
+}
+
+Result<Identity> decode_identity(std::string_view bytes) {
+  if (bytes.size() < kMagic.size() + 1 + 2 * kIdBytes || !bytes.starts_with(kMagic)) {
+    return invalid(Code::unknown_format);
+  }
+  if (bytes[kMagic.size()] != kFormatVersion) return invalid(Code::version_mismatch);
+  return Identity{.store_id = std::string(bytes.substr(kMagic.size() + 1, 2 * kIdBytes))};
+}
+
+Result<void> create_data_file(const Directory& directory) {
+  auto id = random_hex();
+  if (!id) return id.error();
+  const std::string path = directory.file(std::string(kTemporaryPrefix) + id.value());
+  auto done = write_new_file(path, {.store_id = id.value()});
+  if (done && ::rename(path.c_str(), directory.file(kDataFile).c_str()) != 0) {
+    done = from_errno(errno, "rename data file");
+  }
+  if (!done) {
+    ::unlink(path.c_str());
+    return done;
+  }
+  if (done = directory.sync(); !done) return done;
+  return directory.sync_parent();
+}
+
+Result<std::uint64_t> inspect_data_file(const std::string& path) {
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return from_errno(errno, "open data file");
+  struct stat found;
+  if (::fstat(fd.get(), &found) != 0) return from_errno(errno, "stat data file");
+  if (!S_ISREG(found.st_mode)) return invalid(Code::not_a_database);
+  const auto file_bytes = static_cast<std::uint64_t>(found.st_size);
+
+  std::uint64_t page_bytes = 0;
+  Meta newest{};
+  for (int i = 0; i < 2; ++i) {
+    Meta meta;
+    const auto offset = static_cast<off_t>(i * page_bytes + kPageHeaderBytes);
+    const ssize_t count = ::pread(fd.get(), &meta, sizeof meta, offset);
+    if (count < 0) return from_errno(errno, "read data file");
+    if (static_cast<std::size_t>(count) != sizeof meta || meta.magic != kLmdbMagic) {
+      return invalid(Code::not_a_database);
+    }
+    if ((meta.version & 0xFFFF) != 1) return invalid(Code::version_mismatch);
+    if (i == 0) {
+      page_bytes = meta.trees[0].pad;
+      const bool power_of_two = (page_bytes & (page_bytes - 1)) == 0;
+      if (page_bytes < 256 || page_bytes > 65536 || !power_of_two) return invalid(Code::corrupted);
+    }
+    if (i == 0 || meta.transaction_id > newest.transaction_id) newest = meta;
+  }
+  for (const TreeInMeta& tree : newest.trees) {
+    if (tree.root == kNoPage) continue;
+    if (tree.root > newest.last_page || tree.root >= file_bytes / page_bytes) {
+      return invalid(Code::corrupted);
+    }
+  }
+  if (newest.last_page >= kMostMapBytes / page_bytes) return invalid(Code::corrupted);
+  return newest.map_bytes;
+}
+
+}  // namespace hyper_lmdb

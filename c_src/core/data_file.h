@@ -1,0 +1,34 @@
+// The data file before LMDB sees it: creation that a power cut cannot leave half done, and the
+// checks that keep LMDB from mapping a file it would crash on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "directory.h"
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+inline constexpr std::string_view kDataFile = "data.mdb";
+inline constexpr std::string_view kLockFile = "lock.mdb";
+inline constexpr std::string_view kTemporaryPrefix = ".new-";
+
+/// What the store keeps about itself under the reserved key.
+struct Identity {
+  std::string store_id;  ///< 32 hexadecimal digits
+};
+std::string encode_identity(const Identity& identity);
+/// Errors: unknown_format, version_mismatch.
+Result<Identity> decode_identity(std::string_view bytes);
+
+/// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
+/// what is there. Errors: as the system calls.
+Result<void> create_data_file(const Directory& directory);
+
+/// Bytes of the map the file was last written with. Looks at the two meta pages only.
+/// Errors: not_a_database, version_mismatch, corrupted (a file shorter than its tree).
+Result<std::uint64_t> inspect_data_file(const std::string& path);
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,231 @@
+#include "env.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "clean_mark.h"
+#include "data_file.h"
+#include "errors.h"
+#include "hyper_lmdb/store.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr std::uint64_t kLeastSpareBytes = 64ULL << 20;
+constexpr std::uint64_t kMostSpareBytes = 1ULL << 30;
+constexpr std::uint64_t kLeastMapBytes = 1ULL << 20;
+
+/// The map is larger than the capacity: the limit users see is decided before LMDB's own, so that
+/// deletes still find pages at the limit.
+std::uint64_t map_bytes_for(std::uint64_t capacity) noexcept {
+  const std::uint64_t bytes =
+      capacity + std::clamp(capacity / 8, kLeastSpareBytes, kMostSpareBytes);
+  constexpr std::uint64_t kGranule = 64 << 10;  // a multiple of every page size
+  return (bytes + kGranule - 1) / kGranule * kGranule;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& settings) {
+  // The file is extended to the size of the map, which may pass RLIMIT_FSIZE.
+  const FileSizeSignalBlock block;
+  std::unique_ptr<Env> env(new Env);
+  env->directory_ = std::move(directory);
+  env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
+  env->shared_ = settings.shared;
+  env->boot_ = boot_id();
+  if (auto done = env->prepare_files(settings); !done) return done.error();
+  if (auto done = env->open_lmdb(settings); !done) return done.error();
+  if (auto done = env->read_identity(); !done) return done.error();
+  if (auto done = env->hold_lock_file(); !done) return done.error();
+  if (settings.shared && !settings.read_only) {
+    if (auto done = env->directory_.share(); !done) return done.error();
+  }
+  return env;
+}
+
+Env::~Env() {
+  if (env_ != nullptr) mdb_env_close(env_);
+}
+
+Result<void> Env::prepare_files(const Settings& settings) {
+  // Readers may share a store that nobody writes.
+  auto alone = directory_.lock(settings.shared || settings.read_only);
+  if (!alone) return alone.error();
+
+  const bool may_write = alone.value() && !settings.read_only;
+  if (may_write) directory_.remove_leftovers(kTemporaryPrefix);
+  if (!directory_.exists(kDataFile)) {
+    if (!may_write) return Error{.code = Code::not_a_database, .operation = "open data file"};
+    // A mark without a file is one whose file the owner removed: it says nothing any more.
+    if (auto done = clear_mark(directory_); !done) return done;
+    if (auto done = create_data_file(directory_); !done) return done;
+  }
+  auto mark = read_mark(directory_, boot_);
+  if (!mark) return mark.error();
+  if (mark.value() == MarkState::other_boot) {
+    if (settings.on_unclean == OnUnclean::error || !may_write) {
+      return Error{.code = Code::unclean_shutdown, .operation = "open"};
+    }
+    if (auto done = create_data_file(directory_); !done) return done;
+    if (auto done = clear_mark(directory_); !done) return done;
+  }
+  auto map_bytes = inspect_data_file(directory_.file(kDataFile));
+  if (!map_bytes) return map_bytes.error();
+  written_map_bytes_ = map_bytes.value();
+  if (settings.read_only) {
+    if (auto done = directory_.share(); !done) return done;
+  }
+  if (mapped_writes_) {
+    if (auto done = set_mark(directory_, boot_); !done) return done;
+    marked_ = true;
+  } else if (mark.value() == MarkState::same_boot && may_write) {
+    flush_at_open_ = true;
+    marked_ = true;
+  }
+  return {};
+}
+
+Result<void> Env::open_lmdb(const Settings& settings) {
+  std::uint64_t map_bytes = map_bytes_for(settings.capacity);
+  // Processes that share a file must agree on the map: the larger wish counts.
+  if (settings.shared) map_bytes = std::max(map_bytes, written_map_bytes_);
+  for (;;) {
+    auto done = try_open_lmdb(settings, map_bytes);
+    if (done) break;
+    const Code code = done.error().code;
+    const bool too_large = code == Code::no_memory || code == Code::file_too_large;
+    if (!too_large || map_bytes / 2 < kLeastMapBytes) return done;
+    map_bytes /= 2;
+  }
+  int cleared = 0;
+  if (const int rc = mdb_reader_check(env_, &cleared); rc != 0) {
+    return from_lmdb(rc, "mdb_reader_check");
+  }
+  MDB_stat stat;
+  if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return from_lmdb(rc, "mdb_env_stat");
+  page_bytes_ = stat.ms_psize;
+  if (mapped_writes_) {
+    if (auto done = reserve_.open(directory_.file(kDataFile)); !done) return done;
+  }
+  if (flush_at_open_) {
+    if (const int rc = mdb_env_sync(env_, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
+    if (auto done = clear_mark(directory_); !done) return done;
+    marked_ = false;
+  }
+  return {};
+}
+
+Result<void> Env::try_open_lmdb(const Settings& settings, std::uint64_t map_bytes) {
+  MDB_env* env = nullptr;
+  int rc = mdb_env_create(&env);
+  if (rc != 0) return from_lmdb(rc, "mdb_env_create");
+  unsigned flags = MDB_NOTLS;
+  if (mapped_writes_) flags |= MDB_WRITEMAP | MDB_NOSYNC;
+  if (settings.read_only) flags |= MDB_RDONLY;
+  if (settings.no_readahead) flags |= MDB_NORDAHEAD;
+  rc = mdb_env_set_mapsize(env, map_bytes);
+  if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
+  if (rc == 0) rc = mdb_env_open(env, directory_.path().c_str(), flags, 0600);
+  if (rc != 0) {
+    mdb_env_close(env);
+    Error error = from_lmdb(rc, "mdb_env_open");
+    if (rc == EAGAIN) error.code = Code::already_open;
+    return error;
+  }
+  env_ = env;
+  return {};
+}
+
+Result<void> Env::read_identity() {
+  MDB_txn* txn = nullptr;
+  int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
+  if (rc != 0) return from_lmdb(rc, "mdb_txn_begin");
+  MDB_val key{kReservedKey.size(), const_cast<char*>(kReservedKey.data())};
+  MDB_val value{};
+  rc = mdb_dbi_open(txn, nullptr, 0, &dbi_);
+  if (rc == 0) rc = mdb_get(txn, dbi_, &key, &value);
+  Result<Identity> identity = Error{.code = Code::unknown_format, .operation = "read identity"};
+  if (rc == 0) identity = decode_identity({static_cast<const char*>(value.mv_data), value.mv_size});
+  // Committing a reader only keeps the handle open.
+  const int committed = mdb_txn_commit(txn);
+  if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_get");
+  if (committed != 0) return from_lmdb(committed, "mdb_txn_commit");
+  if (!identity) return identity.error();
+  store_id_ = std::move(identity.value().store_id);
+  return {};
+}
+
+// LMDB holds its lock file by a lock that anyone in this process drops by closing another
+// descriptor of that file. A lock of an open file description of our own is not lost that way.
+Result<void> Env::hold_lock_file() {
+#ifdef F_OFD_SETLK
+  lock_file_ = FileDescriptor(::open(directory_.file(kLockFile).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock_file_) {
+    // A read-only file system has no lock file, and no other writer either.
+    if (!mapped_writes_ && errno == ENOENT) return {};
+    return from_errno(errno, "open lock file");
+  }
+  struct flock lock = {};
+  lock.l_type = F_RDLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  if (::fcntl(lock_file_.get(), F_OFD_SETLK, &lock) != 0)
+    return from_errno(errno, "lock lock file");
+#endif
+  return {};
+}
+
+unsigned Env::reader_slots() const noexcept {
+  unsigned slots = 0;
+  mdb_env_get_maxreaders(env_, &slots);
+  return slots;
+}
+
+Result<std::uint64_t> Env::file_bytes() const {
+  struct stat found;
+  if (::stat(directory_.file(kDataFile).c_str(), &found) != 0) {
+    return from_errno(errno, "stat data file");
+  }
+  return static_cast<std::uint64_t>(found.st_blocks) * 512;
+}
+
+Result<void> Env::close(bool failed) {
+  const FileSizeSignalBlock block;
+  Result<void> flushed;
+  std::uint64_t used_bytes = 0;
+  if (mapped_writes_) {
+    if (failed) {
+      flushed = Error{.code = Code::env_failed, .operation = "close"};
+    } else if (const int rc = mdb_env_sync(env_, 1); rc != 0) {
+      flushed = from_lmdb(rc, "mdb_env_sync");
+    }
+    MDB_envinfo info;
+    if (mdb_env_info(env_, &info) == 0) used_bytes = (info.me_last_pgno + 1) * page_bytes_;
+  }
+  if (lock_file_) {
+    // LMDB tears its lock file down only if it finds itself alone.
+#ifdef F_OFD_SETLK
+    struct flock lock = {};
+    lock.l_type = F_UNLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_len = 1;
+    ::fcntl(lock_file_.get(), F_OFD_SETLK, &lock);
+#endif
+  }
+  mdb_env_close(std::exchange(env_, nullptr));
+  lock_file_.reset();
+  if (!marked_ || !flushed) return flushed;
+  // In a shared directory the last process out says that all is well.
+  if (shared_ && !directory_.take_over()) return {};
+  if (used_bytes > 0) {
+    if (auto done = reserve_.truncate(used_bytes); !done) return done;
+  }
+  return clear_mark(directory_);
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,67 @@
+// One LMDB environment: how it is created, opened, limited and closed.
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "block_reserve.h"
+#include "directory.h"
+#include "hyper_lmdb/options.h"
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: as liblmdb's environment; `reserve` belongs to whoever holds the write lock.
+class Env {
+ public:
+  /// Takes the directory over: locks it, creates or checks the data file, deals with what an OS
+  /// crash left, and opens LMDB. Errors: as `Store::open`.
+  static Result<std::unique_ptr<Env>> open(Directory directory, const Settings& settings);
+
+  Env(const Env&) = delete;
+  Env& operator=(const Env&) = delete;
+  ~Env();
+
+  /// Flushes a map_async store and takes its mark away, then closes. No transaction may be alive.
+  /// With `failed` the mark stays. Errors: io_error.
+  Result<void> close(bool failed);
+
+  MDB_env* get() const noexcept { return env_; }
+  MDB_dbi dbi() const noexcept { return dbi_; }
+  const Directory& directory() const noexcept { return directory_; }
+  const std::string& store_id() const noexcept { return store_id_; }
+  std::uint64_t page_bytes() const noexcept { return page_bytes_; }
+  unsigned reader_slots() const noexcept;
+  /// Bytes the data file takes on disk. Errors: as stat(2).
+  Result<std::uint64_t> file_bytes() const;
+  bool mapped_writes() const noexcept { return mapped_writes_; }
+  /// Blocks set aside for the writable map; used in map_async only.
+  BlockReserve& reserve() noexcept { return reserve_; }
+
+ private:
+  Env() = default;
+  Result<void> prepare_files(const Settings& settings);
+  Result<void> open_lmdb(const Settings& settings);
+  Result<void> try_open_lmdb(const Settings& settings, std::uint64_t map_bytes);
+  Result<void> read_identity();
+  Result<void> hold_lock_file();
+
+  Directory directory_;
+  MDB_env* env_ = nullptr;
+  MDB_dbi dbi_ = 0;
+  std::string store_id_;
+  std::string boot_;
+  std::uint64_t page_bytes_ = 0;
+  std::uint64_t written_map_bytes_ = 0;  // the map the file was last written with
+  bool mapped_writes_ = false;
+  bool shared_ = false;
+  bool flush_at_open_ = false;
+  bool marked_ = false;
+  FileDescriptor lock_file_;
+  BlockReserve reserve_;
+};
+
+}  // namespace hyper_lmdb

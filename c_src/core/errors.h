@@ -1,0 +1,14 @@
+// The only translation of LMDB's and the system's error numbers.
+#pragma once
+
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+/// The error for a non-zero return code of an LMDB call (its own codes, or an errno).
+Error from_lmdb(int code, const char* operation) noexcept;
+
+/// The error for an errno value.
+Error from_errno(int code, const char* operation) noexcept;
+
+}  // namespace hyper_lmdb

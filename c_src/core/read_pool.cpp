@@ -1,0 +1,117 @@
+#include "read_pool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "errors.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr unsigned kSlotsLeftToOthers = 8;  // tools that look at the store, a backup
+constexpr auto kLongestWait = std::chrono::milliseconds(1);
+constexpr auto kBetweenLooks = std::chrono::microseconds(50);
+
+/// A small number of this thread's own, so that each thread comes back to the slot it used last.
+std::size_t thread_number() noexcept {
+  static std::atomic<std::size_t> next{0};
+  static thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+std::size_t pool_size(unsigned reader_slots) noexcept {
+  if (reader_slots > 2 * kSlotsLeftToOthers) return reader_slots - kSlotsLeftToOthers;
+  return std::max(1U, reader_slots / 2);
+}
+
+}  // namespace
+
+ReadPool::ReadPool(MDB_env* env, unsigned reader_slots)
+    : env_(env), size_(pool_size(reader_slots)), slots_(new Slot[size_]) {}
+
+ReadPool::~ReadPool() = default;
+
+ReadPool::Slot* ReadPool::take(bool* closed) noexcept {
+  const std::size_t first = thread_number() % size_;
+  for (std::size_t i = 0; i < size_; ++i) {
+    Slot& slot = slots_[(first + i) % size_];
+    unsigned expected = kFree;
+    // Acquire: the transaction's last user wrote it before the release below.
+    if (slot.state.compare_exchange_strong(expected, kBusy, std::memory_order_acquire,
+                                           std::memory_order_relaxed)) {
+      return &slot;
+    }
+    if (expected == kClosed) {
+      *closed = true;
+      return nullptr;
+    }
+  }
+  return nullptr;
+}
+
+Result<void> ReadPool::renew(Slot* slot) noexcept {
+  if (slot->txn != nullptr) {
+    if (const int rc = mdb_txn_renew(slot->txn); rc != 0) return from_lmdb(rc, "mdb_txn_renew");
+    return {};
+  }
+  int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &slot->txn);
+  if (rc == MDB_READERS_FULL) {
+    int cleared = 0;
+    if ((rc = mdb_reader_check(env_, &cleared)) != 0) return from_lmdb(rc, "mdb_reader_check");
+    rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &slot->txn);
+  }
+  if (rc != 0) {
+    slot->txn = nullptr;
+    return from_lmdb(rc, "mdb_txn_begin");
+  }
+  return {};
+}
+
+Result<ReadPool::Lease> ReadPool::lease() noexcept {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point deadline{};
+  for (;;) {
+    bool closed = false;
+    Error error{.code = Code::readers_full, .operation = "lease"};
+    if (Slot* slot = take(&closed)) {
+      auto renewed = renew(slot);
+      if (renewed) return Lease(slot);
+      slot->state.store(kFree, std::memory_order_release);
+      error = renewed.error();
+    }
+    if (closed) return Error{.code = Code::closed, .operation = "lease"};
+    if (error.code != Code::readers_full) return error;
+    const auto now = Clock::now();
+    if (deadline == Clock::time_point{}) deadline = now + kLongestWait;
+    if (now >= deadline) return error;
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+void ReadPool::close() noexcept {
+  for (std::size_t i = 0; i < size_; ++i) {
+    unsigned expected = kFree;
+    while (!slots_[i].state.compare_exchange_weak(expected, kClosed, std::memory_order_acquire,
+                                                  std::memory_order_relaxed)) {
+      if (expected == kClosed) break;
+      if (expected == kBusy) std::this_thread::sleep_for(kBetweenLooks);
+      expected = kFree;
+    }
+    if (slots_[i].txn != nullptr) mdb_txn_abort(slots_[i].txn);
+    slots_[i].txn = nullptr;
+  }
+}
+
+ReadPool::Lease::~Lease() {
+  if (slot_ == nullptr) return;
+  mdb_txn_reset(slot_->txn);
+  slot_->state.store(kFree, std::memory_order_release);
+}
+
+MDB_txn* ReadPool::Lease::txn() const noexcept {
+  return slot_->txn;
+}
+
+}  // namespace hyper_lmdb

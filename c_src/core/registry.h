@@ -1,0 +1,29 @@
+// One open store per directory in this process, however the directory is spelled.
+#pragma once
+
+#include <memory>
+
+#include "directory.h"
+#include "hyper_lmdb/function_ref.h"
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+class Store;
+
+namespace registry {
+
+using StorePtr = std::shared_ptr<Store>;
+
+/// The store open in this directory, or the one that `open_store` makes. Waits for an opening or a
+/// closing of the same directory that is under way; other directories do not wait.
+/// `*was_open` says which of the two it was.
+Result<StorePtr> find_or_open(const DirectoryId& id, FunctionRef<Result<StorePtr>()> open_store,
+                              bool* was_open);
+
+/// The store is about to close: who asks for the directory waits until `closed`.
+void closing(const DirectoryId& id);
+void closed(const DirectoryId& id);
+
+}  // namespace registry
+}  // namespace hyper_lmdb

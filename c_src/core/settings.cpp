@@ -1,0 +1,72 @@
+#include "settings.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kGiB = 1ULL << 30;
+constexpr std::uint64_t kDayMs = 24ULL * 60 * 60 * 1000;
+
+Error bad(const char* option) noexcept {
+  return {.code = Code::bad_option, .operation = "open", .option = option};
+}
+
+bool outside(const std::optional<std::uint64_t>& value, std::uint64_t low, std::uint64_t high) {
+  return value && (*value < low || *value > high);
+}
+
+}  // namespace
+
+Result<Settings> resolve_settings(const Options& options) {
+  if (options.directory.empty() || options.directory.size() >= 4096 ||
+      options.directory.find('\0') != std::string::npos) {
+    return bad("name");
+  }
+  if (outside(options.capacity, 64 * kKiB, 1ULL << 46)) return bad("capacity");
+  if (outside(options.write_buffer_bytes, 64 * kKiB, 1ULL << 40)) return bad("write_buffer_bytes");
+  if (outside(options.sync_interval_ms, 1, kDayMs)) return bad("sync_interval_ms");
+  if (outside(options.max_value_bytes, 0, kGiB - 1)) return bad("max_value_bytes");
+  if (outside(options.max_batch_bytes, 1, 1ULL << 40)) return bad("max_batch_bytes");
+  if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
+
+  Settings settings;
+  settings.durability = options.durability.value_or(settings.durability);
+  const bool mapped = settings.durability == Durability::map_async;
+  settings.capacity = options.capacity.value_or(mapped ? 10 * kGiB : 1024 * kGiB);
+  settings.write_buffer_bytes = options.write_buffer_bytes.value_or(settings.write_buffer_bytes);
+  settings.sync_interval_ms = options.sync_interval_ms.value_or(settings.sync_interval_ms);
+  settings.on_unclean = options.on_unclean.value_or(settings.on_unclean);
+  settings.max_value_bytes = options.max_value_bytes.value_or(settings.max_value_bytes);
+  settings.max_batch_bytes = options.max_batch_bytes.value_or(settings.max_batch_bytes);
+  settings.max_readers = options.max_readers.value_or(settings.max_readers);
+  settings.checksum = options.checksum.value_or(settings.checksum);
+  settings.read_only = options.read_only.value_or(settings.read_only);
+  settings.shared = options.shared.value_or(settings.shared);
+  settings.no_readahead = options.no_readahead.value_or(settings.no_readahead);
+  settings.force = options.force.value_or(settings.force);
+  if (settings.shared && !mapped) return bad("shared");
+  return settings;
+}
+
+const char* first_conflict(const Options& options, const Settings& running) noexcept {
+  const auto differs = [](const auto& given, const auto& value) {
+    return given && *given != value;
+  };
+  if (differs(options.durability, running.durability)) return "durability";
+  if (differs(options.capacity, running.capacity)) return "capacity";
+  if (differs(options.write_buffer_bytes, running.write_buffer_bytes)) return "write_buffer_bytes";
+  if (differs(options.sync_interval_ms, running.sync_interval_ms)) return "sync_interval_ms";
+  if (differs(options.on_unclean, running.on_unclean)) return "on_unclean";
+  if (differs(options.max_value_bytes, running.max_value_bytes)) return "max_value_bytes";
+  if (differs(options.max_batch_bytes, running.max_batch_bytes)) return "max_batch_bytes";
+  if (differs(options.max_readers, running.max_readers)) return "max_readers";
+  if (differs(options.checksum, running.checksum)) return "checksum";
+  if (differs(options.read_only, running.read_only)) return "read_only";
+  if (differs(options.shared, running.shared)) return "shared";
+  if (differs(options.no_readahead, running.no_readahead)) return "no_readahead";
+  if (differs(options.force, running.force)) return "force";
+  return nullptr;
+}
+
+}  // namespace hyper_lmdb

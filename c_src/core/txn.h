@@ -1,0 +1,74 @@
+// Transactions and cursors that end with their scope.
+#pragma once
+
+#include <lmdb.h>
+
+#include <string_view>
+#include <utility>
+
+#include "errors.h"
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+inline MDB_val to_val(std::string_view bytes) noexcept {
+  return {bytes.size(), const_cast<char*>(bytes.data())};
+}
+inline std::string_view to_view(const MDB_val& value) noexcept {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+/// A write transaction; aborted unless committed. Begins and ends on one thread.
+class WriteTxn {
+ public:
+  static Result<WriteTxn> begin(MDB_env* env) noexcept {
+    MDB_txn* txn = nullptr;
+    if (const int rc = mdb_txn_begin(env, nullptr, 0, &txn); rc != 0) {
+      return from_lmdb(rc, "mdb_txn_begin");
+    }
+    return WriteTxn(txn);
+  }
+  WriteTxn(WriteTxn&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+  WriteTxn& operator=(WriteTxn&&) = delete;
+  ~WriteTxn() { abort(); }
+
+  MDB_txn* get() const noexcept { return txn_; }
+  void abort() noexcept {
+    if (txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
+  }
+  Result<void> commit() noexcept {
+    // Ended either way: LMDB frees the transaction even where the commit fails.
+    if (const int rc = mdb_txn_commit(std::exchange(txn_, nullptr)); rc != 0) {
+      return from_lmdb(rc, "mdb_txn_commit");
+    }
+    return {};
+  }
+
+ private:
+  explicit WriteTxn(MDB_txn* txn) noexcept : txn_(txn) {}
+  MDB_txn* txn_;
+};
+
+/// A cursor of a write transaction; must go before the transaction ends.
+class Cursor {
+ public:
+  static Result<Cursor> open(MDB_txn* txn, MDB_dbi dbi) noexcept {
+    MDB_cursor* cursor = nullptr;
+    if (const int rc = mdb_cursor_open(txn, dbi, &cursor); rc != 0) {
+      return from_lmdb(rc, "mdb_cursor_open");
+    }
+    return Cursor(cursor);
+  }
+  Cursor(Cursor&& other) noexcept : cursor_(std::exchange(other.cursor_, nullptr)) {}
+  Cursor& operator=(Cursor&&) = delete;
+  ~Cursor() {
+    if (cursor_ != nullptr) mdb_cursor_close(cursor_);
+  }
+  MDB_cursor* get() const noexcept { return cursor_; }
+
+ private:
+  explicit Cursor(MDB_cursor* cursor) noexcept : cursor_(cursor) {}
+  MDB_cursor* cursor_;
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,317 @@
+#include "writer.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <cerrno>
+#include <chrono>
+#include <new>
+
+#include "data_file.h"
+#include "errors.h"
+#include "hyper_lmdb/store.h"
+#include "posix.h"
+#include "txn.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+// Past these a write is no longer short, and a scheduler should not run it.
+constexpr std::size_t kMostInlineOps = 100;
+constexpr std::uint64_t kMostInlineBytes = 64 << 10;
+constexpr auto kSpin = std::chrono::microseconds(2);
+constexpr auto kBetweenReaderChecks = std::chrono::seconds(60);
+
+void pause_briefly() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+bool is_short(std::span<const Op> ops) noexcept {
+  if (ops.size() > kMostInlineOps) return false;
+  std::uint64_t bytes = 0;
+  for (const Op& op : ops) bytes += op.key.size() + op.value.size();
+  return bytes <= kMostInlineBytes;
+}
+
+/// Whether the transaction failed for a reason that another one need not share.
+bool is_own_fault(const Error& error) noexcept {
+  return error.code == Code::map_full || error.code == Code::batch_too_large ||
+         error.code == Code::no_memory || error.code == Code::disk_full;
+}
+
+/// How far into the file blocks must be there before the transaction. What puts leave untouched is
+/// kept for removals, which must go on when the disk is full.
+std::uint64_t reserve_bytes(const TreeShape& shape, const Demand& demand,
+                            const PagesNeeded& needed) noexcept {
+  std::uint64_t pages = shape.end_page + needed.total;
+  if (demand.puts != 0) pages += 2 * pages_needed(shape, {.changes = 1}).total;
+  return pages * shape.page_bytes;
+}
+
+/// Whether the environment is as good as before the transaction.
+bool is_harmless(const Error& error) noexcept {
+  return is_own_fault(error) || error.code == Code::quota_exceeded ||
+         error.code == Code::file_too_large || error.code == Code::corrupted ||
+         error.code == Code::unknown_format || error.code == Code::checksum_mismatch ||
+         error.code == Code::conflicting_option;
+}
+
+}  // namespace
+
+Writer::Writer(Env* env, const Settings& settings, RequestQueue* queue, Flusher* flusher,
+               std::atomic<bool>* failed)
+    : env_(env),
+      settings_(settings),
+      queue_(queue),
+      flusher_(flusher),
+      failed_(failed),
+      // Where another process may hold LMDB's lock nobody can tell how long it will.
+      inline_allowed_(env->mapped_writes() && !settings.shared) {}
+
+Result<void> Writer::start(const ThreadApi& threads) {
+  if (const int rc = threads.start("hyper_lmdb_wr", &Writer::run, this, &thread_); rc != 0) {
+    return from_errno(rc, "start thread");
+  }
+  return {};
+}
+
+void Writer::stop(const ThreadApi& threads) {
+  if (thread_ != nullptr) threads.join(std::exchange(thread_, nullptr));
+  const std::lock_guard lock(write_mutex_);
+  stopped_ = true;
+}
+
+void* Writer::run(void* self) {
+  static_cast<Writer*>(self)->loop();
+  return nullptr;
+}
+
+void Writer::loop() {
+  const FileSizeSignalBlock block;
+  Group group;
+  auto last_check = std::chrono::steady_clock::now();
+  while (queue_->take(&group, kBetweenReaderChecks)) {
+    if (group.first != nullptr) serve(group);
+    if (const auto now = std::chrono::steady_clock::now();
+        now - last_check >= kBetweenReaderChecks) {
+      check_readers();
+      last_check = now;
+    }
+  }
+}
+
+void Writer::check_readers() noexcept {
+  int cleared = 0;
+  (void)mdb_reader_check(env_->get(), &cleared);  // what it cannot free now it will next time
+}
+
+void Writer::serve(Group group) {
+  for (Request* r = group.first; r != nullptr; r = r->next) r->outcome = {};
+  {
+    const std::lock_guard lock(write_mutex_);
+    Result<void> done = write_together(group.first, nullptr);
+    if (!done && is_own_fault(done.error()) && group.requests > 1) {
+      // One of them is to blame: each is tried alone.
+      for (Request* r = group.first; r != nullptr; r = r->next) {
+        r->outcome = {};
+        if (auto alone = write_together(r, r->next); !alone) r->outcome = alone;
+      }
+    } else if (!done) {
+      for (Request* r = group.first; r != nullptr; r = r->next) r->outcome = done;
+    }
+  }
+  groups_.fetch_add(1, std::memory_order_relaxed);
+  grouped_writes_.fetch_add(group.requests, std::memory_order_relaxed);
+  std::uint64_t bytes = 0;
+  for (Request* r = group.first; r != nullptr;) {
+    Request* const next = r->next;
+    bytes += r->bytes;
+    const Result<void> outcome = r->outcome;
+    r->done(outcome);
+    r = next;
+  }
+  queue_->release(bytes);
+}
+
+// Requests from `first` up to `end` in one transaction. A request that fails by itself gets its
+// outcome and leaves no trace; an error returned here is one of the transaction.
+Result<void> Writer::write_together(Request* first, const Request* end) try {
+  if (failed_->load(std::memory_order_acquire)) {
+    return Error{.code = Code::env_failed, .operation = "write"};
+  }
+  auto txn = WriteTxn::begin(env_->get());
+  if (!txn) return finish(txn.error());
+  auto shape = shape_of(txn.value().get(), env_->dbi());
+  if (!shape) return finish(shape.error());
+  if (auto room = make_room(txn.value().get(), shape.value(), first, end); !room) {
+    return finish(room);
+  }
+  bool changed = false;
+  for (Request* r = first; r != end; r = r->next) {
+    if (!r->outcome || r->kind == Request::Kind::sync) continue;
+    if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), r->ops); !held) {
+      r->outcome = held;
+      continue;
+    }
+    if (auto done = perform(txn.value().get(), *r); !done) return finish(done);
+    changed = true;
+  }
+  if (!changed) return {};
+  return finish(txn.value().commit());
+} catch (const std::bad_alloc&) {
+  // Thrown by our own code, so LMDB's transaction was whole when it was aborted on the way here.
+  return Error{.code = Code::no_memory, .operation = "write"};
+}
+
+Result<void> Writer::perform(MDB_txn* txn, const Request& request) {
+  if (request.kind == Request::Kind::reset) return drop_all(txn);
+  return apply(txn, env_->dbi(), request.ops, settings_.checksum);
+}
+
+Result<void> Writer::drop_all(MDB_txn* txn) {
+  const std::string identity = encode_identity({.store_id = env_->store_id()});
+  MDB_val key = to_val(kReservedKey);
+  MDB_val value = to_val(identity);
+  int rc = mdb_drop(txn, env_->dbi(), 0);
+  if (rc == 0) rc = mdb_put(txn, env_->dbi(), &key, &value, 0);
+  if (rc != 0) return from_lmdb(rc, "mdb_drop");
+  return {};
+}
+
+// Decides what the capacity and the disk have room for, before anything is changed.
+Result<void> Writer::make_room(MDB_txn* txn, const TreeShape& shape, Request* first,
+                               const Request* end) {
+  Demand demand;
+  for (Request* r = first; r != end; r = r->next) demand.add(r->ops, shape.page_bytes);
+  PagesNeeded needed = pages_needed(shape, demand);
+  const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
+  if (needed.growth != 0 && shape.end_page + needed.growth > capacity_pages) {
+    if (auto done = make_room_near_capacity(txn, shape, first, end); !done) return done;
+    Demand admitted;
+    for (Request* r = first; r != end; r = r->next) {
+      if (r->outcome) admitted.add(r->ops, shape.page_bytes);
+    }
+    demand = admitted;
+    needed = pages_needed(shape, demand);
+  }
+  if (!env_->mapped_writes()) return {};
+  return env_->reserve().extend(reserve_bytes(shape, demand, needed));
+}
+
+// The file has reached the capacity: now the free pages inside it count.
+Result<void> Writer::make_room_near_capacity(MDB_txn* txn, const TreeShape& shape, Request* first,
+                                             const Request* end) {
+  check_readers();
+  auto free = free_pages(txn);
+  if (!free) return free.error();
+  const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
+  std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
+  for (Request* r = first; r != end; r = r->next) {
+    Demand demand;
+    demand.add(r->ops, shape.page_bytes);
+    const std::uint64_t growth = pages_needed(shape, demand).growth;
+    if (growth != 0 && used + growth > capacity_pages) {
+      r->outcome = Error{.code = Code::map_full, .operation = "write"};
+    } else {
+      used += growth;
+    }
+  }
+  return {};
+}
+
+// What every transaction ends with: the flusher is told, a failure that taints the environment is
+// remembered.
+Result<void> Writer::finish(Result<void> done) noexcept {
+  if (done) {
+    if (flusher_ != nullptr) flusher_->mark_dirty();
+    return done;
+  }
+  const Error error = explain(done.error());
+  if (!is_harmless(error)) failed_->store(true, std::memory_order_release);
+  return error;
+}
+
+// LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
+Error Writer::explain(Error error) const noexcept {
+  if (error.code != Code::io_error || error.native != EIO) return error;
+  constexpr std::uint64_t kNearlyFullBytes = 1 << 20;
+  struct statvfs disk;
+  const std::string& path = env_->directory().path();
+  if (::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+    error.code = Code::disk_full;
+    return error;
+  }
+  struct rlimit limit;
+  struct stat file;
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      ::stat(env_->directory().file(kDataFile).c_str(), &file) == 0 &&
+      static_cast<std::uint64_t>(file.st_size) + kNearlyFullBytes > limit.rlim_cur) {
+    error.code = Code::file_too_large;
+  }
+  return error;
+}
+
+bool Writer::lock_soon(std::unique_lock<std::mutex>& lock) const noexcept {
+  if (lock.try_lock()) return true;
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 16; ++i) pause_briefly();
+    if (lock.try_lock()) return true;
+  } while (!queue_->busy() && std::chrono::steady_clock::now() < deadline);
+  return false;
+}
+
+std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
+  const auto must_wait = [&] { return queue_->busy() || flusher_->flushing(); };
+  if (!inline_allowed_ || !is_short(ops) || must_wait()) return std::nullopt;
+  std::unique_lock lock(write_mutex_, std::defer_lock);
+  if (!lock_soon(lock)) return std::nullopt;
+  // Again under the lock: who came first is served first.
+  if (stopped_ || must_wait()) return std::nullopt;
+  if (failed_->load(std::memory_order_acquire)) {
+    return Error{.code = Code::env_failed, .operation = "write"};
+  }
+  auto txn = WriteTxn::begin(env_->get());
+  if (!txn) return std::nullopt;
+  auto shape = shape_of(txn.value().get(), env_->dbi());
+  if (!shape) return std::nullopt;
+  Demand demand;
+  demand.add(ops, shape.value().page_bytes);
+  const PagesNeeded needed = pages_needed(shape.value(), demand);
+  const std::uint64_t end_page = shape.value().end_page + needed.total;
+  if (end_page > settings_.capacity / shape.value().page_bytes ||
+      !env_->reserve().covers(reserve_bytes(shape.value(), demand, needed))) {
+    return std::nullopt;
+  }
+  // From here on the writer thread would fare no better, but it alone tells failures apart.
+  if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), ops); !held) return held;
+  if (!apply(txn.value().get(), env_->dbi(), ops, settings_.checksum)) return std::nullopt;
+  if (auto done = finish(txn.value().commit()); !done) return done;
+  writes_inline_.fetch_add(1, std::memory_order_relaxed);
+  return Result<void>();
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "write"};
+}
+
+void Writer::trim() noexcept {
+  if (settings_.shared) return;  // another process may have taken the blocks into use
+  const std::unique_lock lock(write_mutex_, std::try_to_lock);
+  if (!lock) return;
+  MDB_envinfo info;
+  if (mdb_env_info(env_->get(), &info) != 0) return;
+  env_->reserve().trim((info.me_last_pgno + 1) * env_->page_bytes());
+}
+
+Writer::Counts Writer::counts() const noexcept {
+  return {.writes_inline = writes_inline_.load(std::memory_order_relaxed),
+          .groups = groups_.load(std::memory_order_relaxed),
+          .grouped_writes = grouped_writes_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace hyper_lmdb
