@@ -7,37 +7,33 @@ failed=0
 skipped=0
 step_lines=()
 
-# The last figure that stands before (or, with a pattern of words first, after) the given words.
-last_number() { # file, sed pattern with one group
-    sed -nE "s/.*$2.*/\1/p" "$1" | tail -n 1
+# Leaves the groups of the pattern's last match in BASH_REMATCH; false where nothing matches.
+last_match() { # file, extended pattern
+    [[ $(grep -E "$2" "$1" | tail -n 1) =~ $2 ]]
 }
+lines_with() { grep -cE "$2" "$1" || true; } # file, extended pattern
 
 # Each reader prints "passed failed skipped" for one log, or nothing where no test was run.
 count_ctest() {
-    local total bad skip
-    total=$(last_number "$1" 'tests failed out of ([0-9]+)')
-    [ -n "$total" ] || return 0
-    bad=$(last_number "$1" ' ([0-9]+) tests failed out of')
-    skip=$(grep -cE '\*\*\*Skipped|\(Disabled\)' "$1" || true)
+    last_match "$1" '([0-9]+) tests failed out of ([0-9]+)' || return 0
+    local bad=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]} skip
+    skip=$(lines_with "$1" '\*\*\*(Skipped|Not Run \(Disabled\))')
     echo "$((total - bad - skip)) $bad $skip"
 }
 
-count_eunit() { # rebar3 colours the line; a cancelled test did not pass
-    local total bad cancelled
-    total=$(last_number "$1" '([0-9]+) tests, [0-9]+ failures')
-    [ -n "$total" ] || return 0
-    bad=$(last_number "$1" '[0-9]+ tests, ([0-9]+) failures')
-    cancelled=$(last_number "$1" '[0-9]+ tests, [0-9]+ failures.*, ([0-9]+) cancelled')
-    bad=$((bad + ${cancelled:-0}))
-    echo "$((total - bad)) $bad $(grep -c '^SKIPPED' "$1" || true)"
+count_eunit() { # a cancelled test did not pass, a skipped one says so and returns
+    last_match "$1" '([0-9]+) tests, ([0-9]+) failures' || return 0
+    local total=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} skip
+    if last_match "$1" ' failures.*, ([0-9]+) cancelled'; then
+        bad=$((bad + BASH_REMATCH[1]))
+    fi
+    skip=$(lines_with "$1" '^\*\*\* SKIPPED')
+    echo "$((total - bad - skip)) $bad $skip"
 }
 
-count_plain() { # N passed, N failed[, N skipped]
-    local good skip
-    good=$(last_number "$1" '^([0-9]+) passed, [0-9]+ failed')
-    [ -n "$good" ] || return 0
-    skip=$(last_number "$1" '^[0-9]+ passed, [0-9]+ failed, ([0-9]+) skipped')
-    echo "$good $(last_number "$1" '^[0-9]+ passed, ([0-9]+) failed') ${skip:-0}"
+count_plain() {
+    last_match "$1" '^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$' || return 0
+    echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} ${BASH_REMATCH[4]:-0}"
 }
 
 count_one() { echo "1 0 0"; } # a check that either holds or fails
