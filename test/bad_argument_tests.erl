@@ -1,0 +1,132 @@
+%% @doc Wrong types raise badarg, and the stack trace says which argument was wrong and how.
+-module(bad_argument_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+all_test_() ->
+    [{"the store argument", fun store_argument/0},
+     {"keys", fun keys/0},
+     {"values", fun values/0},
+     {"batches", fun batches/0},
+     {"lists of keys", fun lists_of_keys/0},
+     {"options", fun options/0},
+     {"the shell shows the argument", fun shown_by_the_shell/0},
+     {"a store of another node's make", fun foreign_handles/0},
+     {"the open store is left alone", fun store_survives/0}].
+
+%% Every function that takes a store, as {Name, the arguments after it}.
+store_functions() ->
+    [{stop, []}, {reset, []}, {sync, []}, {info, []}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
+     {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
+     {batch_write, [[{put, <<"k">>, <<"v">>}]]}, {read_many, [[<<"k">>]]}].
+
+store_argument() ->
+    [badarg(Function, [Wrong | Rest], 1)
+     || {Function, Rest} <- store_functions(),
+        Wrong <- [nothing, 1, -1, 1.5, <<"/tmp/store">>, "/tmp/store", [], {}, {ok, store}, self(),
+                  make_ref(), fun() -> ok end, <<1:1>>, atomics:new(1, []), ets_reference()]].
+
+%% A reference with a resource behind it, of another kind.
+ets_reference() -> ets:new(unnamed, []).
+
+keys() ->
+    test_store:with_store(fun(S) ->
+        [badarg(Function, [S, Wrong | Rest], 2)
+         || {Function, [<<"k">> | Rest]} <- store_functions(),
+            Wrong <- [1, -1, 1.5, {k}, {<<"k">>}, #{}, self(), make_ref(), <<1:1>>, <<"k", 1:7>>,
+                      fun() -> ok end, [<<"a">> | <<"b">>], [1.5], [<<"a">>, {b}], [<<"a">>, <<1:1>>]]]
+    end).
+
+values() ->
+    test_store:with_store(fun(S) ->
+        [badarg(Function, [S, <<"k">>, Wrong], 3)
+         || Function <- [put, put_new],
+            Wrong <- [v, 1, 1.5, {v}, #{}, "string", [<<"v">>], self(), make_ref(), <<1:1>>,
+                      fun() -> ok end]],
+        ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>))
+    end).
+
+batches() ->
+    Good = {put, <<"k">>, <<"v">>},
+    test_store:with_store(fun(S) ->
+        [badarg(batch_write, [S, Wrong], 2)
+         || Wrong <- [put, 1, {}, Good, #{}, <<"k">>, [Good | Good], [Good | <<"tail">>]]
+                ++ [[Good, Element, Good] || Element <- bad_elements()]],
+        ?assertEqual(0, test_store:info(S, entries))
+    end).
+
+bad_elements() ->
+    [put, 1, [], <<"k">>, {}, {put}, {put, <<"k">>}, {put, <<"k">>, <<"v">>, <<"w">>},
+     {put, <<"k">>, v}, {put, <<"k">>, <<1:1>>}, {put, <<"k">>, "list"}, {put, 1, <<"v">>},
+     {put, <<1:1>>, <<"v">>}, {put, [<<"a">> | <<"b">>], <<"v">>}, {delete}, {delete, 1},
+     {delete, <<"k">>, <<"v">>}, {check, <<"k">>}, {check, <<"k">>, present}, {check, <<"k">>, 1},
+     {check, 1, absent}, {check, <<"k">>, absent, 1}, {frobnicate, <<"k">>},
+     {frobnicate, <<"k">>, <<"v">>}, {"put", <<"k">>, <<"v">>}, {<<"put">>, <<"k">>, <<"v">>}].
+
+lists_of_keys() ->
+    test_store:with_store(fun(S) ->
+        [badarg(read_many, [S, Wrong], 2)
+         || Wrong <- [k, 1, <<"k">>, {}, #{}, [<<"k">> | <<"k">>], [<<"k">> | k], [1], [<<"k">>, {k}],
+                      [<<"k">>, <<1:1>>], [[<<"a">> | b]]]]
+    end).
+
+options() ->
+    [badarg(Function, [Wrong], 1)
+     || Function <- [start, child_spec],
+        Wrong <- [nothing, 1, 1.5, <<"/tmp/store">>, "/tmp/store", [], [{name, <<"/tmp/store">>}], {},
+                  self(), make_ref(), <<1:1>>]].
+
+shown_by_the_shell() ->
+    test_store:with_store(fun(S) ->
+        Text = shell_text(fun() -> hyper_lmdb:put(S, <<"k">>, 17) end),
+        ?assertMatch({match, _}, re:run(Text, "3rd argument: ")),
+        ?assertEqual(nomatch, re:run(Text, "[12](st|nd) argument: ")),
+        Both = shell_text(fun() -> hyper_lmdb:put(nothing, 18, <<"v">>) end),
+        ?assertMatch({match, _}, re:run(Both, "1st argument: "))
+    end).
+
+shell_text(Fun) ->
+    try Fun() of Result -> error({no_exception, Result})
+    catch error:badarg:Stack ->
+        unicode:characters_to_list(iolist_to_binary(erl_error:format_exception(error, badarg, Stack)))
+    end.
+
+%% A handle that crossed a node boundary, or was printed and read, is no handle here.
+foreign_handles() ->
+    test_store:with_store(fun(S) ->
+        ?assertEqual(S, binary_to_term(term_to_binary(S))),
+        Peer = child_vm:start_peer([]),
+        Travelled = child_vm:call(Peer, fun() ->
+            {ok, _} = application:ensure_all_started(hyper_lmdb),
+            test_store:with_store(fun(Theirs) -> term_to_binary(Theirs) end)
+        end),
+        Theirs = binary_to_term(Travelled),
+        [badarg(Function, [Theirs | Rest], 1) || {Function, Rest} <- store_functions()],
+        [?assertError(badarg, child_vm:call(Peer, fun() -> apply(hyper_lmdb, Function, [S | Rest]) end))
+         || {Function, Rest} <- store_functions()],
+        child_vm:stop_peer(Peer)
+    end).
+
+store_survives() ->
+    test_store:with_store(fun(S) ->
+        ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+        [?assertError(badarg, hyper_lmdb:put(S, <<"k">>, I)) || I <- lists:seq(1, 1000)],
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"k">>)),
+        ?assertEqual([], test_store:flush_mailbox())
+    end).
+
+%% The call raises badarg, is itself the top of the stack, and explains argument number Position.
+badarg(Function, Args, Position) ->
+    try apply(hyper_lmdb, Function, Args) of
+        Result -> error({no_badarg, Function, Args, Result})
+    catch
+        error:badarg:Stack ->
+            [{Module, Name, TopArgs, Extra} | _] = Stack,
+            ?assertEqual({hyper_lmdb, Function, Args}, {Module, Name, TopArgs}),
+            Info = proplists:get_value(error_info, Extra),
+            ?assertMatch({true, _, _}, {is_map(Info), Function, Stack}),
+            Formatter = maps:get(module, Info, hyper_lmdb),
+            Format = maps:get(function, Info, format_error),
+            Explained = Formatter:Format(badarg, Stack),
+            ?assertMatch({#{Position := _}, _}, {Explained, {Function, Args}}),
+            ?assert(iolist_size(maps:get(Position, Explained)) > 5)
+    end.

@@ -1,0 +1,185 @@
+%% @doc Every exported function, every argument, every nasty term: the answer is a documented one or
+%% badarg; nothing hangs, and neither atoms nor file descriptors are left behind.
+-module(bad_input_matrix_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+-define(HANG_MS, 5000).
+
+all_test_() ->
+    [test_store:titled("the API, open store", 600, fun() -> api_matrix(open) end),
+     test_store:titled("the API, closed store", 600, fun() -> api_matrix(closed) end),
+     test_store:titled("options of start", 600, fun option_matrix/0),
+     test_store:titled("lists of ten million", 600, fun huge_terms/0),
+     test_store:titled("the NIF itself", 600, fun nif_matrix/0),
+     {"the matrix knows every function", fun complete/0},
+     {"the matrix can fail", fun negative_control/0}].
+
+%% Good arguments for every function of the API; start and child_spec have a test of their own.
+functions(S) ->
+    [{init, []}, {scope, []}, {scope, [S]}, {stop, [S]}, {reset, [S]}, {sync, [S]}, {info, [S]},
+     {get, [S, <<"k">>]}, {put, [S, <<"k">>, <<"v">>]}, {delete, [S, <<"k">>]},
+     {exists, [S, <<"k">>]}, {put_new, [S, <<"k">>, <<"v">>]},
+     {batch_write, [S, [{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]},
+     {read_many, [S, [<<"k">>]]}, {format_error, [closed]}, {start, [#{}]}, {child_spec, [#{}]}].
+
+complete() ->
+    Known = [{Name, length(Args)} || {Name, Args} <- functions(store)],
+    Exported = [F || {Name, _} = F <- hyper_lmdb:module_info(exports), Name =/= module_info],
+    %% format_error/2 is what the shell calls with a stack trace, not for users.
+    ?assertEqual([], Exported -- [{format_error, 2} | Known]).
+
+api_matrix(State) ->
+    in_matrix(fun(S, Nasty) ->
+        State =:= closed andalso (ok = hyper_lmdb:stop(S)),
+        [{Name, length(Args), Position, Term,
+          fun() -> call(Name, replace(Position, Make(), Args)) end}
+         || {Name, Args} <- functions(S), Position <- lists:seq(1, length(Args)),
+            {Term, Make} <- Nasty ++ element_terms(Name, Position, Nasty)]
+    end).
+
+%% A store that was started after all is stopped.
+call(start, [Options]) -> test_store:with_dir(fun(_) -> test_store:start(Options) end);
+call(Name, Args) -> apply(hyper_lmdb, Name, Args).
+
+%% For functions that take lists: each term as an element, and inside an element.
+element_terms(batch_write, 2, Nasty) ->
+    [{{Shape, Term}, fun() -> [{put, <<"a">>, <<"b">>}, Wrap(Make())] end}
+     || {Term, Make} <- Nasty,
+        {Shape, Wrap} <- [{element, fun(T) -> T end}, {put_key, fun(T) -> {put, T, <<"v">>} end},
+                          {put_value, fun(T) -> {put, <<"k">>, T} end},
+                          {delete, fun(T) -> {delete, T} end},
+                          {check_key, fun(T) -> {check, T, absent} end},
+                          {check_value, fun(T) -> {check, <<"k">>, T} end},
+                          {tag, fun(T) -> {T, <<"k">>, <<"v">>} end}]];
+element_terms(read_many, 2, Nasty) ->
+    [{{Shape, Term}, fun() -> Wrap(Make()) end}
+     || {Term, Make} <- Nasty,
+        {Shape, Wrap} <- [{element, fun(T) -> [<<"a">>, T, <<"b">>] end},
+                          {tail, fun(T) -> [<<"a">> | T] end},
+                          {in_a_key, fun(T) -> [[<<"a">>, T]] end}]];
+element_terms(_, _, _) -> [].
+
+option_matrix() ->
+    Options = [name, durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
+               max_value_bytes, max_batch_bytes, max_readers, checksum, read_only, shared,
+               no_readahead, force, no_sync, map_async, map_size, no_lock, no_meta_sync, no_tls,
+               max_dbs, path_cache_entries, no_such_option],
+    in_matrix(fun(_, Nasty) ->
+        [{start, Key, Kind, Term,
+          fun() ->
+              test_store:with_dir(fun(Dir) ->
+                  test_store:start(maps:put(Key, Make(), #{name => Dir}))
+              end)
+          end}
+         || Option <- Options, Kind <- [atom, binary], {Term, Make} <- Nasty,
+            Key <- [case Kind of atom -> Option; binary -> atom_to_binary(Option) end]]
+    end).
+
+huge_terms() ->
+    in_matrix(fun(S, _) ->
+        [{Name, 2, 2, Term, fun() -> apply(hyper_lmdb, Name, [S, Make()]) end}
+         || {Name, [_, _]} <- functions(S), {Term, Make} <- test_terms:huge()]
+    end).
+
+%% Here any exception will do: nobody calls these but our own module.
+nif_matrix() ->
+    test_store:with_store(fun(S) ->
+        %% What a handle looks like to the NIF is its own affair: both forms stand first.
+        Functions = [F || {Name, _} = F <- hyper_lmdb_nif:module_info(exports),
+                          not lists:member(Name, [module_info, on_load, load, init])],
+        ?assert(Functions =/= []),
+        with_nasty(fun(Nasty) ->
+            [watched(fun() -> catch apply(hyper_lmdb_nif, Name, nif_args(S, Arity, Position, Make())) end)
+             || {Name, Arity} <- Functions, Position <- lists:seq(1, Arity), {_, Make} <- Nasty]
+        end)
+    end),
+    test_store:with_store(fun(S) -> ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>)) end).
+
+nif_args(S, Arity, Position, Term) ->
+    Good = lists:sublist([S, <<"k">>, <<"v">>] ++ lists:duplicate(Arity, <<"k">>), Arity),
+    replace(Position, Term, Good).
+
+%% A finding must fail the run.
+negative_control() ->
+    [?assertMatch({bad, _}, verdict(watched(Fun)))
+     || Fun <- [fun() -> {error, eperm} end, fun() -> error(function_clause) end,
+                fun() -> exit(self(), kill), receive never -> ok end end, fun() -> undocumented end]],
+    ?assertEqual(hang, watched(fun() -> receive never -> ok end end, 10)).
+
+%% -- machinery -----------------------------------------------------------------------------------
+
+in_matrix(MakeCases) ->
+    test_store:with_store(fun(S) ->
+        {ok, Options} = hyper_lmdb:info(S),
+        Name = iolist_to_binary([maps:get(name, Options)]),
+        with_nasty(fun(Nasty) ->
+            Cases = MakeCases(S, Nasty),
+            Run = fun({_, _, _, _, Call}) ->
+                Verdict = verdict(watched(Call)),
+                {ok, _} = hyper_lmdb:start(#{name => Name}),
+                Verdict
+            end,
+            %% Twice: what the first pass makes for good (atoms of modules, pools) does not count.
+            _ = [Run(Case) || Case <- lists:sublist(Cases, 1000)],
+            Before = resources(),
+            Bad = [{F, A, P, T, Why} || {F, A, P, T, _} = Case <- Cases, {bad, Why} <- [Run(Case)]],
+            [io:format(user, "~n  ~0p", [{B}]) || B <- lists:sublist(Bad, 20)],
+            ?assertEqual([], Bad),
+            ?assertEqual(Before, settled(Before)),
+            ?assert(length(Cases) > 0)
+        end),
+        ok = hyper_lmdb:stop(#{name => Name})
+    end).
+
+with_nasty(Fun) ->
+    test_store:with_dir(fun(Dir) ->
+        Closed = test_store:with_store(fun(S) -> S end),
+        %% Relative names end up here, not in the project.
+        {ok, Cwd} = file:get_cwd(),
+        ok = file:make_dir(Dir),
+        ok = file:set_cwd(Dir),
+        try Fun(test_terms:nasty(#{dir => Dir, closed => Closed}))
+        after ok = file:set_cwd(Cwd)
+        end
+    end).
+
+replace(Position, Term, Args) ->
+    {Before, [_ | After]} = lists:split(Position - 1, Args),
+    Before ++ [Term | After].
+
+watched(Call) -> watched(Call, ?HANG_MS).
+
+%% The outcome of a call in a process of its own.
+watched(Call, Limit) ->
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        exit(try {returned, Call()}
+             catch Class:Reason:Stack -> {raised, Class, Reason, [{M, F} || {M, F, _, _} <- Stack]}
+             end)
+    end),
+    receive {'DOWN', Monitor, process, Pid, Outcome} -> Outcome
+    after Limit ->
+        exit(Pid, kill),
+        receive {'DOWN', Monitor, process, Pid, _} -> hang end
+    end.
+
+verdict({returned, Result}) ->
+    case documented(Result) of true -> fine; false -> {bad, {returned, Result}} end;
+verdict({raised, error, badarg, _}) -> fine;
+verdict(Other) -> {bad, Other}.
+
+documented({error, Reason}) -> test_terms:is_reason(Reason);
+documented({ok, _}) -> true;
+documented(#{id := _, start := {_, _, _}}) -> true;
+documented(Binary) when is_binary(Binary) -> true;
+documented([_ | _] = Text) -> is_list(catch unicode:characters_to_list(Text));
+documented(Result) -> lists:member(Result, [ok, not_found, true, false, local]).
+
+resources() ->
+    {ok, Fds} = file:list_dir("/proc/self/fd"),
+    {erlang:system_info(atom_count), length(Fds)}.
+
+%% Sockets of ports that are being closed may take a moment to go.
+settled(Wanted) ->
+    try test_store:wait_until(fun() -> resources() =:= Wanted end, 10000), Wanted
+    catch error:waited_in_vain -> resources()
+    end.

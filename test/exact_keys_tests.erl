@@ -1,0 +1,168 @@
+%% @doc get, put, delete, exists, put_new, read_many: what they answer on an open store.
+-module(exact_keys_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+in_each_mode(Title, Fun) ->
+    test_store:each_mode(Title, 60, fun(Mode) ->
+        test_store:with_store(#{durability => Mode}, Fun)
+    end).
+
+all_test_() ->
+    [in_each_mode("put, get, overwrite, delete", fun life_of_a_key/1),
+     in_each_mode("put_new", fun put_new/1),
+     in_each_mode("read_many", fun read_many/1),
+     in_each_mode("read_many keeps order and doubles", fun read_many_order/1),
+     in_each_mode("empty values", fun empty_values/1),
+     in_each_mode("values of every first byte", fun every_first_byte/1),
+     in_each_mode("keys of any bytes", fun any_key_bytes/1),
+     in_each_mode("longest key, and one longer", fun key_lengths/1),
+     in_each_mode("empty key", fun empty_key/1),
+     in_each_mode("reserved key", fun reserved_key/1),
+     in_each_mode("lists as keys", fun list_keys/1),
+     in_each_mode("values of many sizes", fun value_sizes/1),
+     in_each_mode("a value of 100 MB", fun large_value/1),
+     in_each_mode("sub-binaries", fun sub_binaries/1)].
+
+life_of_a_key(S) ->
+    ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>)),
+    ?assertEqual(false, hyper_lmdb:exists(S, <<"k">>)),
+    ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v1">>)),
+    ?assertEqual({ok, <<"v1">>}, hyper_lmdb:get(S, <<"k">>)),
+    ?assertEqual(true, hyper_lmdb:exists(S, <<"k">>)),
+    ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v2, longer">>)),
+    ?assertEqual({ok, <<"v2, longer">>}, hyper_lmdb:get(S, <<"k">>)),
+    ?assertEqual(ok, hyper_lmdb:delete(S, <<"k">>)),
+    ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>)),
+    ?assertEqual(false, hyper_lmdb:exists(S, <<"k">>)),
+    ?assertEqual(ok, hyper_lmdb:delete(S, <<"k">>)),
+    ?assertEqual(0, test_store:info(S, entries)).
+
+put_new(S) ->
+    ?assertEqual(ok, hyper_lmdb:put_new(S, <<"k">>, <<"first">>)),
+    ?assertEqual({error, exists}, hyper_lmdb:put_new(S, <<"k">>, <<"second">>)),
+    ?assertEqual({ok, <<"first">>}, hyper_lmdb:get(S, <<"k">>)),
+    ok = hyper_lmdb:put(S, <<"empty">>, <<>>),
+    ?assertEqual({error, exists}, hyper_lmdb:put_new(S, <<"empty">>, <<"x">>)),
+    ok = hyper_lmdb:delete(S, <<"k">>),
+    ?assertEqual(ok, hyper_lmdb:put_new(S, <<"k">>, <<"third">>)),
+    ?assertEqual({ok, <<"third">>}, hyper_lmdb:get(S, <<"k">>)).
+
+read_many(S) ->
+    ok = hyper_lmdb:put(S, <<"a">>, <<"1">>),
+    ok = hyper_lmdb:put(S, <<"b">>, <<>>),
+    ?assertEqual({ok, []}, hyper_lmdb:read_many(S, [])),
+    ?assertEqual({ok, [{<<"a">>, {ok, <<"1">>}}, {<<"no">>, not_found}, {<<"b">>, {ok, <<>>}}]},
+                 hyper_lmdb:read_many(S, [<<"a">>, <<"no">>, <<"b">>])),
+    Long = binary:copy(<<"x">>, 512),
+    ?assertEqual({ok, [{<<>>, {error, bad_key}}, {<<"a">>, {ok, <<"1">>}},
+                       {Long, {error, key_too_large}},
+                       {<<0, "hyper_lmdb">>, {error, bad_key}}]},
+                 hyper_lmdb:read_many(S, [<<>>, <<"a">>, Long, <<0, "hyper_lmdb">>])).
+
+read_many_order(S) ->
+    Keys = [<<I:32>> || I <- lists:seq(1, 5000)],
+    ok = hyper_lmdb:batch_write(S, [{put, K, <<"v", K/binary>>} || K <- Keys]),
+    Shuffled = [K || {_, K} <- lists:sort([{erlang:phash2(K), K} || K <- Keys ++ Keys])],
+    ?assertEqual({ok, [{K, {ok, <<"v", K/binary>>}} || K <- Shuffled]},
+                 hyper_lmdb:read_many(S, Shuffled)).
+
+empty_values(S) ->
+    ok = hyper_lmdb:put(S, <<"k">>, <<>>),
+    ?assertEqual({ok, <<>>}, hyper_lmdb:get(S, <<"k">>)),
+    ?assertEqual(true, hyper_lmdb:exists(S, <<"k">>)).
+
+%% A value must never be taken for something else by its first bytes.
+every_first_byte(S) ->
+    Values = [<<Byte, Rest/binary>> || Byte <- lists:seq(0, 255),
+                                       Rest <- [<<>>, <<0>>, <<"hyper_lmdb">>, <<255, 255, 255>>]],
+    ok = hyper_lmdb:batch_write(S, [{put, <<"v", V/binary>>, V} || V <- Values]),
+    [?assertEqual({ok, V}, hyper_lmdb:get(S, <<"v", V/binary>>)) || V <- Values],
+    [begin
+         ok = hyper_lmdb:put(S, <<"single">>, V),
+         ?assertEqual({ok, V}, hyper_lmdb:get(S, <<"single">>))
+     end || V <- Values].
+
+any_key_bytes(S) ->
+    Keys = [<<0>>, <<0, 0>>, <<0, 0, 0>>, <<255>>, <<255, 255>>, <<0, 255, 0>>, <<"a", 0>>, <<"a">>,
+            <<"a", 0, "b">>, <<0, "hyper_lmd">>, <<0, "hyper_lmdb", 0>>, <<0, "hyper_lmdbx">>,
+            <<0, "hyper_lmdc">>, <<"/">>, <<"//">>, <<"a/">>, <<"/a">>, <<"a//b">>, <<"a/b">>,
+            <<195, 40>>, binary:copy(<<0>>, 511), binary:copy(<<255>>, 511)]
+        ++ [<<Byte>> || Byte <- lists:seq(1, 254)],
+    [ok = hyper_lmdb:put(S, K, <<"value of ", K/binary>>) || K <- Keys],
+    [?assertEqual({ok, <<"value of ", K/binary>>}, hyper_lmdb:get(S, K)) || K <- Keys],
+    ?assertEqual(length(lists:usort(Keys)), test_store:info(S, entries)),
+    [ok = hyper_lmdb:delete(S, K) || K <- Keys],
+    [?assertEqual(not_found, hyper_lmdb:get(S, K)) || K <- Keys],
+    ?assertEqual(0, test_store:info(S, entries)).
+
+key_lengths(S) ->
+    Longest = binary:copy(<<"k">>, 511),
+    ok = hyper_lmdb:put(S, Longest, <<"v">>),
+    ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, Longest)),
+    refused_everywhere(S, binary:copy(<<"k">>, 512), key_too_large),
+    refused_everywhere(S, binary:copy(<<"k">>, 100000), key_too_large),
+    ?assertEqual(1, test_store:info(S, entries)).
+
+empty_key(S) -> refused_everywhere(S, <<>>, bad_key).
+
+reserved_key(S) ->
+    refused_everywhere(S, <<0, "hyper_lmdb">>, bad_key),
+    ?assertEqual(0, test_store:info(S, entries)).
+
+refused_everywhere(S, Key, Reason) ->
+    ?assertEqual({error, Reason}, hyper_lmdb:get(S, Key)),
+    ?assertEqual({error, Reason}, hyper_lmdb:put(S, Key, <<"v">>)),
+    ?assertEqual({error, Reason}, hyper_lmdb:delete(S, Key)),
+    ?assertEqual({error, Reason}, hyper_lmdb:exists(S, Key)),
+    ?assertEqual({error, Reason}, hyper_lmdb:put_new(S, Key, <<"v">>)),
+    ?assertEqual({ok, [{Key, {error, Reason}}]}, hyper_lmdb:read_many(S, [Key])),
+    [?assertEqual({error, {2, Reason}}, hyper_lmdb:batch_write(S, [{put, <<"other">>, <<>>}, Op]))
+     || Op <- [{put, Key, <<"v">>}, {delete, Key}, {check, Key, <<"v">>}, {check, Key, absent}]],
+    ?assertEqual(not_found, hyper_lmdb:get(S, <<"other">>)).
+
+list_keys(S) ->
+    ok = hyper_lmdb:put(S, [<<"a">>, <<"b">>, <<"c">>], <<"joined">>),
+    ?assertEqual({ok, <<"joined">>}, hyper_lmdb:get(S, <<"a/b/c">>)),
+    ?assertEqual({ok, <<"joined">>}, hyper_lmdb:get(S, [<<"a/b">>, <<"c">>])),
+    ?assertEqual({ok, <<"joined">>}, hyper_lmdb:get(S, [<<>>, <<"a">>, <<>>, <<"b">>, <<"c">>, <<>>])),
+    ?assertEqual(true, hyper_lmdb:exists(S, [<<"a">>, <<"b">>, <<"c">>])),
+    ?assertEqual({error, exists}, hyper_lmdb:put_new(S, [<<"a">>, <<"b/c">>], <<>>)),
+    ?assertEqual({error, bad_key}, hyper_lmdb:get(S, [])),
+    ?assertEqual({error, bad_key}, hyper_lmdb:get(S, [<<>>, <<>>])),
+    ?assertEqual({error, key_too_large},
+                 hyper_lmdb:get(S, [binary:copy(<<"x">>, 256), binary:copy(<<"y">>, 255)])),
+    ok = hyper_lmdb:batch_write(S, [{check, [<<"a">>, <<"b">>, <<"c">>], <<"joined">>},
+                                    {put, [<<"x">>, <<"y">>], <<"in a batch">>}]),
+    ?assertEqual({ok, <<"in a batch">>}, hyper_lmdb:get(S, <<"x/y">>)),
+    {ok, [{_, Found}]} = hyper_lmdb:read_many(S, [[<<"x">>, <<"y">>]]),
+    ?assertEqual({ok, <<"in a batch">>}, Found),
+    ok = hyper_lmdb:delete(S, [<<"a">>, <<"b">>, <<"c">>]),
+    ?assertEqual(not_found, hyper_lmdb:get(S, <<"a/b/c">>)).
+
+%% Around the sizes at which heap binaries, pages and overflow pages change hands.
+value_sizes(S) ->
+    Sizes = lists:usort([N + D || N <- [1, 64, 512, 2000, 4096, 8192, 65536, 524288, 1048576],
+                                  D <- [-1, 0, 1]]),
+    Values = [{<<"size ", (integer_to_binary(N))/binary>>, rand:bytes(N)} || N <- Sizes],
+    [ok = hyper_lmdb:put(S, K, V) || {K, V} <- Values],
+    [?assertEqual({ok, V}, hyper_lmdb:get(S, K)) || {K, V} <- Values],
+    {ok, Found} = hyper_lmdb:read_many(S, [K || {K, _} <- Values]),
+    ?assertEqual([{K, {ok, V}} || {K, V} <- Values], Found).
+
+large_value(S) ->
+    Value = rand:bytes(100 * 1000 * 1000),
+    ok = hyper_lmdb:put(S, <<"large">>, Value),
+    {ok, Found} = hyper_lmdb:get(S, <<"large">>),
+    ?assert(Found =:= Value),
+    {ok, [{_, {ok, Again}}]} = hyper_lmdb:read_many(S, [<<"large">>]),
+    ?assert(Again =:= Value),
+    ok = hyper_lmdb:put(S, <<"small">>, <<"s">>),
+    ok = hyper_lmdb:delete(S, <<"large">>),
+    ?assertEqual(not_found, hyper_lmdb:get(S, <<"large">>)),
+    ?assertEqual({ok, <<"s">>}, hyper_lmdb:get(S, <<"small">>)).
+
+sub_binaries(S) ->
+    Large = rand:bytes(100000),
+    <<_:3, Key:20/binary, Value:5000/binary, _/bitstring>> = Large,
+    ok = hyper_lmdb:put(S, Key, Value),
+    ?assertEqual({ok, binary:copy(Value)}, hyper_lmdb:get(S, binary:copy(Key))).

@@ -1,0 +1,143 @@
+%% @doc A file system without room: disk_full, a VM that lives, and data that stays.
+%% The store runs in a VM of its own, so that a signal would show as its death.
+-module(full_disk_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+-define(MOUNT_BYTES, (16 bsl 20)).
+
+all_test_() ->
+    [[test_store:each_mode("fill it, on " ++ Kind, 240, fun(Mode) -> with_mount(Kind, Mode, fun fill/3) end),
+      test_store:each_mode("a batch larger than the room, on " ++ Kind, 240,
+                           fun(Mode) -> with_mount(Kind, Mode, fun large_batch/3) end),
+      test_store:each_mode("no room for a new store, on " ++ Kind, 240,
+                           fun(Mode) -> with_mount(Kind, Mode, fun no_room_at_start/3) end)]
+     || Kind <- ["tmpfs", "ext4"]]
+    ++ test_store:each_mode("a limit on the size of files", 120, fun file_size_limit/1).
+
+with_mount(Kind, Mode, Fun) ->
+    test_store:with_dir(fun(Dir) ->
+        ok = file:make_dir(Dir),
+        case mount(Kind, Dir) of
+            {skip, Why} ->
+                io:format(user, "~n*** SKIPPED: a full ~s: ~ts~n", [Kind, Why]);
+            Mounted ->
+                Peer = child_vm:start_peer([]),
+                Options = #{name => <<Mounted/binary, "/store">>, durability => Mode, capacity => 1 bsl 30},
+                try child_vm:call(Peer, fun() -> Fun(Options, Mounted, Mode) end), child_vm:stop_peer(Peer)
+                after
+                    %% A killed VM may hold the mount for another moment.
+                    child_vm:kill_peer(Peer),
+                    ok = test_store:wait_until(fun() ->
+                        {0, ""} =:= test_store:shell(["umount '", Mounted, "'"])
+                    end)
+                end
+        end
+    end).
+
+mount(Kind, Dir) ->
+    Mounted = <<Dir/binary, "/mounted">>,
+    ok = file:make_dir(Mounted),
+    Size = integer_to_list(?MOUNT_BYTES),
+    Command = case Kind of
+        "tmpfs" -> ["mount -t tmpfs -o size=", Size, " tmpfs '", Mounted, "'"];
+        "ext4" -> ["truncate -s ", Size, " '", Dir, "/image' && mkfs.ext4 -q -m 0 '", Dir, "/image'",
+                   " && mount -o loop '", Dir, "/image' '", Mounted, "'"]
+    end,
+    case {test_store:is_root(), test_store:shell(["PATH=$PATH:/sbin:/usr/sbin; ", Command])} of
+        {_, {0, _}} -> Mounted;
+        {false, _} -> {skip, "only root may mount"};
+        {true, {_, Message}} -> {skip, Message}
+    end.
+
+key(I) -> <<"key ", I:32>>.
+value(I) -> binary:copy(<<I:32>>, 700).
+
+store(S, I) -> hyper_lmdb:put(S, key(I), value(I)).
+
+fill_up(S, I) ->
+    case store(S, I) of
+        ok -> fill_up(S, I + 1);
+        {error, disk_full} -> I
+    end.
+
+there(S, Numbers) -> [?assertEqual({ok, value(I)}, hyper_lmdb:get(S, key(I))) || I <- Numbers].
+
+ballast(Mounted, Bytes) -> ok = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(Bytes)).
+drop_ballast(Mounted) -> ok = file:delete(<<Mounted/binary, "/ballast">>).
+
+fill(Options, Mounted, _Mode) ->
+    S = start(Options),
+    ballast(Mounted, ?MOUNT_BYTES div 4),
+    Full = fill_up(S, 0),
+    ?assert(Full > 100),
+    %% Again and from many sides: always the same word, and no group takes others down.
+    ?assertEqual([{error, disk_full}],
+                 lists:usort(test_store:in_parallel(100, fun(I) -> hyper_lmdb:put(S, <<"more", I>>, rand:bytes(1 bsl 20)) end))),
+    there(S, lists:seq(0, Full - 1)),
+    ?assertEqual(not_found, hyper_lmdb:get(S, key(Full))),
+    ?assertEqual(Full, test_store:info(S, entries)),
+    ?assertEqual(false, test_store:info(S, failed)),
+    %% A delete copies pages; where not even those fit it says so, and takes nothing.
+    Deleted = [I || I <- lists:seq(0, Full div 2), deleted(S, I)],
+    Left = lists:seq(0, Full - 1) -- Deleted,
+    there(S, Left),
+    drop_ballast(Mounted),
+    [?assertEqual(ok, store(S, I)) || I <- lists:seq(Full, Full + 20)],
+    [?assertEqual(ok, hyper_lmdb:delete(S, key(I))) || I <- lists:seq(Full, Full + 20)],
+    ok = hyper_lmdb:sync(S),
+    ok = hyper_lmdb:stop(S),
+    S2 = start(Options),
+    there(S2, Left),
+    ?assertEqual(length(Left), test_store:info(S2, entries)),
+    ?assertEqual(ok, store(S2, Full)),
+    ok = hyper_lmdb:stop(S2).
+
+deleted(S, I) ->
+    case hyper_lmdb:delete(S, key(I)) of
+        ok -> ?assertEqual(not_found, hyper_lmdb:get(S, key(I))), true;
+        {error, disk_full} -> false
+    end.
+
+start(Options) -> {ok, S} = hyper_lmdb:start(Options), S.
+
+large_batch(Options, _Mounted, _Mode) ->
+    S = start(Options),
+    [ok = store(S, I) || I <- lists:seq(1, 100)],
+    Batch = [{delete, key(1)} | [{put, key(I), value(I)} || I <- lists:seq(200, 200 + ?MOUNT_BYTES div 2000)]],
+    ?assertEqual({error, disk_full}, hyper_lmdb:batch_write(S, Batch)),
+    ?assertEqual(100, test_store:info(S, entries)),
+    there(S, lists:seq(1, 100)),
+    ?assertEqual({error, disk_full}, hyper_lmdb:put(S, <<"large">>, rand:bytes(2 * ?MOUNT_BYTES))),
+    ?assertEqual(ok, hyper_lmdb:batch_write(S, lists:sublist(Batch, 20))),
+    ok = hyper_lmdb:stop(S).
+
+no_room_at_start(Options, Mounted, _Mode) ->
+    {error, enospc} = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(2 * ?MOUNT_BYTES)),
+    ?assertEqual({error, disk_full}, hyper_lmdb:start(Options)),
+    drop_ballast(Mounted),
+    S = start(Options),
+    ?assertEqual(ok, store(S, 1)),
+    ok = hyper_lmdb:stop(S).
+
+%% The system sends SIGXFSZ, which would end the VM, to a thread that writes past the limit.
+file_size_limit(Mode) ->
+    test_store:with_dir(fun(Dir) ->
+        Limited = {"/bin/sh", ["-c", "ulimit -f 16384; exec erl \"$@\"", "sh"]},
+        Peer = child_vm:start_peer(Limited, []),
+        child_vm:call(Peer, fun() ->
+            S = start(#{name => Dir, durability => Mode}),
+            {Full, Reason} = fill_to_limit(S, 0),
+            ?assert(lists:member(Reason, [file_too_large, map_full])),
+            ?assert(Full > 100),
+            there(S, lists:seq(0, Full - 1)),
+            ?assertEqual(not_found, hyper_lmdb:get(S, key(Full))),
+            ok = hyper_lmdb:stop(S)
+        end),
+        child_vm:stop_peer(Peer)
+    end).
+
+fill_to_limit(S, I) ->
+    case store(S, I) of
+        ok -> fill_to_limit(S, I + 1);
+        {error, Reason} -> {I, Reason}
+    end.

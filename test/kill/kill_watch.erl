@@ -1,0 +1,102 @@
+%% @doc Runs a child, reads what it prints, kills it when the plan says so.
+-module(kill_watch).
+
+-export([child/3, child/4, advance/3, fold/2]).
+
+-define(PATIENCE_MS, 120000).
+
+%% When to kill: so many milliseconds after a line (or after the start of the VM), or never.
+-type plan() :: {binary() | spawned, non_neg_integer()} | never.
+-type report() :: #{checked := boolean(), stopped := boolean(), killed := boolean(), status := term(),
+                    states := map(), acks := map(), refused := map(), ack_count := non_neg_integer(),
+                    lost := [binary()], unexpected := [term()]}.
+-export_type([plan/0, report/0]).
+
+-spec child(atom(), map(), plan()) -> report().
+child(Function, Job, Plan) -> child(Function, Job, Plan, fun(_) -> ok end).
+
+%% OnChecked is called with the report so far when the child has checked the store.
+-spec child(atom(), map(), plan(), fun((report()) -> term())) -> report().
+child(Function, Job, Plan, OnChecked) ->
+    Port = child_vm:open(kill_child, Function, Job, [binary]),
+    Deadline = erlang:send_after(?PATIENCE_MS, self(), {Port, too_late}),
+    plan_kill(Port, spawned, Plan),
+    Report = watch(Port, Plan, OnChecked, empty()),
+    erlang:cancel_timer(Deadline),
+    Report.
+
+empty() ->
+    #{checked => false, stopped => false, killed => false, status => none, eof => false, states => #{},
+      acks => #{}, refused => #{}, ack_count => 0, lost => [], unexpected => []}.
+
+plan_kill(Port, Line, {Line, Milliseconds}) -> erlang:send_after(Milliseconds, self(), {Port, kill});
+plan_kill(_, _, _) -> no.
+
+watch(Port, Plan, OnChecked, #{status := Status, eof := Eof} = Report) when Status =:= none; not Eof ->
+    receive
+        {Port, {data, {eol, Line}}} ->
+            plan_kill(Port, Line, Plan),
+            Next = line(Line, Report),
+            Line =:= <<"checked">> andalso OnChecked(Next),
+            watch(Port, Plan, OnChecked, Next);
+        {Port, {data, {noeol, Part}}} -> watch(Port, Plan, OnChecked, unexpected({cut, Part}, Report));
+        {Port, kill} ->
+            child_vm:kill(Port),
+            watch(Port, Plan, OnChecked, Report#{killed := true});
+        {Port, too_late} ->
+            child_vm:kill(Port),
+            watch(Port, Plan, OnChecked, unexpected(hangs, Report));
+        {Port, eof} -> watch(Port, Plan, OnChecked, Report#{eof := true});
+        {Port, {exit_status, Number}} -> watch(Port, Plan, OnChecked, Report#{status := Number})
+    end;
+watch(Port, _, _, Report) ->
+    port_close(Port),
+    Report.
+
+line(<<"opening">>, Report) -> Report;
+line(<<"stopping">>, Report) -> Report;
+line(<<"checked">>, Report) -> Report#{checked := true};
+line(<<"stopped">>, Report) -> Report#{stopped := true};
+line(<<"ack ", Rest/binary>>, #{acks := Acks, states := States, ack_count := Count} = Report) ->
+    {Writer, Seq} = numbers(Rest),
+    Last = maps:get(Writer, Acks, maps:get(Writer, States, unknown)),
+    Next = Report#{acks := Acks#{Writer => Seq}, ack_count := Count + 1},
+    %% A companion prints no states: its first acknowledgement cannot be compared.
+    case Last =:= unknown orelse Seq =:= Last + 1 of
+        true -> Next;
+        false -> unexpected({ack_out_of_order, Writer, Last, Seq}, Next)
+    end;
+line(<<"state ", Rest/binary>>, #{states := States} = Report) ->
+    {Writer, Seq} = numbers(Rest),
+    Report#{states := States#{Writer => Seq}};
+line(<<"refused ", Rest/binary>>, #{refused := Refused} = Report) ->
+    {Writer, Seq} = numbers(Rest),
+    Report#{refused := Refused#{Writer => Seq}};
+line(<<"lost ", _/binary>> = Line, #{lost := Lost} = Report) -> Report#{lost := [Line | Lost]};
+line(Line, Report) -> unexpected(Line, Report).
+
+unexpected(What, #{unexpected := Sofar} = Report) -> Report#{unexpected := [What | Sofar]}.
+
+numbers(Text) ->
+    [Writer, Seq] = binary:split(Text, <<" ">>),
+    {binary_to_integer(Writer), binary_to_integer(Seq)}.
+
+%% -- what is known after a child is gone ---------------------------------------------------------
+
+%% The expectation for the next child, from the one before and what this one printed.
+-spec fold(report(), {term(), [kill_model:writer()], map()}) -> map().
+fold(#{checked := false}, {_, _, Expected}) -> Expected;
+fold(#{states := States, acks := Acks, refused := Refused}, {Seed, Busy, Expected}) ->
+    maps:map(fun(Writer, Known) ->
+        Base = maps:get(Writer, States, maps:get(acked, Known)),
+        Acked = maps:get(Writer, Acks, Base),
+        (advance(Seed, {Writer, Acked}, Known))
+            #{in_flight := lists:member(Writer, Busy) andalso not is_map_key(Writer, Refused)}
+    end, Expected).
+
+%% What is known of a writer once its write number Seq is.
+-spec advance(term(), {kill_model:writer(), non_neg_integer()}, map()) -> map().
+advance(Seed, {Writer, Seq}, #{acked := Acked, state := State} = Known) ->
+    Ahead = lists:seq(Acked + 1, Seq),
+    State2 = lists:foldl(fun(N, Now) -> kill_model:advance(kill_model:write(Seed, Writer, N), Now) end, State, Ahead),
+    Known#{acked := Seq, state := State2, in_flight := false}.

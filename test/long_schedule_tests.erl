@@ -1,0 +1,109 @@
+%% @doc A mixed load on a warm cache must not hold a normal scheduler.
+%%
+%% `system_monitor` reports every time slice of 5 ms or more. On a busy machine the kernel takes the
+%% CPU away from a scheduler in the middle of a slice, which looks the same; so each attempt runs the
+%% same number of plain Erlang processes beside, before judging: it counts as held only if our
+%% callers had more such slices than theirs, and the test fails only if that is so in every attempt.
+%% A call that really blocks (a commit, a sync) does so in every one.
+-module(long_schedule_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+-define(LIMIT_MS, 5).
+-define(ATTEMPTS, 5).
+-define(CALLERS, 8).
+-define(LOAD_MS, 1500).
+
+all_test_() ->
+    test_store:each_mode("mixed load", 240, fun mixed_load/1).
+
+mixed_load(Mode) ->
+    test_store:with_store(#{durability => Mode, sync_interval_ms => 100}, fun(S) ->
+        Keys = list_to_tuple([<<"key ", I:32>> || I <- lists:seq(1, 5000)]),
+        ok = hyper_lmdb:batch_write(S, [{put, K, rand:bytes(100)} || K <- tuple_to_list(Keys)]),
+        {ok, _} = hyper_lmdb:read_many(S, tuple_to_list(Keys)),
+        Table = ets:new(control, [public]),
+        true = ets:insert(Table, [{K, K} || K <- tuple_to_list(Keys)]),
+        Ours = fun() -> our_step(S, Keys) end,
+        Theirs = fun() -> their_step(Table, Keys) end,
+        attempts(Mode, Ours, Theirs, ?ATTEMPTS)
+    end).
+
+attempts(_, _, _, 0) -> error(held_in_every_attempt);
+attempts(Mode, Ours, Theirs, Left) ->
+    {OurSlices, TheirSlices} = observe(Ours, Theirs),
+    io:format(user, "~n  ~s: slices of ~b ms and more: ours ~b, plain Erlang ~b~n",
+              [Mode, ?LIMIT_MS, length(OurSlices), length(TheirSlices)]),
+    [io:format(user, "    ~0p~n", [Slice]) || Slice <- lists:sublist(OurSlices, 5)],
+    case length(OurSlices) =< length(TheirSlices) of
+        true -> ok;
+        false -> attempts(Mode, Ours, Theirs, Left - 1)
+    end.
+
+our_step(S, Keys) ->
+    Key = element(rand:uniform(tuple_size(Keys)), Keys),
+    case rand:uniform(20) of
+        N when N =< 10 -> {ok, _} = hyper_lmdb:get(S, Key);
+        N when N =< 14 -> ok = hyper_lmdb:put(S, Key, Key);
+        15 -> true = hyper_lmdb:exists(S, Key);
+        16 -> ok = hyper_lmdb:batch_write(S, [{put, K, Key} || K <- some(Keys, 100)]);
+        17 -> {ok, _} = hyper_lmdb:read_many(S, some(Keys, 100));
+        18 -> {ok, _} = hyper_lmdb:read_many(S, some(Keys, 2000));
+        19 -> ok = hyper_lmdb:batch_write(S, [{put, K, Key} || K <- some(Keys, 2000)]);
+        20 -> {ok, _} = hyper_lmdb:info(S)
+    end.
+
+their_step(Table, Keys) ->
+    Key = element(rand:uniform(tuple_size(Keys)), Keys),
+    case rand:uniform(20) of
+        N when N =< 15 -> [_] = ets:lookup(Table, Key);
+        N when N =< 17 -> [ets:lookup(Table, K) || K <- some(Keys, 100)];
+        _ -> [ets:insert(Table, {K, Key}) || K <- some(Keys, 2000)]
+    end.
+
+some(Keys, Count) ->
+    First = rand:uniform(tuple_size(Keys) - Count),
+    [element(I, Keys) || I <- lists:seq(First, First + Count - 1)].
+
+%% Both loads at once, so that the machine's noise meets both.
+observe(Ours, Theirs) ->
+    Until = erlang:monotonic_time(millisecond) + ?LOAD_MS,
+    watching(fun() ->
+        OurPids = [spawn_monitor(fun() -> repeat(Ours, Until) end) || _ <- lists:seq(1, ?CALLERS)],
+        TheirPids = [spawn_monitor(fun() -> repeat(Theirs, Until) end) || _ <- lists:seq(1, ?CALLERS)],
+        [receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(normal, Reason) end
+         || {_, Monitor} <- OurPids ++ TheirPids],
+        {OurPids, TheirPids}
+    end).
+
+repeat(Step, Until) ->
+    _ = Step(),
+    erlang:monotonic_time(millisecond) < Until andalso repeat(Step, Until),
+    ok.
+
+watching(Run) ->
+    Before = erlang:system_monitor(self(), [{long_schedule, ?LIMIT_MS}]),
+    try
+        {OurPids, TheirPids} = Run(),
+        Slices = slices_until(hold_a_scheduler()),
+        Of = fun(Pids) -> [Slice || {Pid, _} = Slice <- Slices, lists:keymember(Pid, 1, Pids)] end,
+        {Of(OurPids), Of(TheirPids)}
+    after
+        erlang:system_monitor(Before)
+    end.
+
+%% Reports come in order, but late: those before that of this process are complete. That it comes
+%% at all shows each time that the monitor works.
+hold_a_scheduler() ->
+    %% A collection of a large heap is one slice however long it takes.
+    element(1, spawn_monitor(fun() ->
+        Heap = lists:seq(1, 4000000),
+        true = erlang:garbage_collect(),
+        exit({held, length(Heap)})
+    end)).
+
+slices_until(Last) ->
+    receive
+        {monitor, Last, long_schedule, _} -> [];
+        {monitor, Pid, long_schedule, Info} -> [{Pid, Info} | slices_until(Last)]
+    after 60000 -> error(no_report_of_a_held_scheduler)
+    end.

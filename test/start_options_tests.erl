@@ -1,0 +1,154 @@
+%% @doc What start/1 takes, refuses and compares.
+-module(start_options_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+all_test_() ->
+    [{"wrong values are named", {timeout, 120, fun wrong_values/0}},
+     {"good values run", {timeout, 120, fun good_values/0}},
+     {"atom and binary keys", fun key_forms/0},
+     {"unknown atom keys are refused", fun unknown_atoms/0},
+     {"unknown binary keys are ignored", fun unknown_binaries/0},
+     {"name is required", fun names/0},
+     {"async has to wait for its journal", fun async/0},
+     {"conflicting options", {timeout, 120, fun conflicts/0}},
+     {"old flags", {timeout, 60, fun old_flags/0}},
+     {"defaults", fun defaults/0},
+     {"max_readers is a limit", fun max_readers/0},
+     {"a failed start leaves nothing", fun failed_start/0}].
+
+numbers() ->
+    [capacity, write_buffer_bytes, sync_interval_ms, max_value_bytes, max_batch_bytes, max_readers].
+
+switches() -> [checksum, read_only, shared, no_readahead, force].
+
+wrong_values() ->
+    NoNumber = [-1, 1 bsl 64, 1 bsl 200, 1.5, many, <<"1">>, "10000", [], #{}, {1}, self(), <<1:1>>],
+    NoSwitch = [0, 1, yes, <<"yes">>, "true", [], undefined, #{}, {true}],
+    NoWord = [fast, <<"fast">>, 1, "sync", [], {sync}, <<>>, <<"SYNC">>],
+    Wrong = [{K, V} || K <- numbers(), V <- NoNumber] ++ [{K, V} || K <- switches(), V <- NoSwitch]
+        ++ [{K, V} || K <- [durability, on_unclean], V <- NoWord]
+        ++ [{capacity, 0}, {write_buffer_bytes, 0}, {sync_interval_ms, 0}, {max_batch_bytes, 0},
+            {max_readers, 0}, {max_value_bytes, 1 bsl 30}],
+    [test_store:with_dir(fun(Dir) ->
+         ?assertEqual({Form, V, {error, {bad_option, K}}},
+                      {Form, V, test_store:start(maps:put(Form, V, #{name => Dir}))}),
+         ?assertNot(filelib:is_file(Dir))
+     end) || {K, V} <- Wrong, Form <- [K, atom_to_binary(K)]],
+    ok.
+
+good_values() ->
+    Good = [{durability, sync}, {durability, map_async}, {capacity, 1 bsl 20}, {capacity, 1 bsl 32},
+            {write_buffer_bytes, 1 bsl 20}, {sync_interval_ms, 50}, {sync_interval_ms, 60000},
+            {on_unclean, error}, {on_unclean, reset}, {max_value_bytes, 0}, {max_value_bytes, 1000},
+            {max_value_bytes, (1 bsl 30) - 1}, {max_batch_bytes, 100000}, {max_readers, 200},
+            {checksum, true}, {checksum, false}, {shared, true}, {shared, false},
+            {no_readahead, true}, {force, true}, {read_only, false}],
+    [test_store:with_dir(fun(Dir) ->
+         {Form, {ok, S}} = {Form, test_store:start(maps:put(Form, Value, #{name => Dir}))},
+         K =/= force andalso ?assertMatch({ok, #{K := V}}, hyper_lmdb:info(S)),
+         ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<>>)),
+         ?assertEqual({ok, <<>>}, hyper_lmdb:get(S, <<"k">>))
+     end)
+     || {K, V} <- Good, {Form, Value} <- [{K, V}, {atom_to_binary(K), as_message(V)}]],
+    ok.
+
+%% What arrives from another layer has binaries where we have words.
+as_message(V) when is_atom(V) -> atom_to_binary(V);
+as_message(V) -> V.
+
+key_forms() ->
+    test_store:with_dir(fun(Dir) ->
+        S = test_store:start_ok(#{<<"name">> => Dir, <<"durability">> => <<"sync">>, checksum => <<"true">>,
+                                  <<"capacity">> => 1 bsl 30}),
+        ?assertMatch({ok, #{durability := sync, checksum := true, capacity := 1073741824}},
+                     hyper_lmdb:info(S))
+    end).
+
+unknown_atoms() ->
+    test_store:with_dir(fun(Dir) ->
+        [?assertEqual({error, {bad_option, Key}}, test_store:start(#{name => Dir, Key => 1}))
+         || Key <- [no_such_option, 'Durability', mapsize, '']],
+        ?assertNot(filelib:is_file(Dir))
+    end).
+
+unknown_binaries() ->
+    test_store:with_dir(fun(Dir) ->
+        S = test_store:start_ok(#{<<"name">> => Dir, <<"store-module">> => hb_store, <<"ttl">> => 17,
+                                  <<"no_such_option">> => #{}, <<>> => <<>>}),
+        ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
+    end).
+
+names() ->
+    ?assertEqual({error, {bad_option, name}}, test_store:start(#{})),
+    ?assertEqual({error, {bad_option, name}}, test_store:start(#{durability => sync})),
+    [?assertEqual({Bad, {error, {bad_option, name}}}, {Bad, test_store:start(#{name => Bad})})
+     || Bad <- [<<>>, <<"/tmp/a", 0, "b">>, [$/, $t, 0], 1, 1.5, {a}, #{}, <<1:1>>, [a | b], self(),
+                <<"/tmp/", (binary:copy(<<"x">>, 5000))/binary>>]].
+
+async() ->
+    test_store:with_dir(fun(Dir) ->
+        [?assertEqual({error, {bad_option, durability}},
+                      test_store:start(#{name => Dir, durability => Async}))
+         || Async <- [async, <<"async">>]]
+    end).
+
+conflicts() ->
+    Running = #{durability => sync, capacity => 1 bsl 30, write_buffer_bytes => 1 bsl 20,
+                sync_interval_ms => 500, max_value_bytes => 1000, max_batch_bytes => 100000,
+                max_readers => 200, checksum => true, on_unclean => error, read_only => false,
+                shared => false, no_readahead => false},
+    Other = #{durability => map_async, capacity => 1 bsl 31, write_buffer_bytes => 1 bsl 21,
+              sync_interval_ms => 501, max_value_bytes => 1001, max_batch_bytes => 100001,
+              max_readers => 201, checksum => false, on_unclean => reset, read_only => true,
+              no_readahead => true},
+    test_store:with_store(Running, fun(S, Dir) ->
+        ?assertEqual({ok, S}, hyper_lmdb:start(#{name => Dir})),
+        ?assertEqual({ok, S}, hyper_lmdb:start(Running#{name => Dir})),
+        [?assertEqual({ok, S}, hyper_lmdb:start(#{name => Dir, K => V})) || {K, V} <- maps:to_list(Running)],
+        [?assertEqual({error, {conflicting_option, K}}, hyper_lmdb:start(maps:put(Form, V, #{name => Dir})))
+         || {K, V} <- maps:to_list(Other), Form <- [K, atom_to_binary(K)]],
+        ?assertEqual(ok, hyper_lmdb:put(S, <<"still">>, <<"open">>))
+    end).
+
+old_flags() ->
+    Ran = fun(Options) -> test_store:with_store(Options, fun(S) -> test_store:info(S, durability) end) end,
+    ?assertEqual(sync, Ran(#{no_sync => false})),
+    ?assertEqual(map_async, Ran(#{map_async => true})),
+    ?assertEqual(map_async, Ran(#{<<"map_async">> => true})),
+    ?assertEqual(sync, Ran(#{map_async => true, durability => sync})),
+    ?assertEqual(map_async, Ran(#{no_sync => false, durability => map_async})),
+    ?assertEqual(Ran(#{}), Ran(#{no_lock => true, no_meta_sync => true, no_tls => true, max_dbs => 5,
+                                 no_readahead => true, max_readers => 130})),
+    test_store:with_store(#{map_size => 1 bsl 30}, fun(S) ->
+        ?assertEqual(1 bsl 30, test_store:info(S, capacity))
+    end),
+    test_store:with_dir(fun(Dir) ->
+        [?assertEqual({error, {bad_option, K}}, test_store:start(#{name => Dir, K => wrong}))
+         || K <- [no_sync, map_async, no_lock, no_meta_sync, no_tls, max_dbs]]
+    end).
+
+defaults() ->
+    test_store:with_store(fun(S) ->
+        ?assertMatch({ok, #{durability := map_async, capacity := 10737418240,
+                            write_buffer_bytes := 67108864, sync_interval_ms := 1000,
+                            max_value_bytes := 1073741823, max_batch_bytes := 268435456,
+                            checksum := false, read_only := false, shared := false}},
+                     hyper_lmdb:info(S)),
+        ?assert(test_store:info(S, reader_slots) >= 126)
+    end),
+    test_store:with_store(#{durability => sync}, fun(S) ->
+        ?assertEqual(1 bsl 40, test_store:info(S, capacity))
+    end).
+
+max_readers() ->
+    test_store:with_store(#{max_readers => 300}, fun(S) ->
+        ?assert(test_store:info(S, reader_slots) >= 300)
+    end).
+
+failed_start() ->
+    test_store:with_dir(fun(Dir) ->
+        {error, {bad_option, capacity}} = test_store:start(#{name => Dir, capacity => bad}),
+        ?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Dir}, <<"k">>)),
+        S = test_store:start_ok(#{name => Dir}),
+        ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
+    end).
