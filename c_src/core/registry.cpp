@@ -1,9 +1,12 @@
 #include "registry.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 #include <utility>
+
+#include "hyper_lmdb/process_state.h"
 
 namespace hyper_lmdb::registry {
 
@@ -18,9 +21,12 @@ struct Table {
 };
 
 // Never destroyed: threads may still run while the process exits.
+std::atomic<Table*> shared_table{nullptr};
+
 Table& table() {
-  static Table* const instance = new Table;
-  return *instance;
+  static Table* const own = new Table;
+  Table* const adopted = shared_table.load(std::memory_order_acquire);
+  return adopted != nullptr ? *adopted : *own;
 }
 
 auto key_of(const DirectoryId& id) {
@@ -74,3 +80,15 @@ void closed(const DirectoryId& id) {
 }
 
 }  // namespace hyper_lmdb::registry
+
+namespace hyper_lmdb {
+
+void* process_state() noexcept {
+  return &registry::table();
+}
+
+void adopt_process_state(void* state) noexcept {
+  registry::shared_table.store(static_cast<registry::Table*>(state), std::memory_order_release);
+}
+
+}  // namespace hyper_lmdb

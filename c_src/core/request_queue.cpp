@@ -128,6 +128,8 @@ bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
 void RequestQueue::release(std::uint64_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   reserved_bytes_ -= bytes;
+  // The writer calls this too and looks for itself; anybody else has to tell it.
+  if (!parked_.empty()) wake_.notify_one();
 }
 
 void RequestQueue::close() noexcept {

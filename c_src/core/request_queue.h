@@ -20,8 +20,8 @@ struct Group {
   std::size_t requests = 0;
 };
 
-/// Thread-safety: all functions may be called from any thread; `take` and `release` by the writer
-/// thread alone, which is also the only one that grants tickets. One lock guards everything; no
+/// Thread-safety: all functions may be called from any thread; `take` by the writer thread alone,
+/// which is also the only one that grants tickets. One lock guards everything; no
 /// callback runs under it.
 class RequestQueue {
  public:

@@ -39,7 +39,7 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.on_unclean = options.on_unclean.value_or(settings.on_unclean);
   settings.max_value_bytes = options.max_value_bytes.value_or(settings.max_value_bytes);
   settings.max_batch_bytes = options.max_batch_bytes.value_or(settings.max_batch_bytes);
-  settings.max_readers = options.max_readers.value_or(settings.max_readers);
+  settings.max_readers = options.max_readers.value_or(options.default_max_readers);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
   settings.shared = options.shared.value_or(settings.shared);

@@ -289,6 +289,10 @@ Result<Admission> Store::reserve(std::uint64_t bytes) {
   return impl_->queue.reserve(bytes);
 }
 
+void Store::give_back(std::uint64_t bytes) noexcept {
+  impl_->queue.release(bytes);
+}
+
 Result<Admission> Store::park(const std::shared_ptr<Ticket>& ticket) {
   return impl_->queue.park(ticket);
 }

@@ -32,6 +32,7 @@ struct Options {
   std::optional<std::uint64_t> max_value_bytes;
   std::optional<std::uint64_t> max_batch_bytes;
   std::optional<std::uint64_t> max_readers;  ///< reader slots of the environment
+  std::uint64_t default_max_readers = 126;   ///< what it is when not given
   std::optional<bool> checksum;              ///< store a checksum with each value written
   std::optional<bool> read_only;
   std::optional<bool> shared;        ///< several OS processes; map_async only

@@ -107,6 +107,8 @@ class Store {
   /// What `batch_write` would refuse before looking at the store.
   Result<void> check(std::span<const Op> ops) const;
   Result<Admission> reserve(std::uint64_t bytes);
+  /// Gives back room that was reserved and is not used.
+  void give_back(std::uint64_t bytes) noexcept;
   /// As `reserve`, but where there is no room the ticket waits its turn, first come first served.
   /// A ticket is used once. Errors: closed, overloaded.
   Result<Admission> park(const std::shared_ptr<Ticket>& ticket);

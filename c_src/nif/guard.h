@@ -1,0 +1,32 @@
+// The one place that keeps C++ exceptions out of the VM.
+#pragma once
+
+#include <erl_nif.h>
+
+#include <new>
+
+#include "calls.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+/// `Function` with every exception turned into a named error.
+template <Call Function>
+ERL_NIF_TERM guarded(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) noexcept {
+  try {
+    return Function(env, argc, argv);
+  } catch (const std::bad_alloc&) {
+    return make_error(env, {.code = Code::no_memory});
+  } catch (...) {
+    return make_error(env, {.code = Code::internal});
+  }
+}
+
+/// Goes on with the same call on a dirty scheduler.
+template <Call Function>
+ERL_NIF_TERM reschedule(ErlNifEnv* env, const char* name, int flags, int argc,
+                        const ERL_NIF_TERM argv[]) {
+  return enif_schedule_nif(env, name, flags, &guarded<Function>, argc, argv);
+}
+
+}  // namespace hyper_lmdb::nif

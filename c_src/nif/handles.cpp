@@ -1,0 +1,147 @@
+#include "handles.h"
+
+#include <atomic>
+#include <new>
+#include <utility>
+
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+State* the_state = nullptr;
+
+std::size_t shard_of_this_thread(std::size_t shards) noexcept {
+  static std::atomic<std::size_t> next{0};
+  static thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
+  return number % shards;
+}
+
+// Destructors run on whichever thread collects the garbage: they only let go.
+void destroy_handle(ErlNifEnv*, void* object) noexcept {
+  static_cast<Handle*>(object)->~Handle();
+}
+
+void destroy_ticket(ErlNifEnv*, void* object) noexcept {
+  auto* handle = static_cast<TicketHandle*>(object);
+  if (handle->store != nullptr && handle->ticket != nullptr) handle->store->cancel(*handle->ticket);
+  handle->~TicketHandle();
+}
+
+}  // namespace
+
+State& state() noexcept {
+  return *the_state;
+}
+void set_state(State* state) noexcept {
+  the_state = state;
+}
+bool has_state() noexcept {
+  return the_state != nullptr;
+}
+
+bool open_resource_types(ErlNifEnv* env, State* state) noexcept {
+  const auto flags = static_cast<ErlNifResourceFlags>(ERL_NIF_RT_CREATE | ERL_NIF_RT_TAKEOVER);
+  state->handle_type =
+      enif_open_resource_type(env, nullptr, "store", &destroy_handle, flags, nullptr);
+  state->ticket_type =
+      enif_open_resource_type(env, nullptr, "ticket", &destroy_ticket, flags, nullptr);
+  return state->handle_type != nullptr && state->ticket_type != nullptr;
+}
+
+std::vector<std::unique_lock<std::mutex>> Names::lock_all() {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  locks.reserve(kShards);
+  for (Shard& shard : shards_) locks.emplace_back(shard.mutex);
+  return locks;
+}
+
+Handle* Names::make_handle(const std::shared_ptr<Store>& store, ErlNifResourceType* type) {
+  void* memory = enif_alloc_resource(type, sizeof(Handle));
+  if (memory == nullptr) throw std::bad_alloc();
+  return new (memory) Handle{store};  // the table's own reference
+}
+
+void Names::renew_handles(ErlNifResourceType* type) {
+  const auto locks = lock_all();
+  for (auto& [store, handle] : handles_) {
+    Handle* const fresh = make_handle(handle->store, type);
+    enif_release_resource(std::exchange(handle, fresh));
+  }
+}
+
+Handle* Names::add(std::string_view spelling, const std::shared_ptr<Store>& store,
+                   ErlNifResourceType* type) {
+  const auto locks = lock_all();
+  // Who closes a store forgets it afterwards, under these locks: an open one stays findable.
+  if (!store->is_open()) return nullptr;
+  auto [entry, inserted] = handles_.try_emplace(store.get());
+  if (inserted) {
+    try {
+      entry->second = make_handle(store, type);
+    } catch (...) {
+      handles_.erase(entry);
+      throw;
+    }
+  }
+  Handle* const handle = entry->second;
+  for (Shard& shard : shards_) {
+    shard.stores[std::string(spelling)] = std::make_shared<std::shared_ptr<Store>>(store);
+  }
+  enif_keep_resource(handle);
+  return handle;
+}
+
+void Names::remove(const Store* store) {
+  const auto locks = lock_all();
+  for (Shard& shard : shards_) {
+    std::erase_if(shard.stores, [store](const auto& e) { return e.second->get() == store; });
+  }
+  if (const auto found = handles_.find(store); found != handles_.end()) {
+    enif_release_resource(found->second);
+    handles_.erase(found);
+  }
+}
+
+std::shared_ptr<Store> Names::find(std::string_view spelling) {
+  Shard& shard = shards_[shard_of_this_thread(kShards)];
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.stores.find(spelling);
+  if (found == shard.stores.end()) return nullptr;
+  return std::shared_ptr<Store>(found->second, found->second->get());
+}
+
+std::vector<Handle*> Names::all() {
+  const auto locks = lock_all();
+  std::vector<Handle*> all;
+  all.reserve(handles_.size());
+  for (const auto& [store, handle] : handles_) {
+    enif_keep_resource(handle);
+    all.push_back(handle);
+  }
+  return all;
+}
+
+std::optional<StoreRef> StoreRef::from(ErlNifEnv* env, ERL_NIF_TERM term) {
+  StoreRef ref;
+  void* object = nullptr;
+  if (enif_get_resource(env, term, state().handle_type, &object) != 0) {
+    ref.handle_ = static_cast<const Handle*>(object);
+    ref.store_ = ref.handle_->store.get();
+    return ref;
+  }
+  ERL_NIF_TERM name = 0;
+  if (enif_get_map_value(env, term, atoms().name, &name) == 0) {
+    // The key as a binary has to be built: a heap term of a few words.
+    const auto key = make_binary(env, "name");
+    if (!key || enif_get_map_value(env, term, *key, &name) == 0) return std::nullopt;
+  }
+  const auto spelling = as_binary(env, name);
+  if (!spelling) return std::nullopt;
+  ref.kept_ = state().names.find(*spelling);
+  ref.store_ = ref.kept_.get();
+  return ref;
+}
+
+}  // namespace hyper_lmdb::nif

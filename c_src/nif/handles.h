@@ -1,0 +1,108 @@
+// What Erlang holds: handles of stores and tickets of waiting writers, and the names of open
+// stores.
+#pragma once
+
+#include <erl_nif.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "hyper_lmdb/store.h"
+
+namespace hyper_lmdb::nif {
+
+/// The resource behind a store() term. Never changes once made, so that no call needs a lock. Its
+/// store is open or closed for ever.
+struct Handle {
+  std::shared_ptr<Store> store;
+};
+
+/// The resource behind a ticket: gives the writer's turn back when the process that waits dies.
+struct TicketHandle {
+  std::shared_ptr<Store> store;
+  std::shared_ptr<Ticket> ticket;
+};
+
+/// The open stores, by handle and by each spelling given to a start.
+///
+/// Thread-safety: all functions may be called from any thread. Each shard has all names and a lock
+/// of its own; a look-up takes the lock of its thread's shard, a change takes all, in order.
+class Names {
+ public:
+  /// Enters an open store under a spelling and returns its handle with one reference for the
+  /// caller; null where the store has been closed meanwhile.
+  Handle* add(std::string_view spelling, const std::shared_ptr<Store>& store,
+              ErlNifResourceType* type);
+  /// Forgets a closed store.
+  void remove(const Store* store);
+  /// Gives every open store a handle of a new type: those of a library that was purged are lost.
+  void renew_handles(ErlNifResourceType* type);
+  /// The store once started under this spelling, or null.
+  std::shared_ptr<Store> find(std::string_view spelling);
+  /// The handle of every open store, each with one reference for the caller.
+  std::vector<Handle*> all();
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  // Each shard counts references of its own, so that look-ups on two cores share no cache line.
+  using Shared = std::shared_ptr<std::shared_ptr<Store>>;
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_map<std::string, Shared, Hash, std::equal_to<>> stores;
+  };
+  static constexpr std::size_t kShards = 16;
+
+  std::vector<std::unique_lock<std::mutex>> lock_all();
+  static Handle* make_handle(const std::shared_ptr<Store>& store, ErlNifResourceType* type);
+
+  std::array<Shard, kShards> shards_;
+  std::unordered_map<const Store*, Handle*> handles_;  // guarded by all locks together
+};
+
+/// All that outlives one copy of the library in a running VM. Leaked on purpose.
+struct State {
+  ErlNifResourceType* handle_type = nullptr;
+  ErlNifResourceType* ticket_type = nullptr;
+  Names names;
+  void* process_state = nullptr;
+};
+State& state() noexcept;
+void set_state(State* state) noexcept;
+bool has_state() noexcept;
+
+/// The store a term means, kept for the length of a call.
+class StoreRef {
+ public:
+  /// Empty where the term is neither a handle nor a map with a binary name.
+  static std::optional<StoreRef> from(ErlNifEnv* env, ERL_NIF_TERM term);
+
+  /// Null where no store was started under the name.
+  Store* get() const noexcept { return store_; }
+  Store* operator->() const noexcept { return store_; }
+  /// A reference that outlives the call; null for a name that was not started.
+  std::shared_ptr<Store> share() const noexcept {
+    return kept_ != nullptr || handle_ == nullptr ? kept_ : handle_->store;
+  }
+
+ private:
+  Store* store_ = nullptr;
+  const Handle* handle_ = nullptr;
+  std::shared_ptr<Store> kept_;
+};
+
+/// Opens the resource types, taking them over from an older copy of the library.
+bool open_resource_types(ErlNifEnv* env, State* state) noexcept;
+
+}  // namespace hyper_lmdb::nif

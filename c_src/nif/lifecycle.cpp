@@ -1,0 +1,82 @@
+#include <memory>
+#include <string>
+
+#include "calls.h"
+#include "handles.h"
+#include "hyper_lmdb/store.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+int start_thread(const char* name, void* (*run)(void*), void* argument, void** thread) {
+  ErlNifTid tid;
+  // By the VM's own call: with bound schedulers a plain thread would stay on the creator's core.
+  const int rc = enif_thread_create(const_cast<char*>(name), &tid, run, argument, nullptr);
+  if (rc != 0) return rc;
+  *thread = new ErlNifTid(tid);
+  return 0;
+}
+
+void join_thread(void* thread) {
+  const std::unique_ptr<ErlNifTid> tid(static_cast<ErlNifTid*>(thread));
+  enif_thread_join(*tid, nullptr);
+}
+
+constexpr ThreadApi kVmThreads{.start = &start_thread, .join = &join_thread};
+
+}  // namespace
+
+ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto spelling = as_binary(env, argv[0]);
+  if (!spelling) return make_badarg(env, 1);
+  for (;;) {
+    std::string directory(*spelling);
+    // A relative name means what it meant when it was first started.
+    if (!directory.empty() && directory.front() != '/') {
+      if (const auto known = state().names.find(*spelling)) {
+        if (const auto info = known->info()) directory = info.value().directory;
+      }
+    }
+    const auto options = as_options(env, directory, argv[1]);
+    if (!options) return make_error(env, options.error());
+    const auto store = Store::open(options.value(), kVmThreads);
+    if (!store) return make_error(env, store.error());
+    Handle* const handle = state().names.add(*spelling, store.value(), state().handle_type);
+    if (handle == nullptr) continue;  // closed by somebody else in between
+    const ERL_NIF_TERM term = enif_make_resource(env, handle);
+    enif_release_resource(handle);
+    return enif_make_tuple2(env, atoms().ok, term);
+  }
+}
+
+ERL_NIF_TERM close(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto kept = store->share();
+  const auto closed = kept->close();
+  state().names.remove(kept.get());
+  return make_result(env, closed);
+}
+
+ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto found = (*store)->info();
+  if (!found) return make_error(env, found.error());
+  return enif_make_tuple2(env, atoms().ok, make_info(env, found.value()));
+}
+
+ERL_NIF_TERM stores(ErlNifEnv* env, int, const ERL_NIF_TERM[]) {
+  ERL_NIF_TERM list = enif_make_list(env, 0);
+  for (Handle* handle : state().names.all()) {
+    list = enif_make_list_cell(env, enif_make_resource(env, handle), list);
+    enif_release_resource(handle);
+  }
+  return list;
+}
+
+}  // namespace hyper_lmdb::nif

@@ -1,0 +1,86 @@
+// The function table: name, arity, and the scheduler each function runs on with the reason.
+#include <erl_nif.h>
+
+#include <cstring>
+#include <iterator>
+#include <new>
+
+#include "calls.h"
+#include "guard.h"
+#include "handles.h"
+#include "hyper_lmdb/process_state.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+/// What `priv_data` points to, in every version of the library: enough to tell whether the rest is
+/// laid out alike.
+struct Shared {
+  char layout[sizeof HYPER_LMDB_LAYOUT];
+  State* state;
+};
+
+constexpr int kSettled = 0;
+constexpr int kRefused = 1;
+
+int load(ErlNifEnv* env, void** priv_data, ERL_NIF_TERM) noexcept try {
+  make_atoms(env);
+  // After a delete and purge the library stays mapped, and so do the stores that were left open.
+  if (!has_state()) set_state(new State);
+  State& all = state();
+  all.process_state = process_state();
+  if (!open_resource_types(env, &all)) return kRefused;
+  all.names.renew_handles(all.handle_type);
+  static Shared shared{HYPER_LMDB_LAYOUT, nullptr};
+  shared.state = &all;
+  *priv_data = &shared;
+  return kSettled;
+} catch (...) {
+  return kRefused;
+}
+
+int upgrade(ErlNifEnv* env, void** priv_data, void** old_priv_data, ERL_NIF_TERM) noexcept try {
+  auto* old = static_cast<Shared*>(*old_priv_data);
+  if (old == nullptr ||
+      std::memcmp(old->layout, HYPER_LMDB_LAYOUT, sizeof HYPER_LMDB_LAYOUT) != 0) {
+    return kRefused;
+  }
+  make_atoms(env);
+  if (!open_resource_types(env, old->state)) return kRefused;
+  adopt_process_state(old->state->process_state);
+  set_state(old->state);
+  *priv_data = old;
+  return kSettled;
+} catch (...) {
+  return kRefused;
+}
+
+// Nothing to free: handles keep the library loaded while a store is open, and the state is leaked.
+void unload(ErlNifEnv*, void*) noexcept {}
+
+// Normal: bounded work on memory that is mostly warm. Dirty IO: opens, closes and asks the file
+// system. Each normal function moves itself to a dirty scheduler when the job turns out large.
+ErlNifFunc functions[] = {
+    {"open", 2, &guarded<open>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // creates and maps files
+    {"close", 1, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // waits for calls, flushes
+    {"info", 1, &guarded<info>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // stats the file
+    {"stores", 0, &guarded<stores>, 0},                         // a copy of a table
+    {"get", 2, &guarded<get>, 0},              // one look-up; over 512 KiB dirty IO
+    {"exists", 2, &guarded<exists>, 0},        // one look-up
+    {"read_many", 2, &guarded<read_many>, 0},  // 256 keys and 512 KiB; more on dirty IO
+    {"put", 3, &guarded<put>, 0},              // done at once, or not at all
+    {"write", 2, &guarded<write>, 0},          // 100 elements at once, or not at all
+    {"enqueue", 4, &guarded<enqueue>, 0},      // copies 1,000 elements; more on dirty CPU
+    {"enqueue_control", 3, &guarded<enqueue_control>, 0},  // a message to a thread
+};
+
+}  // namespace
+
+}  // namespace hyper_lmdb::nif
+
+extern "C" {
+ERL_NIF_INIT(hyper_lmdb_nif, hyper_lmdb::nif::functions, hyper_lmdb::nif::load, nullptr,
+             hyper_lmdb::nif::upgrade, hyper_lmdb::nif::unload)
+}

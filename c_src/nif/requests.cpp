@@ -1,0 +1,54 @@
+#include "requests.h"
+
+#include <new>
+
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+OwnEnv own_env() {
+  OwnEnv env(enif_alloc_env());
+  if (env == nullptr) throw std::bad_alloc();
+  return env;
+}
+
+}  // namespace
+
+MessageRequest::MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM payload)
+    : env_(own_env()),
+      ref_(enif_make_copy(env_.get(), ref)),
+      payload_(enif_make_copy(env_.get(), payload)) {
+  enif_self(caller, &pid_);
+}
+
+void MessageRequest::decode_ops(std::size_t count) {
+  storage_.reserve(count);
+  ERL_NIF_TERM list = payload_;
+  ERL_NIF_TERM head = 0;
+  while (enif_get_list_cell(env_.get(), list, &head, &list) != 0) {
+    if (const auto op = as_op(env_.get(), head)) storage_.push_back(*op);
+  }
+  ops = storage_;
+}
+
+void MessageRequest::done(const Result<void>& result) noexcept {
+  ErlNifEnv* const env = env_.get();
+  const ERL_NIF_TERM message = enif_make_tuple2(env, ref_, make_result(env, result));
+  // A caller that died meanwhile gets no answer; the write is done all the same.
+  (void)enif_send(nullptr, &pid_, env, message);
+  delete this;
+}
+
+MessageTicket::MessageTicket(ErlNifEnv* caller, ERL_NIF_TERM ref)
+    : env_(own_env()), ref_(enif_make_copy(env_.get(), ref)) {
+  enif_self(caller, &pid_);
+}
+
+void MessageTicket::granted() noexcept {
+  const ERL_NIF_TERM message = enif_make_tuple2(env_.get(), ref_, atoms().go);
+  (void)enif_send(nullptr, &pid_, env_.get(), message);
+}
+
+}  // namespace hyper_lmdb::nif

@@ -1,0 +1,50 @@
+// Requests that answer an Erlang process by message.
+#pragma once
+
+#include <erl_nif.h>
+
+#include <memory>
+#include <vector>
+
+#include "hyper_lmdb/write_queue.h"
+
+namespace hyper_lmdb::nif {
+
+/// Owns an environment of its own, so that the caller's terms outlive the call.
+struct FreeEnv {
+  void operator()(ErlNifEnv* env) const noexcept { enif_free_env(env); }
+};
+using OwnEnv = std::unique_ptr<ErlNifEnv, FreeEnv>;
+
+/// Sends `{Ref, Result}` to the process that asked, then deletes itself.
+class MessageRequest final : public Request {
+ public:
+  /// Copies `ref` and `payload`, a list of elements that were decoded before, out of the caller's
+  /// environment.
+  MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM payload);
+  void done(const Result<void>& result) noexcept override;
+
+  /// Decodes the copied elements, `count` of them.
+  void decode_ops(std::size_t count);
+
+ private:
+  OwnEnv env_;
+  ErlNifPid pid_;
+  ERL_NIF_TERM ref_;
+  ERL_NIF_TERM payload_;
+  std::vector<Op> storage_;
+};
+
+/// Sends `{Ref, go}`.
+class MessageTicket final : public Ticket {
+ public:
+  MessageTicket(ErlNifEnv* caller, ERL_NIF_TERM ref);
+  void granted() noexcept override;
+
+ private:
+  OwnEnv env_;
+  ErlNifPid pid_;
+  ERL_NIF_TERM ref_;
+};
+
+}  // namespace hyper_lmdb::nif

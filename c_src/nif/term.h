@@ -1,0 +1,50 @@
+// Erlang terms to core values and back. The only place that turns an Error into a term.
+#pragma once
+
+#include <erl_nif.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "hyper_lmdb/batch.h"
+#include "hyper_lmdb/options.h"
+#include "hyper_lmdb/result.h"
+#include "hyper_lmdb/store.h"
+
+namespace hyper_lmdb::nif {
+
+/// Every atom the library answers with, made once at load so that no input can add any.
+struct Atoms {
+  ERL_NIF_TERM ok, error, not_found, true_, false_, undefined, queue, queued, wait, go, none,
+      badarg, put, delete_, check, absent, reset, sync, not_started, name, sync_mode,
+      map_async_mode, error_mode, reset_mode;
+};
+const Atoms& atoms() noexcept;
+void make_atoms(ErlNifEnv* env);
+
+/// `{error, Reason}`.
+ERL_NIF_TERM make_error(ErlNifEnv* env, const Error& error);
+/// `{error, Reason}` of a single operation, where an index would say nothing.
+ERL_NIF_TERM make_single_error(ErlNifEnv* env, Error error);
+/// `{badarg, Position}`: the argument of a wrong type, from 1. The Erlang side raises it.
+ERL_NIF_TERM make_badarg(ErlNifEnv* env, int position);
+/// `{error, not_started}`: a name that no start was given.
+ERL_NIF_TERM make_not_started(ErlNifEnv* env);
+/// `ok` or `{error, Reason}`.
+ERL_NIF_TERM make_result(ErlNifEnv* env, const Result<void>& result);
+
+std::optional<std::string_view> as_binary(ErlNifEnv* env, ERL_NIF_TERM term) noexcept;
+
+/// A copy of the bytes; nothing where memory is out. Valid in `env`.
+std::optional<ERL_NIF_TERM> make_binary(ErlNifEnv* env, std::string_view bytes) noexcept;
+
+/// An element of a batch; nothing where the term is none.
+std::optional<Op> as_op(ErlNifEnv* env, ERL_NIF_TERM term) noexcept;
+
+/// A list of `{Option, Value}` as hyper_lmdb_options makes it. Errors: bad_option.
+Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_TERM list);
+
+ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info);
+
+}  // namespace hyper_lmdb::nif

@@ -1,0 +1,189 @@
+#include <array>
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "calls.h"
+#include "guard.h"
+#include "handles.h"
+#include "hyper_lmdb/store.h"
+#include "requests.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+constexpr std::size_t kMostOpsNow = 100;           // more are never written on the caller's thread
+constexpr std::size_t kMostOpsOnScheduler = 1000;  // more are not even decoded there
+
+/// `ok`, `{error, _}`, or `queue` where the write would have to wait.
+ERL_NIF_TERM answer_now(ErlNifEnv* env, const std::optional<Result<void>>& done) {
+  return done ? make_result(env, *done) : atoms().queue;
+}
+
+enum class Decoded { all, too_many, wrong };
+
+/// Decodes elements until one is wrong, `most_ops` is passed, or they are more than a batch may
+/// hold (which the check of the whole will say).
+Decoded decode_ops(ErlNifEnv* env, ERL_NIF_TERM list, std::size_t most_ops,
+                   std::uint64_t most_bytes, std::vector<Op>* ops) {
+  std::uint64_t bytes = 0;
+  ERL_NIF_TERM head = 0;
+  while (enif_get_list_cell(env, list, &head, &list) != 0) {
+    if (ops->size() == most_ops) return Decoded::too_many;
+    const auto op = as_op(env, head);
+    if (!op) return Decoded::wrong;
+    ops->push_back(*op);
+    bytes += bytes_of(*op);
+    if (bytes > most_bytes && ops->size() > 1) return Decoded::all;
+  }
+  return enif_is_empty_list(env, list) != 0 ? Decoded::all : Decoded::wrong;
+}
+
+/// The ticket a term holds; null for `none`.
+struct TicketArgument {
+  bool valid = false;
+  Ticket* ticket = nullptr;
+};
+TicketArgument ticket_of(ErlNifEnv* env, ERL_NIF_TERM term) {
+  if (enif_is_identical(term, atoms().none) != 0) return {.valid = true, .ticket = nullptr};
+  void* object = nullptr;
+  if (enif_get_resource(env, term, state().ticket_type, &object) == 0) return {};
+  return {.valid = true, .ticket = static_cast<TicketHandle*>(object)->ticket.get()};
+}
+
+/// Parks a ticket for the calling process: `{wait, Ticket}`, or nothing where there is room by now.
+Result<std::optional<ERL_NIF_TERM>> wait_for_room(ErlNifEnv* env, const StoreRef& store,
+                                                  ERL_NIF_TERM ref, std::uint64_t bytes,
+                                                  std::shared_ptr<Ticket>* granted) {
+  auto ticket = std::make_shared<MessageTicket>(env, ref);
+  ticket->bytes = bytes;
+  void* memory = enif_alloc_resource(state().ticket_type, sizeof(TicketHandle));
+  if (memory == nullptr) throw std::bad_alloc();
+  auto* handle = new (memory) TicketHandle{store.share(), ticket};
+  const ERL_NIF_TERM term = enif_make_resource(env, handle);
+  enif_release_resource(handle);  // the term holds it now, and its end cancels the ticket
+  auto admission = store->park(ticket);
+  if (!admission) return admission.error();
+  if (admission.value() == Admission::reserved) {
+    *granted = ticket;
+    return std::optional<ERL_NIF_TERM>();
+  }
+  return std::optional(enif_make_tuple2(env, atoms().wait, term));
+}
+
+ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[],
+                              std::size_t most_ops, Call elsewhere) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
+  const TicketArgument ticket = ticket_of(env, argv[3]);
+  if (!ticket.valid) return make_badarg(env, 4);
+  if (store->get() == nullptr) return make_not_started(env);
+
+  std::vector<Op> ops;
+  switch (decode_ops(env, argv[1], most_ops, (*store)->settings().max_batch_bytes, &ops)) {
+    case Decoded::wrong:
+      return make_badarg(env, 2);
+    case Decoded::too_many:
+      return enif_schedule_nif(env, "enqueue", ERL_NIF_DIRTY_JOB_CPU_BOUND, elsewhere, argc, argv);
+    case Decoded::all:
+      break;
+  }
+  if (auto good = (*store)->check(ops); !good) return make_error(env, good.error());
+  std::uint64_t bytes = 0;
+  for (const Op& op : ops) bytes += bytes_of(op);
+
+  Ticket* used = ticket.ticket;
+  std::shared_ptr<Ticket> granted;
+  if (used == nullptr) {
+    auto admission = (*store)->reserve(bytes);
+    if (!admission) return make_error(env, admission.error());
+    if (admission.value() == Admission::full) {
+      auto parked = wait_for_room(env, *store, argv[2], bytes, &granted);
+      if (!parked) return make_error(env, parked.error());
+      if (parked.value()) return *parked.value();
+      used = granted.get();
+    }
+  }
+  std::unique_ptr<MessageRequest> request;
+  try {
+    request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
+    request->bytes = bytes;
+    request->decode_ops(ops.size());
+  } catch (const std::bad_alloc&) {
+    if (used == nullptr) (*store)->give_back(bytes);
+    throw;
+  }
+  if (auto submitted = (*store)->submit(request.get(), used); !submitted) {
+    return make_error(env, submitted.error());
+  }
+  (void)request.release();  // the writer's now
+  return atoms().queued;
+}
+
+ERL_NIF_TERM enqueue_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return enqueue_anywhere(env, argc, argv, ~std::size_t{0}, nullptr);
+}
+
+}  // namespace
+
+ERL_NIF_TERM put(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto key = as_binary(env, argv[1]);
+  if (!key) return make_badarg(env, 2);
+  const auto value = as_binary(env, argv[2]);
+  if (!value) return make_badarg(env, 3);
+  if (store->get() == nullptr) return make_not_started(env);
+  const Op op{.kind = OpKind::put, .key = *key, .value = *value};
+  const auto done = (*store)->try_write({&op, 1});
+  if (done && !*done) return make_single_error(env, done->error());
+  return answer_now(env, done);
+}
+
+ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (store->get() == nullptr) return make_not_started(env);
+  std::array<Op, kMostOpsNow> ops;
+  std::size_t count = 0;
+  ERL_NIF_TERM list = argv[1];
+  ERL_NIF_TERM head = 0;
+  while (enif_get_list_cell(env, list, &head, &list) != 0) {
+    if (count == kMostOpsNow) return atoms().queue;
+    const auto op = as_op(env, head);
+    if (!op) return make_badarg(env, 2);
+    ops[count++] = *op;
+  }
+  if (enif_is_empty_list(env, list) == 0) return make_badarg(env, 2);
+  const auto done = (*store)->try_write(std::span(ops.data(), count));
+  if (done && count >= 20) enif_consume_timeslice(env, static_cast<int>(count / 20));
+  return answer_now(env, done);
+}
+
+ERL_NIF_TERM enqueue(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return enqueue_anywhere(env, argc, argv, kMostOpsOnScheduler, &guarded<enqueue_large>);
+}
+
+ERL_NIF_TERM enqueue_control(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const bool reset = enif_is_identical(argv[1], atoms().reset) != 0;
+  if (!reset && enif_is_identical(argv[1], atoms().sync) == 0) return make_badarg(env, 2);
+  if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
+  if (store->get() == nullptr) return make_not_started(env);
+  auto request = std::make_unique<MessageRequest>(env, argv[2], enif_make_list(env, 0));
+  request->kind = reset ? Request::Kind::reset : Request::Kind::sync;
+  if (auto submitted = (*store)->submit(request.get(), nullptr); !submitted) {
+    return make_error(env, submitted.error());
+  }
+  (void)request.release();
+  return atoms().queued;
+}
+
+}  // namespace hyper_lmdb::nif

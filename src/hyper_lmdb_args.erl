@@ -1,0 +1,124 @@
+%% @doc Arguments that the NIF did not take: those of another accepted form are brought to the plain
+%% one and the call is made again; for the rest a badarg is raised as OTP's own functions do, with
+%% the arguments in the stack trace and an error_info that says which of them is wrong.
+%% @private
+-module(hyper_lmdb_args).
+
+-export([retry/3, key/1, describe/2]).
+
+-type kind() :: store | key | keys | value | ops | options.
+
+-spec retry(atom(), [term()], pos_integer()) -> term().
+retry(Function, Args, Position) ->
+    Kinds = kinds(Function),
+    case [normalise(Kind, Arg) || {Kind, Arg} <- lists:zip(Kinds, Args)] of
+        Args -> raise(Function, Args, Position);
+        Normal -> apply(hyper_lmdb, Function, Normal)
+    end.
+
+%% @doc A key in any accepted form as the bytes it stands for; what is no key stays what it is.
+-spec key(term()) -> term().
+key(Key) when is_atom(Key) ->
+    atom_to_binary(Key);
+key([Char | _] = Key) when is_integer(Char) ->
+    string_or(Key, Key);
+key(Key) when is_list(Key) ->
+    case is_proper(Key) andalso segments(Key, []) of
+        {ok, Segments} -> iolist_to_binary(lists:join($/, Segments));
+        _ -> Key
+    end;
+key(Key) ->
+    Key.
+
+%% @doc What an argument of a kind has to be, for people.
+-spec describe(atom(), pos_integer()) -> unicode:chardata().
+describe(Function, Position) ->
+    case lists:nth(Position, kinds(Function)) of
+        store -> "not a store: give the handle start/1 returned, or a map with the name it was given";
+        key -> "not a key: give a binary, or a list of binaries to be joined with /";
+        keys -> "not a proper list of keys";
+        value -> "not a binary";
+        ops -> "not a proper list of {put, Key, Value}, {delete, Key}, {check, Key, Value} "
+                   "and {check, Key, absent}";
+        options -> "not a map"
+    end.
+
+-spec kinds(atom()) -> [kind()].
+kinds(get) -> [store, key];
+kinds(exists) -> [store, key];
+kinds(delete) -> [store, key];
+kinds(put) -> [store, key, value];
+kinds(put_new) -> [store, key, value];
+kinds(batch_write) -> [store, ops];
+kinds(read_many) -> [store, keys];
+kinds(start) -> [options];
+kinds(child_spec) -> [options];
+kinds(_) -> [store].
+
+normalise(store, Store) -> store(Store);
+normalise(key, Key) -> key(Key);
+normalise(keys, Keys) -> map_proper(fun key/1, Keys);
+normalise(ops, Ops) -> map_proper(fun op/1, Ops);
+normalise(_, Arg) -> Arg.
+
+%% Only the name counts, so the map that goes on has nothing else.
+store(#{name := Name} = Store) -> named(Name, Store);
+store(#{<<"name">> := Name} = Store) -> named(Name, Store);
+store(Store) -> Store.
+
+named(Name, Store) when is_binary(Name) -> Store;
+named(Name, Store) ->
+    case hyper_lmdb_options:name(Name) of
+        {ok, Binary} -> #{name => Binary};
+        error -> Store
+    end.
+
+op({delete, Key}) -> {delete, key(Key)};
+op({put, Key, Value}) -> {put, key(Key), Value};
+op({check, Key, Value}) -> {check, key(Key), Value};
+op(Op) -> Op.
+
+map_proper(Fun, List) when is_list(List) ->
+    case is_proper(List) of
+        true -> lists:map(Fun, List);
+        false -> List
+    end;
+map_proper(_Fun, Term) ->
+    Term.
+
+is_proper(List) ->
+    try length(List) >= 0 catch error:badarg -> false end.
+
+%% Empty segments are dropped, those inside a binary too.
+segments([], Acc) ->
+    {ok, lists:append(lists:reverse(Acc))};
+segments([Part | Rest], Acc) ->
+    case part(Part) of
+        Binary when is_binary(Binary) ->
+            segments(Rest, [binary:split(Binary, <<"/">>, [global, trim_all]) | Acc]);
+        _ ->
+            error
+    end.
+
+part(Part) when is_binary(Part) -> Part;
+part(Part) when is_atom(Part) -> atom_to_binary(Part);
+part(Part) when is_list(Part) -> string_or(Part, error);
+part(_) -> error.
+
+string_or(String, Otherwise) ->
+    try unicode:characters_to_binary(String) of
+        Binary when is_binary(Binary) -> Binary;
+        _ -> Otherwise
+    catch
+        error:badarg -> Otherwise
+    end.
+
+%% The trace starts at the function the user called, not here.
+-spec raise(atom(), [term()], pos_integer()) -> no_return().
+raise(Function, Args, Position) ->
+    {current_stacktrace, Trace} = process_info(self(), current_stacktrace),
+    Callers = lists:dropwhile(fun({Module, _, _, _}) ->
+                                      lists:member(Module, [erlang, ?MODULE, hyper_lmdb])
+                              end, Trace),
+    Info = [{error_info, #{module => hyper_lmdb_error, cause => #{position => Position}}}],
+    erlang:raise(error, badarg, [{hyper_lmdb, Function, Args, Info} | Callers]).

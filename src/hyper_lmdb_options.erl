@@ -1,0 +1,128 @@
+%% @doc What start/1 is given, brought to one form: names of older versions, binary keys and values.
+%% Ranges are the core's business.
+%% @private
+-module(hyper_lmdb_options).
+
+-export([normalise/1, name/1]).
+
+-type name() :: binary().
+-type normal() :: [{atom(), atom() | non_neg_integer()}].
+
+%% @doc The directory as it was spelled, and the options the core knows.
+-spec normalise(map()) -> {ok, name(), normal()} | {error, {bad_option, term()}}.
+normalise(Options) ->
+    try
+        Given = maps:fold(fun collect/3, #{}, Options),
+        Name = case Given of
+                   #{name := N} -> N;
+                   #{} -> throw({bad_option, name})
+               end,
+        {ok, Name, core_options(maps:remove(name, Given))}
+    catch
+        throw:{bad_option, _} = Reason -> {error, Reason}
+    end.
+
+%% @doc A store's name in any of the forms start/1 takes.
+-spec name(term()) -> {ok, name()} | error.
+name(Name) when is_binary(Name) -> {ok, Name};
+name(Name) when is_atom(Name) -> {ok, atom_to_binary(Name)};
+name(Name) when is_list(Name) ->
+    try unicode:characters_to_binary(Name) of
+        Binary when is_binary(Binary) -> {ok, Binary};
+        _ -> error
+    catch
+        error:badarg -> error
+    end;
+name(_) -> error.
+
+%% An option under its atom beats the same one under its binary.
+collect(Key, Value, Given) when is_atom(Key) ->
+    case option(Key) of
+        unknown -> throw({bad_option, Key});
+        Type -> Given#{Key => value(Type, Key, Value)}
+    end;
+collect(Key, Value, Given) when is_binary(Key) ->
+    case known_atom(Key) of
+        %% Callers hand over messages that carry the keys of other layers.
+        unknown -> Given;
+        Atom when is_map_key(Atom, Given) -> Given;
+        Atom -> Given#{Atom => value(option(Atom), Atom, Value)}
+    end;
+collect(Key, _Value, _Given) ->
+    throw({bad_option, Key}).
+
+known_atom(Key) ->
+    try binary_to_existing_atom(Key) of
+        Atom ->
+            case option(Atom) of
+                unknown -> unknown;
+                _ -> Atom
+            end
+    catch
+        error:_ -> unknown
+    end.
+
+option(name) -> name;
+option(durability) -> {one_of, [sync, map_async]};
+option(capacity) -> integer;
+option(write_buffer_bytes) -> integer;
+option(sync_interval_ms) -> integer;
+option(on_unclean) -> {one_of, [error, reset]};
+option(max_value_bytes) -> integer;
+option(max_batch_bytes) -> integer;
+option(max_readers) -> integer;
+option(checksum) -> boolean;
+option(read_only) -> boolean;
+option(shared) -> boolean;
+option(no_readahead) -> boolean;
+option(force) -> boolean;
+%% Of parts that are not there yet; the value that asks for nothing is taken.
+option(compression) -> {one_of, [none]};
+option(compression_threshold) -> integer;
+option(path_cache_entries) -> integer;
+option(path_cache_ttl_ms) -> integer;
+option(max_snapshot_age_ms) -> integer;
+%% Names of older versions.
+option(map_size) -> integer;
+option(no_sync) -> boolean;
+option(map_async) -> boolean;
+option(no_lock) -> boolean;
+option(no_meta_sync) -> boolean;
+option(no_tls) -> boolean;
+option(max_dbs) -> integer;
+option(_) -> unknown.
+
+value(name, _Key, Value) ->
+    case name(Value) of
+        {ok, Name} -> Name;
+        error -> throw({bad_option, name})
+    end;
+value(integer, _Key, Value) when is_integer(Value), Value >= 0 -> Value;
+value(boolean, _Key, Value) when is_boolean(Value) -> Value;
+value(boolean, _Key, <<"true">>) -> true;
+value(boolean, _Key, <<"false">>) -> false;
+value({one_of, Values}, Key, Value) ->
+    case [V || V <- Values, V =:= Value orelse atom_to_binary(V) =:= Value] of
+        [Found] -> Found;
+        [] -> throw({bad_option, Key})
+    end;
+value(_Type, Key, _Value) ->
+    throw({bad_option, Key}).
+
+core_options(Given) ->
+    Renamed = maps:merge(old_names(Given), Given),
+    maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
+                            max_value_bytes, max_batch_bytes, max_readers, checksum, read_only,
+                            shared, no_readahead, force], Renamed)).
+
+%% What the older names mean; the newer ones win.
+old_names(Given) ->
+    maps:merge(old_capacity(Given), old_durability(Given)).
+
+old_capacity(#{map_size := Bytes}) -> #{capacity => Bytes};
+old_capacity(#{}) -> #{}.
+
+old_durability(#{map_async := true}) -> #{durability => map_async};
+old_durability(#{no_sync := true}) -> #{durability => map_async};
+old_durability(#{no_sync := false}) -> #{durability => sync};
+old_durability(#{}) -> #{}.
