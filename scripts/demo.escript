@@ -99,7 +99,7 @@ options(Directory, Files) ->
     Largest = lists:max([F#file.size || F <- Files]),
     #{name => list_to_binary(Directory),
       capacity => max(1 bsl 30, Pages + Pages div 4),
-      max_batch_bytes => max(256 bsl 20, Largest + 1 bsl 20)}.
+      max_batch_bytes => max(256 bsl 20, Largest + (1 bsl 20))}.
 
 start(Options) ->
     case hyper_lmdb:start(Options) of
