@@ -1,7 +1,10 @@
-// The core beside raw LMDB: core_bench [--smoke] [--dir DIR] [--json FILE] [--figures FILE]
-// and any option of Google Benchmark (--benchmark_filter=get, --benchmark_repetitions=5, ...).
+// The core beside raw LMDB:
+//   core_bench [--smoke] [--rounds N] [--dir DIR] [--json FILE] [--figures FILE]
+// and options of Google Benchmark such as --benchmark_filter=get.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -19,9 +22,11 @@ using namespace hyper_lmdb::bench;
 
 constexpr std::size_t kKeys = 100'000;
 constexpr std::size_t kSmokeKeys = 10'000;
+constexpr double kSmokeSeconds = 0.005;
 
 struct Arguments {
   bool smoke = false;
+  int rounds = 0;  // as many as the pace of a case says
   std::string directory;
   std::string json_file;
   std::string figures_file;
@@ -32,7 +37,7 @@ Arguments parse(int argc, char** argv) {
   Arguments arguments;
   const char* tmp = std::getenv("TMPDIR");
   arguments.directory = tmp != nullptr && *tmp != '\0' ? tmp : "/tmp";
-  std::vector<std::string> rest;
+  arguments.for_google = {argv[0]};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const auto value = [&]() -> std::string {
@@ -41,6 +46,9 @@ Arguments parse(int argc, char** argv) {
     };
     if (word == "--smoke") {
       arguments.smoke = true;
+      arguments.rounds = 1;
+    } else if (word == "--rounds") {
+      arguments.rounds = std::stoi(value());
     } else if (word == "--dir") {
       arguments.directory = value();
     } else if (word == "--json") {
@@ -48,16 +56,45 @@ Arguments parse(int argc, char** argv) {
     } else if (word == "--figures") {
       arguments.figures_file = value();
     } else {
-      rest.push_back(word);
+      arguments.for_google.push_back(word);
     }
   }
-  // Repeats of all benchmarks are shuffled, so that a slow minute of the machine hits both sides.
-  arguments.for_google = {
-      argv[0], "--benchmark_enable_random_interleaving=true",
-      arguments.smoke ? "--benchmark_repetitions=1" : "--benchmark_repetitions=15",
-      arguments.smoke ? "--benchmark_min_time=0.01" : "--benchmark_min_time=0.1"};
-  arguments.for_google.insert(arguments.for_google.end(), rest.begin(), rest.end());
   return arguments;
+}
+
+/// Runs the benchmarks of one pace once: both sides of a case one right after the other. `prepare`
+/// says how long; `core_first` takes turns, so that neither side always runs in the other's wake.
+template <typename Prepare>
+void run_round(const std::vector<Case>& cases, const Pace& pace, bool core_first,
+               RatioReporter& reporter, Prepare prepare) {
+  for (const Case& each : cases) {
+    if (each.pace != &pace) continue;
+    for (const bool core : {core_first, !core_first}) {
+      const std::string name = each.name + (core ? "/core" : "/raw");
+      auto* made = benchmark::RegisterBenchmark(name.c_str(), core ? each.core : each.raw);
+      made->Threads(each.threads)->UseRealTime();
+      prepare(name, made);
+    }
+  }
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  benchmark::ClearRegisteredBenchmarks();
+}
+
+void run_rounds(const std::vector<Case>& cases, const Pace& pace, const Arguments& arguments,
+                RatioReporter& reporter) {
+  using benchmark::internal::Benchmark;
+  // The library finds out how many iterations take that long; then all rounds do as many.
+  reporter.calibrate(true);
+  run_round(cases, pace, false, reporter, [&](const std::string&, Benchmark* made) {
+    made->MinTime(arguments.smoke ? kSmokeSeconds : pace.seconds);
+  });
+  reporter.calibrate(false);
+  const int rounds = arguments.rounds != 0 ? arguments.rounds : pace.rounds;
+  for (int round = 0; round < rounds && !reporter.failed(); ++round) {
+    run_round(cases, pace, round % 2 == 1, reporter, [&](const std::string& name, Benchmark* made) {
+      made->Iterations(std::max<std::int64_t>(1, reporter.iterations(name)));
+    });
+  }
 }
 
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& print) {
@@ -82,8 +119,11 @@ int run(int argc, char** argv) {
   std::cout << "core_bench: " << hyper_lmdb::lmdb_version() << ", in " << arguments.directory
             << '\n';
   Stores stores(dir, arguments.smoke ? kSmokeKeys : kKeys);
-  RatioReporter reporter(register_cases(stores));
-  benchmark::RunSpecifiedBenchmarks(&reporter);
+  const std::vector<Case> cases = make_cases(stores);
+  RatioReporter reporter(cases);
+  for (const Pace* pace : {&kReads, &kMapWrites, &kSyncWrites}) {
+    run_rounds(cases, *pace, arguments, reporter);
+  }
   reporter.print(std::cout);
   std::cout.flush();
   write_file(arguments.json_file,

@@ -1,7 +1,5 @@
 #include "core_cases.h"
 
-#include <benchmark/benchmark.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -36,25 +34,22 @@ const char* failure(const Result<bool>& result) {
   return result.value() ? nullptr : kMissing;
 }
 
-/// Registers `make(thread)`, which gives each thread its step.
+/// The body of a benchmark whose threads each run the step that `make(thread)` gives them.
 template <typename Make>
-void add(const std::string& name, int threads, Make make) {
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [make](benchmark::State& state) {
-                                 try {
-                                   auto step = make(state.thread_index());
-                                   for (auto _ : state) {
-                                     if (const char* failed = step()) {
-                                       state.SkipWithError(failed);
-                                       break;
-                                     }
-                                   }
-                                 } catch (const std::exception& error) {
-                                   state.SkipWithError(error.what());
-                                 }
-                               })
-      ->Threads(threads)
-      ->UseRealTime();
+Body body(Make make) {
+  return [make](benchmark::State& state) {
+    try {
+      auto step = make(state.thread_index());
+      for (auto _ : state) {
+        if (const char* failed = step()) {
+          state.SkipWithError(failed);
+          break;
+        }
+      }
+    } catch (const std::exception& error) {
+      state.SkipWithError(error.what());
+    }
+  };
 }
 
 auto raw_get(const RawStore& store, const Dataset& data) {
@@ -246,31 +241,32 @@ Stores::~Stores() {
   }
 }
 
-std::vector<Case> register_cases(Stores& s) {
+std::vector<Case> make_cases(Stores& s) {
   std::vector<Case> cases;
-  const auto pair = [&](Case row, auto raw, auto core) {
-    add(row.name + "/raw", row.threads, raw);
-    add(row.name + "/core", row.threads, core);
-    cases.push_back(std::move(row));
+  const auto add = [&](const char* name, const char* title, const Pace& pace, int threads,
+                       std::size_t ops, auto raw, auto core) {
+    cases.push_back({name, title, &pace, threads, static_cast<int>(ops), body(raw), body(core)});
   };
   const Dataset& d = s.data;
-  pair({"get_1", "get"}, raw_get(s.raw_map, d), core_get(*s.core_map, d));
-  pair({"get_2", "get, 2 threads", 2}, raw_get(s.raw_map, d), core_get(*s.core_map, d));
-  pair({"exists", "exists"}, raw_exists(s.raw_map, d), core_exists(*s.core_map, d));
-  pair({"read_many", "read_many of 100, per key", 1, kBatch}, raw_read_many(s.raw_map, d),
-       core_read_many(*s.core_map, d));
-  pair({"put_map_1", "put, map_async"}, raw_put(s.raw_map, d), core_put(*s.core_map, d));
-  pair({"put_map_flushed", "put, map_async; raw flushed each second too"},
-       raw_put(s.raw_map_flushed, d), core_put(*s.core_map, d));
-  pair({"put_map_64", "put, map_async, 64 threads", 64}, raw_put(s.raw_map, d),
-       core_put(*s.core_map, d));
-  pair({"batch_map", "batch_write of 100, map_async, per put", 1, kBatch}, raw_batch(s.raw_map, d),
-       core_batch(*s.core_map, d));
-  pair({"put_sync_1", "put, sync"}, raw_put(s.raw_sync, d), core_put(*s.core_sync, d));
-  pair({"put_sync_64", "put, sync, 64 threads", 64}, raw_put(s.raw_sync, d),
-       core_put(*s.core_sync, d));
-  pair({"batch_sync", "batch_write of 100, sync, per put", 1, kBatch}, raw_batch(s.raw_sync, d),
-       core_batch(*s.core_sync, d));
+  add("get_1", "get", kReads, 1, 1, raw_get(s.raw_map, d), core_get(*s.core_map, d));
+  add("get_2", "get, 2 threads", kReads, 2, 1, raw_get(s.raw_map, d), core_get(*s.core_map, d));
+  add("exists", "exists", kReads, 1, 1, raw_exists(s.raw_map, d), core_exists(*s.core_map, d));
+  add("read_many", "read_many of 100, per key", kReads, 1, kBatch, raw_read_many(s.raw_map, d),
+      core_read_many(*s.core_map, d));
+  add("put_map_1", "put, map_async", kMapWrites, 1, 1, raw_put(s.raw_map, d),
+      core_put(*s.core_map, d));
+  add("put_map_flushed", "put, map_async; raw flushed each second too", kMapWrites, 1, 1,
+      raw_put(s.raw_map_flushed, d), core_put(*s.core_map, d));
+  add("put_map_64", "put, map_async, 64 threads", kMapWrites, 64, 1, raw_put(s.raw_map, d),
+      core_put(*s.core_map, d));
+  add("batch_map", "batch_write of 100, map_async, per put", kMapWrites, 1, kBatch,
+      raw_batch(s.raw_map, d), core_batch(*s.core_map, d));
+  add("put_sync_1", "put, sync", kSyncWrites, 1, 1, raw_put(s.raw_sync, d),
+      core_put(*s.core_sync, d));
+  add("put_sync_64", "put, sync, 64 threads", kSyncWrites, 64, 1, raw_put(s.raw_sync, d),
+      core_put(*s.core_sync, d));
+  add("batch_sync", "batch_write of 100, sync, per put", kSyncWrites, 1, kBatch,
+      raw_batch(s.raw_sync, d), core_batch(*s.core_sync, d));
   return cases;
 }
 

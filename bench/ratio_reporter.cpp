@@ -1,21 +1,36 @@
 #include "ratio_reporter.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <iomanip>
 #include <iostream>
-#include <optional>
 #include <sstream>
+#include <utility>
 
 namespace hyper_lmdb::bench {
 
 namespace {
 
-Timing timing_of(std::vector<double> samples, int ops) {
+Summary summary(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());
   const std::size_t middle = samples.size() / 2;
   const double median =
       samples.size() % 2 == 1 ? samples[middle] : (samples[middle - 1] + samples[middle]) / 2;
-  return {median / ops, samples.front() / ops, samples.back() / ops};
+  return {median, samples.front(), samples.back()};
+}
+
+Summary summary(std::vector<double> samples, int ops) {
+  for (double& sample : samples) sample /= ops;
+  return summary(std::move(samples));
+}
+
+/// Of each round `above` / `below`.
+Summary quotient(const std::vector<double>& above, const std::vector<double>& below) {
+  std::vector<double> quotients;
+  for (std::size_t i = 0; i < std::min(above.size(), below.size()); ++i) {
+    quotients.push_back(above[i] / below[i]);
+  }
+  return summary(std::move(quotients));
 }
 
 std::string fixed(double value, int digits) {
@@ -24,15 +39,15 @@ std::string fixed(double value, int digits) {
   return text.str();
 }
 
-std::string spread(const Timing& timing) {
+std::string spread(const Summary& values, int digits) {
   std::ostringstream text;
-  text << '(' << fixed(timing.least, 0) << ".." << fixed(timing.most, 0) << ')';
+  text << '(' << fixed(values.least, digits) << ".." << fixed(values.most, digits) << ')';
   return text.str();
 }
 
-void json_timing(std::ostream& out, const char* side, const Timing& timing) {
-  out << "\"" << side << "_ns\": " << fixed(timing.median, 1) << ", \"" << side << "_ns_range\": ["
-      << fixed(timing.least, 1) << ", " << fixed(timing.most, 1) << "]";
+void json_summary(std::ostream& out, const char* name, const Summary& values, int digits) {
+  out << "\"" << name << "\": " << fixed(values.median, digits) << ", \"" << name << "_range\": ["
+      << fixed(values.least, digits) << ", " << fixed(values.most, digits) << "], ";
 }
 
 }  // namespace
@@ -45,36 +60,50 @@ void RatioReporter::ReportRuns(const std::vector<Run>& runs) {
       std::cerr << run.benchmark_name() << ": " << run.error_message << '\n';
       continue;
     }
-    samples_[run.run_name.function_name].push_back(run.GetAdjustedRealTime());
+    const std::string& name = run.run_name.function_name;
+    if (calibrating_) {
+      iterations_[name] = run.iterations / run.threads;
+    } else {
+      samples_[name].push_back(run.GetAdjustedRealTime());
+    }
   }
+}
+
+std::int64_t RatioReporter::iterations(const std::string& benchmark) const {
+  const auto found = iterations_.find(benchmark);
+  return found == iterations_.end() ? 0 : found->second;
+}
+
+const std::vector<double>& RatioReporter::samples(const std::string& benchmark) const {
+  static const std::vector<double> kNone;
+  const auto found = samples_.find(benchmark);
+  return found == samples_.end() ? kNone : found->second;
 }
 
 std::vector<RatioReporter::Row> RatioReporter::rows() const {
   std::vector<Row> rows;
   for (const Case& meta : cases_) {
-    const auto raw = samples_.find(meta.name + "/raw");
-    const auto core = samples_.find(meta.name + "/core");
-    if (raw == samples_.end() || core == samples_.end()) continue;
-    rows.push_back({&meta, timing_of(raw->second, meta.ops), timing_of(core->second, meta.ops)});
+    const std::vector<double>& raw = samples(meta.name + "/raw");
+    const std::vector<double>& core = samples(meta.name + "/core");
+    if (raw.empty() || core.empty()) continue;
+    rows.push_back(
+        {&meta, summary(raw, meta.ops), summary(core, meta.ops), quotient(core, raw), core.size()});
   }
   return rows;
 }
 
 std::vector<Figure> RatioReporter::scaling() const {
-  const std::vector<Row> all = rows();
   std::vector<Figure> figures;
   // How many times the operations a second of `one` the threads of `many` do together.
-  const auto add = [&](const char* name, const char* title, const char* one, const char* many) {
-    const auto is = [](const char* wanted) {
-      return [wanted](const Row& row) { return row.meta->name == wanted; };
-    };
-    const auto a = std::find_if(all.begin(), all.end(), is(one));
-    const auto b = std::find_if(all.begin(), all.end(), is(many));
-    if (a == all.end() || b == all.end()) return;
-    figures.push_back({std::string("core_") + name + "_raw", std::string(title) + ", raw",
-                       a->raw.median / b->raw.median});
-    figures.push_back({std::string("core_") + name, std::string(title) + ", core",
-                       a->core.median / b->core.median});
+  const auto add = [&](const std::string& name, const std::string& title, const char* one,
+                       const char* many) {
+    for (const char* side : {"raw", "core"}) {
+      const std::vector<double>& alone = samples(std::string(one) + "/" + side);
+      const std::vector<double>& together = samples(std::string(many) + "/" + side);
+      if (alone.empty() || together.empty()) continue;
+      figures.push_back(
+          {"core_" + name + "_" + side, title + ", " + side, quotient(alone, together).median});
+    }
   };
   add("get_scaling", "get, 2 threads / 1", "get_1", "get_2");
   add("put_map_scaling", "put, map_async, 64 threads / 1", "put_map_1", "put_map_64");
@@ -83,21 +112,23 @@ std::vector<Figure> RatioReporter::scaling() const {
 }
 
 void RatioReporter::print(std::ostream& out) const {
-  out << std::left << std::setw(45) << "time per operation in ns, median (range)" << std::right
-      << std::setw(10) << "raw" << std::setw(18) << "" << std::setw(10) << "core" << std::setw(18)
-      << "" << std::setw(11) << "core/raw" << '\n';
-  for (const Row& row : rows()) {
-    out << std::left << std::setw(45) << row.meta->title << std::right << std::setw(10)
-        << fixed(row.raw.median, 0) << std::setw(18) << spread(row.raw) << std::setw(10)
-        << fixed(row.core.median, 0) << std::setw(18) << spread(row.core) << std::setw(11)
-        << fixed(row.ratio(), 2) << '\n';
+  const auto row = [&](const std::string& title, std::initializer_list<std::string> cells) {
+    out << std::left << std::setw(44) << title << std::right;
+    int width = 9;
+    for (const std::string& cell : cells) {
+      out << std::setw(width) << cell;
+      width = width == 9 ? 17 : 9;
+    }
+    out << '\n';
+  };
+  row("ns per operation, median (range)", {"raw", "", "core", "", "core/raw", ""});
+  for (const Row& r : rows()) {
+    row(r.meta->title, {fixed(r.raw.median, 0), spread(r.raw, 0), fixed(r.core.median, 0),
+                        spread(r.core, 0), fixed(r.ratio.median, 2), spread(r.ratio, 2)});
   }
   const std::vector<Figure> figures = scaling();
   if (!figures.empty()) out << "\noperations a second, threads together / one alone\n";
-  for (const Figure& figure : figures) {
-    out << std::left << std::setw(45) << figure.title << std::right << std::setw(10)
-        << fixed(figure.value, 2) << '\n';
-  }
+  for (const Figure& figure : figures) row(figure.title, {fixed(figure.value, 2)});
 }
 
 void RatioReporter::print_json(std::ostream& out, const Dataset& data) const {
@@ -107,11 +138,10 @@ void RatioReporter::print_json(std::ostream& out, const Dataset& data) const {
   for (const Row& row : rows()) {
     out << separator << "  {\"case\": \"" << row.meta->name
         << "\", \"threads\": " << row.meta->threads << ", ";
-    json_timing(out, "raw", row.raw);
-    out << ", ";
-    json_timing(out, "core", row.core);
-    out << ", \"ratio\": " << fixed(row.ratio(), 3)
-        << ", \"repeats\": " << samples_.at(row.meta->name + "/core").size() << "}";
+    json_summary(out, "raw_ns", row.raw, 1);
+    json_summary(out, "core_ns", row.core, 1);
+    json_summary(out, "ratio", row.ratio, 3);
+    out << "\"rounds\": " << row.rounds << "}";
     separator = ",\n";
   }
   out << "],\n \"scaling\": {";
@@ -125,7 +155,7 @@ void RatioReporter::print_json(std::ostream& out, const Dataset& data) const {
 
 void RatioReporter::print_figures(std::ostream& out) const {
   for (const Row& row : rows()) {
-    out << "core_" << row.meta->name << '\t' << fixed(row.ratio(), 4) << '\n';
+    out << "core_" << row.meta->name << '\t' << fixed(row.ratio.median, 4) << '\n';
   }
   for (const Figure& figure : scaling()) {
     out << figure.name << '\t' << fixed(figure.value, 4) << '\n';

@@ -1,8 +1,11 @@
-// Turns the runs of Google Benchmark into medians, and pairs of medians into ratios.
+// Collects the runs of Google Benchmark. A ratio is the median over the rounds of the ratio inside
+// a round, where both sides ran one right after the other: what slows the machine for longer than
+// that slows both.
 #pragma once
 
 #include <benchmark/benchmark.h>
 
+#include <cstdint>
 #include <map>
 #include <ostream>
 #include <string>
@@ -12,8 +15,8 @@
 
 namespace hyper_lmdb::bench {
 
-/// Wall time per operation over the repeats of one benchmark, in nanoseconds.
-struct Timing {
+/// One benchmark over all rounds: wall nanoseconds per operation, or a ratio of two of them.
+struct Summary {
   double median = 0;
   double least = 0;
   double most = 0;
@@ -28,10 +31,15 @@ struct Figure {
 
 class RatioReporter : public benchmark::BenchmarkReporter {
  public:
-  explicit RatioReporter(std::vector<Case> cases) : cases_(std::move(cases)) {}
+  explicit RatioReporter(const std::vector<Case>& cases) : cases_(cases) {}
 
   bool ReportContext(const Context&) override { return true; }
   void ReportRuns(const std::vector<Run>& runs) override;
+
+  /// What a calibration found for each thread; 0 for a benchmark that has not run.
+  std::int64_t iterations(const std::string& benchmark) const;
+  /// What comes while this is set tells the iterations and is no sample.
+  void calibrate(bool calibrating) noexcept { calibrating_ = calibrating; }
 
   /// The table for people. Cases left out by a filter are left out here.
   void print(std::ostream& out) const;
@@ -45,15 +53,19 @@ class RatioReporter : public benchmark::BenchmarkReporter {
  private:
   struct Row {
     const Case* meta;
-    Timing raw;
-    Timing core;
-    double ratio() const noexcept { return core.median / raw.median; }
+    Summary raw;
+    Summary core;
+    Summary ratio;
+    std::size_t rounds;
   };
   std::vector<Row> rows() const;
   std::vector<Figure> scaling() const;
+  const std::vector<double>& samples(const std::string& benchmark) const;
 
-  std::vector<Case> cases_;
-  std::map<std::string, std::vector<double>> samples_;  // nanoseconds an iteration, by benchmark
+  const std::vector<Case>& cases_;
+  std::map<std::string, std::vector<double>> samples_;  // nanoseconds an iteration, a round each
+  std::map<std::string, std::int64_t> iterations_;
+  bool calibrating_ = false;
   bool failed_ = false;
 };
 
