@@ -119,7 +119,7 @@ store(Store, Root, Files) ->
                             {Read, Pass1} = read_files(Root, Batch, Pass0),
                             Pairs = [{F, Value} || {F, {ok, Value}} <- Read],
                             Pass2 = write(Store, Pairs, Pass1),
-                            {shown(Pass2), [F || {F, _} <- Pairs] ++ Done}
+                            {shown(Pass2), lists:reverse([F || {F, _} <- Pairs], Done)}
                     end, {pass("stored"), []}, batches(Files)),
     report(Pass),
     {lists:reverse(Stored), Pass#pass.unreadable}.
@@ -196,13 +196,13 @@ add(Pass, Values) ->
 
 shown(#pass{shown = Last} = Pass) ->
     {Every, End} = case get(progress) of
-                       "live" -> {0.2, "\r"};
+                       "live" -> {0.2, "    \r"};
                        _ -> {5.0, "\n"}
                    end,
     Now = erlang:monotonic_time(),
     case seconds(Now - Last) >= Every of
         true ->
-            io:format("~-9s ~s files, ~s, ~s/s    ~s",
+            io:format("~-9s ~s files, ~s, ~s/s~s",
                       [Pass#pass.name, count(Pass#pass.files), megabytes(Pass#pass.bytes),
                        rate(Pass, fun megabytes/1, Now - Pass#pass.begun), End]),
             Pass#pass{shown = Now};
