@@ -78,10 +78,10 @@ options() ->
 shown_by_the_shell() ->
     test_store:with_store(fun(S) ->
         Text = shell_text(fun() -> hyper_lmdb:put(S, <<"k">>, 17) end),
-        ?assertMatch({match, _}, re:run(Text, "3rd argument: ")),
-        ?assertEqual(nomatch, re:run(Text, "[12](st|nd) argument: ")),
+        ?assertMatch({match, _}, re:run(Text, "argument 3: ")),
+        ?assertEqual(nomatch, re:run(Text, "argument [12]: ")),
         Both = shell_text(fun() -> hyper_lmdb:put(nothing, 18, <<"v">>) end),
-        ?assertMatch({match, _}, re:run(Both, "1st argument: "))
+        ?assertMatch({match, _}, re:run(Both, "argument 1: "))
     end).
 
 shell_text(Fun) ->

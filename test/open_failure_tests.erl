@@ -93,11 +93,12 @@ name_of_a_file(Mode) ->
 
 mended(Mode) ->
     with_data_file(Mode, fun(Dir, File) ->
-        ok = file:rename(File, [File, ".kept"]),
+        Kept = <<File/binary, ".kept">>,
+        ok = file:rename(File, Kept),
         ok = file:write_file(File, <<"no database">>),
         [?assertEqual({error, not_a_database}, test_store:start(#{name => Dir, durability => Mode}))
          || _ <- lists:seq(1, 20)],
-        ok = file:rename([File, ".kept"], File),
+        ok = file:rename(Kept, File),
         S = test_store:start_ok(#{name => Dir, durability => Mode}),
         ?assertEqual(1000, test_store:info(S, entries))
     end).

@@ -156,8 +156,11 @@ two_readers() ->
 %% POSIX drops a process's locks on a file when any of its descriptors of it is closed.
 lock_file_read() ->
     test_store:with_store(fun(S, Dir) ->
-        {ok, _} = file:read_file(filename:join(Dir, "lock.mdb")),
-        {ok, _} = file:read_file(filename:join(Dir, "data.mdb")),
+        [begin
+             {ok, Fd} = file:open(filename:join(Dir, Name), [read, raw, binary]),
+             {ok, _} = file:read(Fd, 4096),
+             ok = file:close(Fd)
+         end || Name <- ["lock.mdb", "data.mdb"]],
         with_peer(fun(Peer) ->
             ?assertEqual({error, already_open}, start_there(Peer, #{name => Dir}))
         end),

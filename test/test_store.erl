@@ -147,7 +147,7 @@ fixture(Name) ->
 %% Runs a shell command; its exit status and what it printed, without the last newline.
 shell(Command) ->
     Port = open_port({spawn_executable, "/bin/sh"},
-                     [{args, ["-c", Command]}, exit_status, stderr_to_stdout, binary, use_stdio]),
+                     [{args, ["-c", unicode:characters_to_binary(Command)]}, exit_status, stderr_to_stdout, binary, use_stdio]),
     shell_output(Port, []).
 
 shell_output(Port, Sofar) ->

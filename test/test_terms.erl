@@ -15,7 +15,7 @@ reasons() ->
     plain_reasons() ++ [{bad_option, durability}, {conflicting_option, capacity}, {check_failed, 3},
                         {2, bad_key}].
 
-is_reason({bad_option, Key}) -> is_atom(Key);
+is_reason({bad_option, _}) -> true;
 is_reason({conflicting_option, Key}) -> is_atom(Key);
 is_reason({check_failed, Index}) -> is_integer(Index) andalso Index > 0;
 is_reason({Index, Reason}) when is_integer(Index), Index > 0 ->

@@ -38,7 +38,7 @@ struct PagesNeeded {
 };
 PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept;
 
-/// Pages of the file that hold nothing. Walks the free list.
+/// Pages of the file that hold nothing, as of a read transaction. Walks the free list.
 Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept;
 
 /// Evaluates the checks of a batch as if its elements were applied in order; changes nothing.

@@ -12,6 +12,7 @@
 
 #include "errors.h"
 #include "hyper_lmdb/store.h"
+#include "txn.h"
 
 namespace hyper_lmdb {
 
@@ -36,30 +37,6 @@ struct CloseEnv {
   void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 };
 
-Result<void> write_new_file(const std::string& path, const Identity& identity) {
-  MDB_env* raw = nullptr;
-  if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
-  std::unique_ptr<MDB_env, CloseEnv> env(raw);
-  // Nobody else knows the name yet, so no lock file is needed.
-  int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK, 0600);
-  if (rc != 0) return from_lmdb(rc, "mdb_env_open");
-  MDB_txn* txn = nullptr;
-  if ((rc = mdb_txn_begin(raw, nullptr, 0, &txn)) != 0) return from_lmdb(rc, "mdb_txn_begin");
-  MDB_dbi dbi = 0;
-  std::string bytes = encode_identity(identity);
-  MDB_val key{kReservedKey.size(), const_cast<char*>(kReservedKey.data())};
-  MDB_val value{bytes.size(), bytes.data()};
-  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
-  if (rc == 0) rc = mdb_put(txn, dbi, &key, &value, 0);
-  if (rc != 0) {
-    mdb_txn_abort(txn);
-    return from_lmdb(rc, "mdb_put");
-  }
-  if ((rc = mdb_txn_commit(txn)) != 0) return from_lmdb(rc, "mdb_txn_commit");
-  if ((rc = mdb_env_sync(raw, 1)) != 0) return from_lmdb(rc, "mdb_env_sync");
-  return {};
-}
-
 // LMDB's file format 1, as far as this file needs it: a 16-byte page header, then the meta record.
 struct TreeInMeta {
   std::uint32_t pad;
@@ -82,7 +59,57 @@ Error invalid(Code code) noexcept {
   return {.code = code, .operation = "inspect data file"};
 }
 
+/// Opens the file by its own name, without a lock file.
+Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, unsigned flags) {
+  MDB_env* raw = nullptr;
+  if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
+  std::unique_ptr<MDB_env, CloseEnv> env(raw);
+  const int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
+  if (rc != 0) return from_lmdb(rc, "mdb_env_open");
+  return env;
+}
+
+Result<void> write_new_file(const std::string& path, const Identity& identity) {
+  auto env = open_alone(path, 0);  // nobody else knows the name yet
+  if (!env) return env.error();
+  MDB_env* const raw = env.value().get();
+  auto txn = WriteTxn::begin(raw);
+  if (!txn) return txn.error();
+  MDB_dbi dbi = 0;
+  const std::string bytes = encode_identity(identity);
+  MDB_val key = to_val(kReservedKey);
+  MDB_val value = to_val(bytes);
+  int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi);
+  if (rc == 0) rc = mdb_put(txn.value().get(), dbi, &key, &value, 0);
+  if (rc != 0) return from_lmdb(rc, "mdb_put");
+  if (auto done = txn.value().commit(); !done) return done;
+  if (rc = mdb_env_sync(raw, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
+  return {};
+}
+
 }  // namespace
+
+Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi) {
+  MDB_val key = to_val(kReservedKey);
+  MDB_val value{};
+  const int rc = mdb_get(txn, dbi, &key, &value);
+  if (rc == MDB_NOTFOUND) return invalid(Code::unknown_format);
+  if (rc != 0) return from_lmdb(rc, "mdb_get");
+  return decode_identity(to_view(value));
+}
+
+Result<Identity> identify_data_file(const std::string& path) {
+  auto env = open_alone(path, MDB_RDONLY);
+  if (!env) return env.error();
+  MDB_txn* txn = nullptr;
+  int rc = mdb_txn_begin(env.value().get(), nullptr, MDB_RDONLY, &txn);
+  if (rc != 0) return from_lmdb(rc, "mdb_txn_begin");
+  MDB_dbi dbi = 0;
+  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
+  Result<Identity> identity = rc == 0 ? read_identity(txn, dbi) : from_lmdb(rc, "mdb_dbi_open");
+  mdb_txn_abort(txn);
+  return identity;
+}
 
 std::string encode_identity(const Identity& identity) {
   return std::string(kMagic) + kFormatVersion + identity.store_id;

@@ -2,6 +2,8 @@
 // checks that keep LMDB from mapping a file it would crash on.
 #pragma once
 
+#include <lmdb.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,9 +25,16 @@ std::string encode_identity(const Identity& identity);
 /// Errors: unknown_format, version_mismatch.
 Result<Identity> decode_identity(std::string_view bytes);
 
+/// Errors: as `decode_identity`, and as LMDB.
+Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi);
+
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
 /// what is there. Errors: as the system calls.
 Result<void> create_data_file(const Directory& directory);
+
+/// Who the store in the file is, read without changing a byte; nobody else may have it open.
+/// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
+Result<Identity> identify_data_file(const std::string& path);
 
 /// Bytes of the map the file was last written with. Looks at the two meta pages only.
 /// Errors: not_a_database, version_mismatch, corrupted (a file shorter than its tree).

@@ -40,7 +40,7 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   env->boot_ = boot_id();
   if (auto done = env->prepare_files(settings); !done) return done.error();
   if (auto done = env->open_lmdb(settings); !done) return done.error();
-  if (auto done = env->read_identity(); !done) return done.error();
+  if (auto done = env->open_tree(); !done) return done.error();
   if (auto done = env->hold_lock_file(); !done) return done.error();
   if (settings.shared && !settings.read_only) {
     if (auto done = env->directory_.share(); !done) return done.error();
@@ -77,6 +77,12 @@ Result<void> Env::prepare_files(const Settings& settings) {
   auto map_bytes = inspect_data_file(directory_.file(kDataFile));
   if (!map_bytes) return map_bytes.error();
   written_map_bytes_ = map_bytes.value();
+  if (alone.value()) {
+    // Before anything is written, so that a file that is not ours stays as it is.
+    if (auto identity = identify_data_file(directory_.file(kDataFile)); !identity) {
+      return identity.error();
+    }
+  }
   if (settings.read_only) {
     if (auto done = directory_.share(); !done) return done;
   }
@@ -141,21 +147,16 @@ Result<void> Env::try_open_lmdb(const Settings& settings, std::uint64_t map_byte
   return {};
 }
 
-Result<void> Env::read_identity() {
+Result<void> Env::open_tree() {
   MDB_txn* txn = nullptr;
   int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
   if (rc != 0) return from_lmdb(rc, "mdb_txn_begin");
-  MDB_val key{kReservedKey.size(), const_cast<char*>(kReservedKey.data())};
-  MDB_val value{};
   rc = mdb_dbi_open(txn, nullptr, 0, &dbi_);
-  if (rc == 0) rc = mdb_get(txn, dbi_, &key, &value);
-  Result<Identity> identity = Error{.code = Code::unknown_format, .operation = "read identity"};
-  if (rc == 0) identity = decode_identity({static_cast<const char*>(value.mv_data), value.mv_size});
+  Result<Identity> identity = rc == 0 ? read_identity(txn, dbi_) : from_lmdb(rc, "mdb_dbi_open");
   // Committing a reader only keeps the handle open.
-  const int committed = mdb_txn_commit(txn);
-  if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_get");
-  if (committed != 0) return from_lmdb(committed, "mdb_txn_commit");
+  rc = mdb_txn_commit(txn);
   if (!identity) return identity.error();
+  if (rc != 0) return from_lmdb(rc, "mdb_txn_commit");
   store_id_ = std::move(identity.value().store_id);
   return {};
 }

@@ -46,7 +46,7 @@ class Env {
   Result<void> prepare_files(const Settings& settings);
   Result<void> open_lmdb(const Settings& settings);
   Result<void> try_open_lmdb(const Settings& settings, std::uint64_t map_bytes);
-  Result<void> read_identity();
+  Result<void> open_tree();
   Result<void> hold_lock_file();
 
   Directory directory_;

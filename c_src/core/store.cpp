@@ -127,7 +127,7 @@ struct Store::Impl {
                                           std::chrono::milliseconds(settings.sync_interval_ms),
                                           &failed, [this] { writer->trim(); });
     }
-    writer = std::make_unique<Writer>(env.get(), settings, &queue, flusher.get(), &failed);
+    writer = std::make_unique<Writer>(env.get(), settings, &pool, &queue, flusher.get(), &failed);
   }
 
   Result<void> start_threads() {

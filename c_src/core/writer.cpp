@@ -54,20 +54,20 @@ std::uint64_t reserve_bytes(const TreeShape& shape, const Demand& demand,
   return pages * shape.page_bytes;
 }
 
-/// Whether the environment is as good as before the transaction.
+/// Whether a commit that failed so was undone without a trace: no room is found before the new
+/// root is written, and the pages that were written are in no tree.
 bool is_harmless(const Error& error) noexcept {
   return is_own_fault(error) || error.code == Code::quota_exceeded ||
-         error.code == Code::file_too_large || error.code == Code::corrupted ||
-         error.code == Code::unknown_format || error.code == Code::checksum_mismatch ||
-         error.code == Code::conflicting_option;
+         error.code == Code::file_too_large;
 }
 
 }  // namespace
 
-Writer::Writer(Env* env, const Settings& settings, RequestQueue* queue, Flusher* flusher,
-               std::atomic<bool>* failed)
+Writer::Writer(Env* env, const Settings& settings, ReadPool* pool, RequestQueue* queue,
+               Flusher* flusher, std::atomic<bool>* failed)
     : env_(env),
       settings_(settings),
+      pool_(pool),
       queue_(queue),
       flusher_(flusher),
       failed_(failed),
@@ -146,11 +146,11 @@ Result<void> Writer::write_together(Request* first, const Request* end) try {
     return Error{.code = Code::env_failed, .operation = "write"};
   }
   auto txn = WriteTxn::begin(env_->get());
-  if (!txn) return finish(txn.error());
+  if (!txn) return explain(txn.error());
   auto shape = shape_of(txn.value().get(), env_->dbi());
-  if (!shape) return finish(shape.error());
-  if (auto room = make_room(txn.value().get(), shape.value(), first, end); !room) {
-    return finish(room);
+  if (!shape) return explain(shape.error());
+  if (auto room = make_room(shape.value(), first, end); !room) {
+    return explain(room.error());
   }
   bool changed = false;
   for (Request* r = first; r != end; r = r->next) {
@@ -159,11 +159,11 @@ Result<void> Writer::write_together(Request* first, const Request* end) try {
       r->outcome = held;
       continue;
     }
-    if (auto done = perform(txn.value().get(), *r); !done) return finish(done);
+    if (auto done = perform(txn.value().get(), *r); !done) return explain(done.error());
     changed = true;
   }
   if (!changed) return {};
-  return finish(txn.value().commit());
+  return commit(txn.value());
 } catch (const std::bad_alloc&) {
   // Thrown by our own code, so LMDB's transaction was whole when it was aborted on the way here.
   return Error{.code = Code::no_memory, .operation = "write"};
@@ -185,14 +185,13 @@ Result<void> Writer::drop_all(MDB_txn* txn) {
 }
 
 // Decides what the capacity and the disk have room for, before anything is changed.
-Result<void> Writer::make_room(MDB_txn* txn, const TreeShape& shape, Request* first,
-                               const Request* end) {
+Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Request* end) {
   Demand demand;
   for (Request* r = first; r != end; r = r->next) demand.add(r->ops, shape.page_bytes);
   PagesNeeded needed = pages_needed(shape, demand);
   const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
   if (needed.growth != 0 && shape.end_page + needed.growth > capacity_pages) {
-    if (auto done = make_room_near_capacity(txn, shape, first, end); !done) return done;
+    if (auto done = make_room_near_capacity(shape, first, end); !done) return done;
     Demand admitted;
     for (Request* r = first; r != end; r = r->next) {
       if (r->outcome) admitted.add(r->ops, shape.page_bytes);
@@ -205,10 +204,13 @@ Result<void> Writer::make_room(MDB_txn* txn, const TreeShape& shape, Request* fi
 }
 
 // The file has reached the capacity: now the free pages inside it count.
-Result<void> Writer::make_room_near_capacity(MDB_txn* txn, const TreeShape& shape, Request* first,
+Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* first,
                                              const Request* end) {
   check_readers();
-  auto free = free_pages(txn);
+  // LMDB shows its free list to readers only.
+  auto lease = pool_->lease();
+  if (!lease) return lease.error();
+  auto free = free_pages(lease.value().txn());
   if (!free) return free.error();
   const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
   std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
@@ -225,9 +227,10 @@ Result<void> Writer::make_room_near_capacity(MDB_txn* txn, const TreeShape& shap
   return {};
 }
 
-// What every transaction ends with: the flusher is told, a failure that taints the environment is
-// remembered.
-Result<void> Writer::finish(Result<void> done) noexcept {
+// A failure before this point is undone by the abort. One in here may leave pages that the kernel
+// calls clean and the disk does not have: nothing is written any more.
+Result<void> Writer::commit(WriteTxn& txn) noexcept {
+  const auto done = txn.commit();
   if (done) {
     if (flusher_ != nullptr) flusher_->mark_dirty();
     return done;
@@ -292,7 +295,7 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   // From here on the writer thread would fare no better, but it alone tells failures apart.
   if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), ops); !held) return held;
   if (!apply(txn.value().get(), env_->dbi(), ops, settings_.checksum)) return std::nullopt;
-  if (auto done = finish(txn.value().commit()); !done) return done;
+  if (auto done = commit(txn.value()); !done) return done;
   writes_inline_.fetch_add(1, std::memory_order_relaxed);
   return Result<void>();
 } catch (const std::bad_alloc&) {

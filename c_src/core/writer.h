@@ -14,7 +14,9 @@
 #include "hyper_lmdb/batch.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
+#include "read_pool.h"
 #include "request_queue.h"
+#include "txn.h"
 
 namespace hyper_lmdb {
 
@@ -24,7 +26,7 @@ namespace hyper_lmdb {
 class Writer {
  public:
   /// `flusher` is null where every commit is flushed.
-  Writer(Env* env, const Settings& settings, RequestQueue* queue, Flusher* flusher,
+  Writer(Env* env, const Settings& settings, ReadPool* pool, RequestQueue* queue, Flusher* flusher,
          std::atomic<bool>* failed);
 
   Result<void> start(const ThreadApi& threads);
@@ -50,15 +52,15 @@ class Writer {
   Result<void> write_together(Request* first, const Request* end);
   Result<void> perform(MDB_txn* txn, const Request& request);
   Result<void> drop_all(MDB_txn* txn);
-  Result<void> make_room(MDB_txn* txn, const TreeShape& shape, Request* first, const Request* end);
-  Result<void> make_room_near_capacity(MDB_txn* txn, const TreeShape& shape, Request* first,
-                                       const Request* end);
-  Result<void> finish(Result<void> done) noexcept;
+  Result<void> make_room(const TreeShape& shape, Request* first, const Request* end);
+  Result<void> make_room_near_capacity(const TreeShape& shape, Request* first, const Request* end);
+  Result<void> commit(WriteTxn& txn) noexcept;
   Error explain(Error error) const noexcept;
   void check_readers() noexcept;
 
   Env* env_;
   const Settings& settings_;
+  ReadPool* pool_;
   RequestQueue* queue_;
   Flusher* flusher_;
   std::atomic<bool>* failed_;
