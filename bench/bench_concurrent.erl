@@ -6,36 +6,38 @@
 -define(READ_CHUNKS, 8).
 -define(WRITE_CHUNKS, 64).
 
-readers(#{map := Map, raw_map := RawMap, ets := Ets}, #{keys := Keys, ops := Ops,
-                                                        rounds := Rounds}) ->
-    Size = max(1, Ops div 4),
+readers(#{map := Map, raw_map := RawMap, ets := Ets},
+        #{keys := Keys, ops := Ops, read_rounds := Rounds} = Settings) ->
+    Size = max(1, Ops div ?READ_CHUNKS),
     Chunks = [[Key || {Key, _} <- bench_stores:random_pairs(Size, Keys)]
               || _ <- lists:seq(1, ?READ_CHUNKS)],
     bench_stores:keep(read_chunks, Chunks),
     bench_stores:keep(raw_reads, bench_raw:pairs([{Key, <<>>} || Key <- lists:append(Chunks)])),
-    Raw = fun(P) ->
-                  fun() ->
-                          {bench_raw:get(RawMap, bench_stores:kept(raw_reads), P),
-                           P * Size * ?READ_CHUNKS}
-                  end
-          end,
     measure(get, Rounds,
-            [{raw, P, Raw(P)} || P <- [1, 2, 8]] ++
-                [{Side, P, together(P, read_chunks, fun(Chunk) -> Loop(Store, Chunk) end)}
-                 || {Side, Loop, Store} <- [{ours, fun bench_loops:get/2, Map},
-                                            {ets, fun bench_loops:get_ets/2, Ets}],
-                    P <- [1, 2, 8]]).
+            [{raw, P, raw_threads(RawMap, P, Size * ?READ_CHUNKS)} || P <- [1, 2, 8]] ++
+                together(ours, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Map),
+                         Settings) ++
+                together(ets, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get_ets/2, Ets),
+                         Settings)).
 
-writers(#{map := Map, sync := Sync, ets := Ets}, #{keys := Keys, ops := Ops, rounds := Rounds}) ->
+raw_threads(Store, Threads, Ops) ->
+    fun() -> {bench_raw:get(Store, bench_stores:kept(raw_reads), Threads), Threads * Ops} end.
+
+writers(#{map := Map, sync := Sync, ets := Ets},
+        #{keys := Keys, ops := Ops, write_rounds := Rounds} = Settings) ->
     keep_writes(map_chunks, max(1, Ops div ?WRITE_CHUNKS), Keys),
-    keep_writes(sync_chunks, max(1, Ops div 2500), Keys),
-    Case = fun(Side, Loop, Store, Chunks) ->
-                   [{Side, P, together(P, Chunks, fun(Chunk) -> Loop(Store, Chunk) end)}
-                    || P <- [1, 8, 64]]
-           end,
-    measure(put_map, Rounds, Case(ours, fun bench_loops:put/2, Map, map_chunks) ++
-                Case(ets, fun bench_loops:put_ets/2, Ets, map_chunks)) ++
-        measure(put_sync, Rounds, Case(ours, fun bench_loops:put/2, Sync, sync_chunks)).
+    keep_writes(sync_chunks, max(1, Ops div 10000), Keys),
+    %% map_async: longer than from one flush to the next, as in bench_single.
+    measure(put_map, Rounds,
+            together(ours, [1, 8, 64], map_chunks, 1100, loop(fun bench_loops:put/2, Map),
+                     Settings) ++
+                together(ets, [1, 8, 64], map_chunks, 100, loop(fun bench_loops:put_ets/2, Ets),
+                         Settings)) ++
+        measure(put_sync, Rounds,
+                together(ours, [1, 8, 64], sync_chunks, 300, loop(fun bench_loops:put/2, Sync),
+                         Settings)).
+
+loop(Fun, Store) -> fun(Chunk) -> Fun(Store, Chunk) end.
 
 keep_writes(Name, Size, Keys) ->
     bench_stores:keep(Name, [bench_stores:random_pairs(Size, Keys)
@@ -46,30 +48,38 @@ measure(Name, Rounds, Cases) ->
     [(maps:get({Side, P}, Timings))#{'case' => Name, side => Side, processes => P}
      || {Side, P, _} <- Cases].
 
-%% Splits chunks among P processes, starts them, and says go when all are there. Few processes do
-%% more each, so that a run is long enough to be spread over the cores.
-together(P, Name, Loop) ->
-    fun() ->
-            Chunks = bench_stores:kept(Name),
-            Share = max(1, min(length(Chunks) div 2, length(Chunks) div P)),
-            Parent = self(),
-            Workers = [spawn_monitor(fun() -> work(Parent, Name, (I - 1) * Share, Share, Loop) end)
-                       || I <- lists:seq(1, P)],
-            [receive {Pid, ready} -> ok end || {Pid, _} <- Workers],
-            Start = erlang:monotonic_time(),
-            [Pid ! go || {Pid, _} <- Workers],
-            Ends = [receive {'DOWN', Monitor, process, _, Result} -> finished(Result) end
-                    || {_, Monitor} <- Workers],
-            Ns = erlang:convert_time_unit(lists:max(Ends) - Start, native, nanosecond),
-            {Ns, P * Share * length(hd(Chunks))}
-    end.
+together(Side, Counts, Name, Ms, Loop, #{pace := Pace}) ->
+    [{Side, P, fun() -> run(P, Name, Ms * Pace, Loop) end} || P <- Counts].
 
-work(Parent, Name, Skip, Share, Loop) ->
-    Mine = lists:sublist(bench_stores:kept(Name), Skip + 1, Share),
+%% Starts P processes, says go when all are there, and counts what they did until the time was up.
+run(P, Name, Ms, Loop) ->
+    Parent = self(),
+    Workers = [spawn_monitor(fun() -> work(Parent, Name, I, Loop) end) || I <- lists:seq(1, P)],
+    [receive {Pid, ready} -> ok end || {Pid, _} <- Workers],
+    Start = erlang:monotonic_time(),
+    Deadline = Start + erlang:convert_time_unit(round(Ms * 1000), microsecond, native),
+    [Pid ! {go, Deadline} || {Pid, _} <- Workers],
+    Done = [receive {'DOWN', Monitor, process, _, Result} -> done(Result) end
+            || {_, Monitor} <- Workers],
+    Ns = erlang:convert_time_unit(lists:max([At || {At, _} <- Done]) - Start, native, nanosecond),
+    {Ns, lists:sum([Ops || {_, Ops} <- Done])}.
+
+%% Each goes round all chunks, from one of its own on.
+work(Parent, Name, I, Loop) ->
+    {Before, Mine} = lists:split((I - 1) rem length(bench_stores:kept(Name)),
+                                 bench_stores:kept(Name)),
+    Chunks = Mine ++ Before,
+    Size = length(hd(Chunks)),
     Parent ! {self(), ready},
-    receive go -> ok end,
-    [ok = Loop(Chunk) || Chunk <- Mine],
-    exit({ended, erlang:monotonic_time()}).
+    receive {go, Deadline} -> exit(until(Deadline, Chunks, Chunks, Loop, Size, 0)) end.
 
-finished({ended, At}) -> At;
-finished(Reason) -> error({worker_failed, Reason}).
+until(Deadline, [Chunk | Chunks], All, Loop, Size, Ops) ->
+    ok = Loop(Chunk),
+    case erlang:monotonic_time() of
+        Now when Now >= Deadline -> {done, Now, Ops + Size};
+        _ -> until(Deadline, Chunks, All, Loop, Size, Ops + Size)
+    end;
+until(Deadline, [], All, Loop, Size, Ops) -> until(Deadline, All, All, Loop, Size, Ops).
+
+done({done, At, Ops}) -> {At, Ops};
+done(Reason) -> error({worker_failed, Reason}).

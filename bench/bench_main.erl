@@ -31,8 +31,13 @@ options([Section | Words], Options) when Section =:= "all"; Section =:= "workloa
 options([], Options) -> Options;
 options([Word | _], _) -> error({unknown_option, Word}).
 
-settings(#{smoke := true}) -> #{keys => 5000, ops => 2000, rounds => 1, memory_ops => 20000};
-settings(_) -> #{keys => 100000, ops => 100000, rounds => 7, memory_ops => 1000000}.
+%% `pace` scales how long a case runs in one round.
+settings(#{smoke := true}) ->
+    #{keys => 5000, ops => 2000, pace => 0.001, read_rounds => 1, write_rounds => 1,
+      memory_ops => 20000};
+settings(_) ->
+    #{keys => 100000, ops => 100000, pace => 1, read_rounds => 15, write_rounds => 7,
+      memory_ops => 1000000}.
 
 section(#{section := "all", dir := Dir, raw := Raw}, Settings) ->
     ok = bench_raw:load(Raw),

@@ -75,9 +75,7 @@ cell(Rows, Case, Side) ->
     end.
 
 ratio(Rows, Case, Side) ->
-    #{median := Ours} = find(Rows, Case, ours, #{}),
-    #{median := Other} = find(Rows, Case, Side, #{}),
-    Ours / Other.
+    bench_rounds:ratio(find(Rows, Case, ours, #{}), find(Rows, Case, Side, #{})).
 
 over(Rows, Case, Side) ->
     case find(Rows, Case, Side, #{}) of
@@ -93,9 +91,8 @@ rates(Rows, Case, Side, Counts) ->
 
 %% How many times the operations a second of one process P do together.
 gain(Rows, Case, Side, P) ->
-    #{median := One} = find(Rows, Case, Side, #{processes => 1}),
-    #{median := Many} = find(Rows, Case, Side, #{processes => P}),
-    One / Many.
+    bench_rounds:ratio(find(Rows, Case, Side, #{processes => 1}),
+                       find(Rows, Case, Side, #{processes => P})).
 
 title(get) -> "get/2";
 title(put_map) -> "put/3, map_async";

@@ -11,7 +11,7 @@
 old_figures() -> #{write => 18000, read => 137000, batch => 335000}.
 
 %% Sides is a list of map_async, sync, ets, dets, raw_map, raw_sync.
-run(Dir, Sides, #{rounds := Rounds}) ->
+run(Dir, Sides, #{write_rounds := Rounds}) ->
     Pairs = bench_stores:pairs(?WRITES * 2),
     {Singles, Batched} = lists:split(?WRITES, Pairs),
     Reads = [Key || {Key, _} <- bench_stores:random_pairs(?READS, ?WRITES)],

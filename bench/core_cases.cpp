@@ -261,6 +261,8 @@ std::vector<Case> make_cases(Stores& s) {
       core_put(*s.core_map, d));
   add("batch_map", "batch_write of 100, map_async, per put", kMapWrites, 1, kBatch,
       raw_batch(s.raw_map, d), core_batch(*s.core_map, d));
+  add("batch_map_flushed", "batch_write, map_async; raw flushed each second too", kMapWrites, 1,
+      kBatch, raw_batch(s.raw_map_flushed, d), core_batch(*s.core_map, d));
   add("put_sync_1", "put, sync", kSyncWrites, 1, 1, raw_put(s.raw_sync, d),
       core_put(*s.core_sync, d));
   add("put_sync_64", "put, sync, 64 threads", kSyncWrites, 64, 1, raw_put(s.raw_sync, d),

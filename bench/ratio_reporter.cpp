@@ -113,7 +113,7 @@ std::vector<Figure> RatioReporter::scaling() const {
 
 void RatioReporter::print(std::ostream& out) const {
   const auto row = [&](const std::string& title, std::initializer_list<std::string> cells) {
-    out << std::left << std::setw(44) << title << std::right;
+    out << std::left << std::setw(51) << title << std::right;
     int width = 9;
     for (const std::string& cell : cells) {
       out << std::setw(width) << cell;
