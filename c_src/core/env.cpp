@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "clean_mark.h"
@@ -17,7 +18,19 @@ namespace {
 
 constexpr std::uint64_t kLeastSpareBytes = 64ULL << 20;
 constexpr std::uint64_t kMostSpareBytes = 1ULL << 30;
-constexpr std::uint64_t kLeastMapBytes = 1ULL << 20;
+constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
+
+/// Address space that the maps of all open stores of this process take.
+std::atomic<std::uint64_t> mapped_by_all{0};
+
+/// What a store that did not ask may map: a share of what is left of half the address space.
+std::uint64_t fair_map_bytes() noexcept {
+  constexpr std::uint64_t kHalfAddressSpace = 1ULL << 46;
+  constexpr std::uint64_t kShare = 32;
+  constexpr std::uint64_t kLeast = 1ULL << 30;
+  const std::uint64_t used = mapped_by_all.load(std::memory_order_relaxed);
+  return std::max(kLeast, (kHalfAddressSpace - std::min(used, kHalfAddressSpace)) / kShare);
+}
 
 /// The map is larger than the capacity: the limit users see is decided before LMDB's own, so that
 /// deletes still find pages at the limit.
@@ -49,7 +62,12 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
 }
 
 Env::~Env() {
-  if (env_ != nullptr) mdb_env_close(env_);
+  if (env_ != nullptr) unmap();
+}
+
+void Env::unmap() noexcept {
+  mdb_env_close(std::exchange(env_, nullptr));
+  mapped_by_all.fetch_sub(map_bytes_, std::memory_order_relaxed);
 }
 
 Result<void> Env::prepare_files(const Settings& settings) {
@@ -97,17 +115,18 @@ Result<void> Env::prepare_files(const Settings& settings) {
 }
 
 Result<void> Env::open_lmdb(const Settings& settings) {
-  std::uint64_t map_bytes = map_bytes_for(settings.capacity);
-  // Processes that share a file must agree on the map: the larger wish counts.
-  if (settings.shared) map_bytes = std::max(map_bytes, written_map_bytes_);
+  capacity_ = settings.capacity;
+  // Many stores with the default must leave address space to each other and to the process.
+  while (!settings.capacity_given && map_bytes_for(capacity_) > fair_map_bytes()) capacity_ /= 2;
   for (;;) {
-    auto done = try_open_lmdb(settings, map_bytes);
+    auto done = try_open_lmdb(settings);
     if (done) break;
     const Code code = done.error().code;
     const bool too_large = code == Code::no_memory || code == Code::file_too_large;
-    if (!too_large || map_bytes / 2 < kLeastMapBytes) return done;
-    map_bytes /= 2;
+    if (!too_large || capacity_ / 2 < kLeastCapacity) return done;
+    capacity_ /= 2;
   }
+  mapped_by_all.fetch_add(map_bytes_, std::memory_order_relaxed);
   int cleared = 0;
   if (const int rc = mdb_reader_check(env_, &cleared); rc != 0) {
     return from_lmdb(rc, "mdb_reader_check");
@@ -126,7 +145,7 @@ Result<void> Env::open_lmdb(const Settings& settings) {
   return {};
 }
 
-Result<void> Env::try_open_lmdb(const Settings& settings, std::uint64_t map_bytes) {
+Result<void> Env::try_open_lmdb(const Settings& settings) {
   MDB_env* env = nullptr;
   int rc = mdb_env_create(&env);
   if (rc != 0) return from_lmdb(rc, "mdb_env_create");
@@ -134,7 +153,10 @@ Result<void> Env::try_open_lmdb(const Settings& settings, std::uint64_t map_byte
   if (mapped_writes_) flags |= MDB_WRITEMAP | MDB_NOSYNC;
   if (settings.read_only) flags |= MDB_RDONLY;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
-  rc = mdb_env_set_mapsize(env, map_bytes);
+  map_bytes_ = map_bytes_for(capacity_);
+  // Processes that share a file must agree on the map: the larger wish counts.
+  if (settings.shared) map_bytes_ = std::max(map_bytes_, written_map_bytes_);
+  rc = mdb_env_set_mapsize(env, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
   if (rc == 0) rc = mdb_env_open(env, directory_.path().c_str(), flags, 0600);
   if (rc != 0) {
@@ -218,7 +240,7 @@ Result<void> Env::close(bool failed) {
     ::fcntl(lock_file_.get(), F_OFD_SETLK, &lock);
 #endif
   }
-  mdb_env_close(std::exchange(env_, nullptr));
+  unmap();
   lock_file_.reset();
   if (!marked_ || !flushed) return flushed;
   // In a shared directory the last process out says that all is well.

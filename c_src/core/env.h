@@ -34,6 +34,8 @@ class Env {
   const Directory& directory() const noexcept { return directory_; }
   const std::string& store_id() const noexcept { return store_id_; }
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
+  /// Bytes the store may hold: the option, or what the address space had room for.
+  std::uint64_t capacity() const noexcept { return capacity_; }
   unsigned reader_slots() const noexcept;
   /// Bytes the data file takes on disk. Errors: as stat(2).
   Result<std::uint64_t> file_bytes() const;
@@ -45,9 +47,10 @@ class Env {
   Env() = default;
   Result<void> prepare_files(const Settings& settings);
   Result<void> open_lmdb(const Settings& settings);
-  Result<void> try_open_lmdb(const Settings& settings, std::uint64_t map_bytes);
+  Result<void> try_open_lmdb(const Settings& settings);
   Result<void> open_tree();
   Result<void> hold_lock_file();
+  void unmap() noexcept;
 
   Directory directory_;
   MDB_env* env_ = nullptr;
@@ -56,6 +59,8 @@ class Env {
   std::string boot_;
   std::uint64_t page_bytes_ = 0;
   std::uint64_t written_map_bytes_ = 0;  // the map the file was last written with
+  std::uint64_t capacity_ = 0;
+  std::uint64_t map_bytes_ = 0;
   bool mapped_writes_ = false;
   bool shared_ = false;
   bool flush_at_open_ = false;

@@ -34,6 +34,7 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.durability = options.durability.value_or(settings.durability);
   const bool mapped = settings.durability == Durability::map_async;
   settings.capacity = options.capacity.value_or(mapped ? 10 * kGiB : 1024 * kGiB);
+  settings.capacity_given = options.capacity.has_value();
   settings.write_buffer_bytes = options.write_buffer_bytes.value_or(settings.write_buffer_bytes);
   settings.sync_interval_ms = options.sync_interval_ms.value_or(settings.sync_interval_ms);
   settings.on_unclean = options.on_unclean.value_or(settings.on_unclean);

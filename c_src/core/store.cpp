@@ -356,6 +356,7 @@ Result<Info> Store::info() const {
   info.directory = env.directory().path();
   info.store_id = env.store_id();
   info.settings = impl_->settings;
+  info.settings.capacity = env.capacity();
   info.entries = stat.ms_entries - 1;
   info.page_size = stat.ms_psize;
   info.tree_depth = stat.ms_depth;

@@ -189,7 +189,7 @@ Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Req
   Demand demand;
   for (Request* r = first; r != end; r = r->next) demand.add(r->ops, shape.page_bytes);
   PagesNeeded needed = pages_needed(shape, demand);
-  const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
+  const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
   if (needed.growth != 0 && shape.end_page + needed.growth > capacity_pages) {
     if (auto done = make_room_near_capacity(shape, first, end); !done) return done;
     Demand admitted;
@@ -212,7 +212,7 @@ Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* fi
   if (!lease) return lease.error();
   auto free = free_pages(lease.value().txn());
   if (!free) return free.error();
-  const std::uint64_t capacity_pages = settings_.capacity / shape.page_bytes;
+  const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
   std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
   for (Request* r = first; r != end; r = r->next) {
     Demand demand;
@@ -288,7 +288,7 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   demand.add(ops, shape.value().page_bytes);
   const PagesNeeded needed = pages_needed(shape.value(), demand);
   const std::uint64_t end_page = shape.value().end_page + needed.total;
-  if (end_page > settings_.capacity / shape.value().page_bytes ||
+  if (end_page > env_->capacity() / shape.value().page_bytes ||
       !env_->reserve().covers(reserve_bytes(shape.value(), demand, needed))) {
     return std::nullopt;
   }

@@ -44,6 +44,7 @@ struct Options {
 struct Settings {
   Durability durability = Durability::map_async;
   std::uint64_t capacity = 0;
+  bool capacity_given = false;  ///< else it is made to fit the address space that is left
   std::uint64_t write_buffer_bytes = 64ULL << 20;
   std::uint64_t sync_interval_ms = 1000;
   OnUnclean on_unclean = OnUnclean::error;
