@@ -183,6 +183,17 @@ Result<void> Env::open_tree() {
   return {};
 }
 
+int Env::lock_file_lock([[maybe_unused]] short type) noexcept {
+#ifdef F_OFD_SETLK
+  struct flock lock = {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  if (lock_file_) return ::fcntl(lock_file_.get(), F_OFD_SETLK, &lock);
+#endif
+  return 0;
+}
+
 // LMDB holds its lock file by a lock that anyone in this process drops by closing another
 // descriptor of that file. A lock of an open file description of our own is not lost that way.
 Result<void> Env::hold_lock_file() {
@@ -193,12 +204,7 @@ Result<void> Env::hold_lock_file() {
     if (!mapped_writes_ && errno == ENOENT) return {};
     return from_errno(errno, "open lock file");
   }
-  struct flock lock = {};
-  lock.l_type = F_RDLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_len = 1;
-  if (::fcntl(lock_file_.get(), F_OFD_SETLK, &lock) != 0)
-    return from_errno(errno, "lock lock file");
+  if (lock_file_lock(F_RDLCK) != 0) return from_errno(errno, "lock lock file");
 #endif
   return {};
 }
@@ -219,6 +225,8 @@ Result<std::uint64_t> Env::file_bytes() const {
 
 Result<void> Env::close(bool failed) {
   const FileSizeSignalBlock block;
+  // Decided first: whatever another process acknowledges afterwards is for that process to flush.
+  const bool alone = !shared_ || directory_.take_over();
   Result<void> flushed;
   std::uint64_t used_bytes = 0;
   if (mapped_writes_) {
@@ -230,21 +238,11 @@ Result<void> Env::close(bool failed) {
     MDB_envinfo info;
     if (mdb_env_info(env_, &info) == 0) used_bytes = (info.me_last_pgno + 1) * page_bytes_;
   }
-  if (lock_file_) {
-    // LMDB tears its lock file down only if it finds itself alone.
-#ifdef F_OFD_SETLK
-    struct flock lock = {};
-    lock.l_type = F_UNLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_len = 1;
-    ::fcntl(lock_file_.get(), F_OFD_SETLK, &lock);
-#endif
-  }
+  // LMDB tears its lock file down only if it finds itself alone.
+  lock_file_lock(F_UNLCK);
   unmap();
   lock_file_.reset();
-  if (!marked_ || !flushed) return flushed;
-  // In a shared directory the last process out says that all is well.
-  if (shared_ && !directory_.take_over()) return {};
+  if (!marked_ || !flushed || !alone) return flushed;
   if (used_bytes > 0) {
     if (auto done = reserve_.truncate(used_bytes); !done) return done;
   }

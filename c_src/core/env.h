@@ -50,6 +50,7 @@ class Env {
   Result<void> try_open_lmdb(const Settings& settings);
   Result<void> open_tree();
   Result<void> hold_lock_file();
+  int lock_file_lock(short type) noexcept;
   void unmap() noexcept;
 
   Directory directory_;

@@ -3,6 +3,7 @@
 
 #include <xxhash.h>
 
+#include <bit>
 #include <cstring>
 
 namespace hyper_lmdb {
@@ -10,6 +11,7 @@ namespace hyper_lmdb {
 namespace {
 
 constexpr std::uint8_t kKindMask = 0x0f;
+constexpr std::uint8_t kParityBit = 0x20;
 constexpr std::uint8_t kChecksumBit = 0x40;
 constexpr std::uint8_t kGroupBit = 0x80;
 constexpr std::size_t kChecksumBytes = 8;
@@ -39,9 +41,10 @@ std::size_t encoded_size(const Record& record) noexcept {
 }
 
 void encode(std::string_view key, const Record& record, char* out) noexcept {
-  const auto tag = static_cast<std::uint8_t>(static_cast<std::uint8_t>(record.kind) |
-                                             (record.checksum ? kChecksumBit : 0) |
-                                             (record.group ? kGroupBit : 0));
+  auto tag = static_cast<std::uint8_t>(static_cast<std::uint8_t>(record.kind) |
+                                       (record.checksum ? kChecksumBit : 0) |
+                                       (record.group ? kGroupBit : 0));
+  if (std::popcount(tag) % 2 != 0) tag |= kParityBit;
   *out++ = static_cast<char>(tag);
   if (record.checksum) {
     store_little_endian(checksum_of(key, tag, record.payload), out);
@@ -58,10 +61,13 @@ Result<Record> decode(std::string_view bytes) noexcept {
   record.group = (tag & kGroupBit) != 0;
   record.checksum = (tag & kChecksumBit) != 0;
   const std::size_t header = 1 + (record.checksum ? kChecksumBytes : 0);
-  if ((tag & ~(kKindMask | kChecksumBit | kGroupBit)) != 0 || record.kind > Kind::link) {
+  if (std::popcount(tag) % 2 != 0 || bytes.size() < header) {
+    return Error{.code = Code::corrupted, .operation = "decode"};
+  }
+  constexpr std::uint8_t kKnownBits = kKindMask | kParityBit | kChecksumBit | kGroupBit;
+  if ((tag & ~kKnownBits) != 0 || record.kind > Kind::link) {
     return Error{.code = Code::unknown_format, .operation = "decode"};
   }
-  if (bytes.size() < header) return Error{.code = Code::corrupted, .operation = "decode"};
   record.payload = bytes.substr(header);
   return record;
 }
