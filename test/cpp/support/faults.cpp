@@ -1,0 +1,189 @@
+#include "support/faults.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <vector>
+
+namespace hyper_lmdb::test::faults {
+
+namespace {
+
+std::atomic<bool> armed{false};
+std::atomic<bool> msync_held{false};
+
+struct State {
+  std::mutex mutex;
+  Plan plan;
+  std::uint64_t counted = 0;
+  bool failed = false;
+  std::condition_variable changed;
+  unsigned waiting_msyncs = 0;
+};
+
+State& state() {
+  static State* const all = new State;  // never destroyed: calls come until the very end
+  return *all;
+}
+
+bool is_below(int fd, const std::string& directory) {
+  char link[32];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(link, target, sizeof target);
+  return length > 0 && std::string(target, static_cast<std::size_t>(length)).starts_with(directory);
+}
+
+enum class Verdict { pass, fail, cut_short };
+
+/// Counts the call and says what becomes of it; sets errno for a failure.
+Verdict judge(std::uint32_t call, int fd) {
+  if (!armed.load(std::memory_order_acquire)) return Verdict::pass;
+  State& all = state();
+  const std::lock_guard lock(all.mutex);
+  const Plan& plan = all.plan;
+  if ((plan.calls & call) == 0 || (fd >= 0 && !is_below(fd, plan.directory))) return Verdict::pass;
+  ++all.counted;
+  if (plan.fail_at == 0 || all.counted < plan.fail_at) return Verdict::pass;
+  if (all.counted > plan.fail_at && !plan.for_ever) return Verdict::pass;
+  all.failed = true;
+  errno = plan.error != 0 ? plan.error : EIO;
+  return plan.error == 0 && (call & kAnyWrite) != 0 ? Verdict::cut_short : Verdict::fail;
+}
+
+template <typename Function>
+Function real(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+void wait_if_held() {
+  if (!msync_held.load(std::memory_order_acquire)) return;
+  State& all = state();
+  std::unique_lock lock(all.mutex);
+  ++all.waiting_msyncs;
+  all.changed.notify_all();
+  all.changed.wait(lock, [] { return !msync_held.load(std::memory_order_acquire); });
+  --all.waiting_msyncs;
+}
+
+/// The same buffers without the last byte.
+std::vector<iovec> without_last_byte(const iovec* parts, int count) {
+  std::vector<iovec> shorter(parts, parts + count);
+  while (!shorter.empty() && shorter.back().iov_len == 0) shorter.pop_back();
+  if (!shorter.empty()) --shorter.back().iov_len;
+  return shorter;
+}
+
+}  // namespace
+
+void arm(const Plan& plan) {
+  State& all = state();
+  const std::lock_guard lock(all.mutex);
+  all.plan = plan;
+  all.counted = 0;
+  all.failed = false;
+  armed.store(true, std::memory_order_release);
+}
+
+std::uint64_t disarm() {
+  armed.store(false, std::memory_order_release);
+  const std::lock_guard lock(state().mutex);
+  return state().counted;
+}
+
+bool has_failed() {
+  const std::lock_guard lock(state().mutex);
+  return state().failed;
+}
+
+void hold_msync() {
+  msync_held.store(true, std::memory_order_release);
+}
+
+void release_msync() {
+  const std::lock_guard lock(state().mutex);
+  msync_held.store(false, std::memory_order_release);
+  state().changed.notify_all();
+}
+
+void wait_for_held_msync() {
+  std::unique_lock lock(state().mutex);
+  state().changed.wait(lock, [] { return state().waiting_msyncs != 0; });
+}
+
+}  // namespace hyper_lmdb::test::faults
+
+using namespace hyper_lmdb::test::faults;
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
+  static const auto next = real<ssize_t (*)(int, const void*, size_t)>("write");
+  const Verdict verdict = judge(kWrite, fd);
+  if (verdict == Verdict::fail) return -1;
+  return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count);
+}
+
+EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
+  static const auto next = real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  const Verdict verdict = judge(kPwrite, fd);
+  if (verdict == Verdict::fail) return -1;
+  return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count, offset);
+}
+
+EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
+  static const auto next = real<ssize_t (*)(int, const iovec*, int)>("writev");
+  const Verdict verdict = judge(kWritev, fd);
+  if (verdict == Verdict::fail) return -1;
+  if (verdict == Verdict::pass) return next(fd, parts, count);
+  const auto shorter = without_last_byte(parts, count);
+  return next(fd, shorter.data(), static_cast<int>(shorter.size()));
+}
+
+EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
+  static const auto next = real<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev");
+  const Verdict verdict = judge(kWritev, fd);
+  if (verdict == Verdict::fail) return -1;
+  if (verdict == Verdict::pass) return next(fd, parts, count, offset);
+  const auto shorter = without_last_byte(parts, count);
+  return next(fd, shorter.data(), static_cast<int>(shorter.size()), offset);
+}
+
+EXPORTED int fdatasync(int fd) {
+  static const auto next = real<int (*)(int)>("fdatasync");
+  return judge(kFdatasync, fd) == Verdict::pass ? next(fd) : -1;
+}
+
+EXPORTED int fsync(int fd) {
+  static const auto next = real<int (*)(int)>("fsync");
+  return judge(kFsync, fd) == Verdict::pass ? next(fd) : -1;
+}
+
+EXPORTED int msync(void* address, size_t length, int flags) {
+  static const auto next = real<int (*)(void*, size_t, int)>("msync");
+  wait_if_held();
+  return judge(kMsync, -1) == Verdict::pass ? next(address, length, flags) : -1;
+}
+
+EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {
+  static const auto next = real<int (*)(int, off_t, off_t)>("posix_fallocate");
+  return judge(kFallocate, fd) == Verdict::pass ? next(fd, offset, length) : errno;
+}
+
+EXPORTED int ftruncate(int fd, off_t length) noexcept {
+  static const auto next = real<int (*)(int, off_t)>("ftruncate");
+  return judge(kFtruncate, fd) == Verdict::pass ? next(fd, length) : -1;
+}
+
+EXPORTED int rename(const char* from, const char* to) noexcept {
+  static const auto next = real<int (*)(const char*, const char*)>("rename");
+  return judge(kRename, -1) == Verdict::pass ? next(from, to) : -1;
+}

@@ -1,0 +1,48 @@
+// Makes system calls fail on purpose, ours and those of liblmdb.
+//
+// A program that links faults.cpp defines the calls itself. Its definitions come first in the
+// dynamic linker's order, so the shared liblmdb calls them too; each passes on to the real call
+// unless the plan says otherwise.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace hyper_lmdb::test::faults {
+
+enum Calls : std::uint32_t {
+  kWrite = 1,       // write
+  kPwrite = 2,      // pwrite
+  kWritev = 4,      // writev, pwritev
+  kFdatasync = 8,   // fdatasync
+  kFsync = 16,      // fsync
+  kMsync = 32,      // msync
+  kFallocate = 64,  // posix_fallocate
+  kFtruncate = 128,
+  kRename = 256,
+  kAnyWrite = kWrite | kPwrite | kWritev,
+  kAll = 511,
+};
+
+struct Plan {
+  std::string directory;  ///< only files below it; msync is met wherever it points
+  std::uint32_t calls = kAll;
+  std::uint64_t fail_at = 0;  ///< the call to fail, from 1; 0 counts only
+  bool for_ever = false;      ///< every later one too
+  int error = 0;              ///< errno of the failure; 0: the write is cut short by a byte
+};
+
+/// Counts the calls of the plan from now on, and fails one.
+void arm(const Plan& plan);
+/// Ends that; returns how many calls were counted.
+std::uint64_t disarm();
+/// Whether the plan in force has failed a call.
+bool has_failed();
+
+/// Holds msync calls up, from now on and until `release_msync`.
+void hold_msync();
+void release_msync();
+/// Waits until an msync call is held up.
+void wait_for_held_msync();
+
+}  // namespace hyper_lmdb::test::faults

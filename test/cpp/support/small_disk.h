@@ -1,0 +1,33 @@
+// A file system of a few megabytes, for tests that fill one.
+#pragma once
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <string>
+
+#include "support/child.h"
+
+namespace hyper_lmdb::test {
+
+/// Mounts a tmpfs over `path`, seen by this process and its children only; gone when they end.
+/// False where that is not allowed. To be called in a child.
+inline bool mount_small_disk(const std::string& path, std::uint64_t bytes) {
+  if (::unshare(CLONE_NEWNS) != 0) return false;
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+  const std::string options = "size=" + std::to_string(bytes);
+  return ::mount("tmpfs", path.c_str(), "tmpfs", 0, options.c_str()) == 0;
+}
+
+inline void require_done_or_skipped(const std::string& ended, const char* reason) {
+  if (ended == "exit " + std::to_string(kSkipped)) {
+    WARN("SKIPPED: " << reason);
+    return;
+  }
+  CHECK(ended == "exit 0");
+}
+
+}  // namespace hyper_lmdb::test
