@@ -32,8 +32,8 @@ count_eunit() { # a cancelled test did not pass, a skipped one says so and retur
 }
 
 count_plain() {
-    last_match "$1" '^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$' || return 0
-    echo "${BASH_REMATCH[1]} ${BASH_REMATCH[2]} ${BASH_REMATCH[4]:-0}"
+    last_match "$1" '(^|: )([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$' || return 0
+    echo "${BASH_REMATCH[2]} ${BASH_REMATCH[3]} ${BASH_REMATCH[5]:-0}"
 }
 
 count_one() { echo "1 0 0"; } # a check that either holds or fails
