@@ -83,8 +83,10 @@ sentence(not_started) ->
 sentence(internal) ->
     "LMDB answered something its manual does not list; please report it";
 sentence({bad_option, Option}) ->
-    io_lib:format("the option ~tp is unknown, missing, or has a value it cannot have", [Option]);
+    io_lib:format("the option ~0tP is unknown, missing, or has a value it cannot have",
+                  [Option, 30]);
 sentence({conflicting_option, Option}) ->
-    io_lib:format("the store is open already with another value of the option ~tp", [Option]);
+    io_lib:format("the store is open already with another value of the option ~0tP",
+                  [Option, 30]);
 sentence(Other) ->
-    io_lib:format("~tp", [Other]).
+    io_lib:format("~0tP", [Other, 30]).

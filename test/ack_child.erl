@@ -6,6 +6,9 @@ key(Writer, Number) -> <<"writer ", Writer:16, Number:32>>.
 
 %% Runs in the child: load for a while, then the way out that was asked for.
 load(#{options := Options, writers := Writers, milliseconds := Milliseconds, way_out := WayOut}) ->
+    %% Notes of the VM about its own end are no findings.
+    ok = logger:set_primary_config(level, error),
+    {ok, _} = application:ensure_all_started(hyper_lmdb),
     {ok, Store} = hyper_lmdb:start(Options),
     [spawn(fun() -> writer(Store, W) end) || W <- lists:seq(1, Writers)],
     receive after Milliseconds -> leave(WayOut, Store) end.

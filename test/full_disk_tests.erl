@@ -113,7 +113,13 @@ large_batch(Options, _Mounted, _Mode) ->
 
 no_room_at_start(Options, Mounted, _Mode) ->
     {error, enospc} = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(2 * ?MOUNT_BYTES)),
-    ?assertEqual({error, disk_full}, hyper_lmdb:start(Options)),
+    case hyper_lmdb:start(Options) of
+        {error, disk_full} -> ok;
+        %% ext4 keeps a few blocks back, enough for a store with nothing in it.
+        {ok, Empty} ->
+            ?assertEqual({error, disk_full}, hyper_lmdb:put(Empty, <<"k">>, rand:bytes(?MOUNT_BYTES))),
+            ok = hyper_lmdb:stop(Empty)
+    end,
     drop_ballast(Mounted),
     S = start(Options),
     ?assertEqual(ok, store(S, 1)),

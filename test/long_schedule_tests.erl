@@ -1,17 +1,17 @@
 %% @doc A mixed load on a warm cache must not hold a normal scheduler.
 %%
 %% `system_monitor` reports every time slice of 5 ms or more. On a busy machine the kernel takes the
-%% CPU away from a scheduler in the middle of a slice, which looks the same; so each attempt runs the
-%% same number of plain Erlang processes beside, before judging: it counts as held only if our
-%% callers had more such slices than theirs, and the test fails only if that is so in every attempt.
-%% A call that really blocks (a commit, a sync) does so in every one.
+%% CPU away from a scheduler in the middle of a slice, which looks the same. So the load runs in short
+%% attempts, beside plain Erlang processes that meet the same noise: one attempt without such a slice
+%% of ours is enough to pass, since a call that really blocks (a commit, a flush) does so in every
+%% one; where none is clean, ours must still not be more than theirs.
 -module(long_schedule_tests).
 -include_lib("eunit/include/eunit.hrl").
 
 -define(LIMIT_MS, 5).
--define(ATTEMPTS, 5).
--define(CALLERS, 8).
--define(LOAD_MS, 1500).
+-define(ATTEMPTS, 8).
+-define(CALLERS, 4).
+-define(LOAD_MS, 1000).
 
 all_test_() ->
     test_store:each_mode("mixed load", 240, fun mixed_load/1).
@@ -25,18 +25,21 @@ mixed_load(Mode) ->
         true = ets:insert(Table, [{K, K} || K <- tuple_to_list(Keys)]),
         Ours = fun() -> our_step(S, Keys) end,
         Theirs = fun() -> their_step(Table, Keys) end,
-        attempts(Mode, Ours, Theirs, ?ATTEMPTS)
+        attempts(Mode, Ours, Theirs, [])
     end).
 
-attempts(_, _, _, 0) -> error(held_in_every_attempt);
-attempts(Mode, Ours, Theirs, Left) ->
+attempts(Mode, _, _, Counts) when length(Counts) =:= ?ATTEMPTS ->
+    {Ours, Theirs} = lists:unzip(Counts),
+    io:format(user, "  ~s: no attempt was free of them: a busy machine, or a call that blocks~n", [Mode]),
+    ?assert(lists:sum(Ours) =< lists:sum(Theirs));
+attempts(Mode, Ours, Theirs, Counts) ->
     {OurSlices, TheirSlices} = observe(Ours, Theirs),
     io:format(user, "~n  ~s: slices of ~b ms and more: ours ~b, plain Erlang ~b~n",
               [Mode, ?LIMIT_MS, length(OurSlices), length(TheirSlices)]),
     [io:format(user, "    ~0p~n", [Slice]) || Slice <- lists:sublist(OurSlices, 5)],
-    case length(OurSlices) =< length(TheirSlices) of
-        true -> ok;
-        false -> attempts(Mode, Ours, Theirs, Left - 1)
+    case OurSlices of
+        [] -> ok;
+        _ -> attempts(Mode, Ours, Theirs, [{length(OurSlices), length(TheirSlices)} | Counts])
     end.
 
 our_step(S, Keys) ->
@@ -94,12 +97,8 @@ watching(Run) ->
 %% Reports come in order, but late: those before that of this process are complete. That it comes
 %% at all shows each time that the monitor works.
 hold_a_scheduler() ->
-    %% A collection of a large heap is one slice however long it takes.
-    element(1, spawn_monitor(fun() ->
-        Heap = lists:seq(1, 4000000),
-        true = erlang:garbage_collect(),
-        exit({held, length(Heap)})
-    end)).
+    %% The VM sets the counters to zero in one go, however many they are.
+    spawn(fun() -> exit({held, atomics:info(atomics:new(4000000, []))}) end).
 
 slices_until(Last) ->
     receive

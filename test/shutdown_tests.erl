@@ -4,7 +4,7 @@
 -behaviour(supervisor).
 -export([init/1]).
 
--define(ROUNDS, 4).
+-define(ROUNDS, 3).
 
 all_test_() ->
     [[test_store:each_mode(lists:concat([WayOut, " under load loses nothing"]), 240,
@@ -64,7 +64,10 @@ application_stop() ->
         Stores = [test_store:start_ok(#{name => Name, durability => Mode})
                   || {Name, Mode} <- lists:zip(Names, [sync, map_async, map_async])],
         [ok = hyper_lmdb:put(S, <<"k">>, <<"v">>) || S <- Stores],
+        #{level := Level} = logger:get_primary_config(),
+        ok = logger:set_primary_config(level, error),
         ok = application:stop(hyper_lmdb),
+        ok = logger:set_primary_config(level, Level),
         [?assertEqual({error, closed}, hyper_lmdb:get(S, <<"k">>)) || S <- Stores],
         [?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Name}, <<"k">>)) || Name <- Names],
         {ok, _} = application:ensure_all_started(hyper_lmdb),

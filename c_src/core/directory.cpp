@@ -48,8 +48,12 @@ Result<void> make_directories(const std::string& path) {
       if (auto done = sync_path(slash == 0 ? "/" : part.substr(0, slash)); !done) return done;
     } else if (errno != EEXIST && errno != EROFS && errno != EACCES && errno != EISDIR) {
       return from_errno(errno, "mkdir");
-    } else if (struct stat found; ::stat(part.c_str(), &found) != 0) {
-      return from_errno(errno == ENOENT ? EACCES : errno, "mkdir");
+    } else if (const int refused = errno; true) {
+      // Fine where it is there already. Else a link that leads nowhere, or the refusal itself.
+      struct stat found;
+      if (::stat(part.c_str(), &found) != 0) {
+        return from_errno(errno == ENOENT && refused != EEXIST ? refused : errno, "mkdir");
+      }
     }
   }
   return {};

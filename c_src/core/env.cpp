@@ -35,8 +35,8 @@ std::uint64_t fair_map_bytes() noexcept {
 /// The map is larger than the capacity: the limit users see is decided before LMDB's own, so that
 /// deletes still find pages at the limit.
 std::uint64_t map_bytes_for(std::uint64_t capacity) noexcept {
-  const std::uint64_t bytes =
-      capacity + std::clamp(capacity / 8, kLeastSpareBytes, kMostSpareBytes);
+  const std::uint64_t least = std::min(capacity, kLeastSpareBytes);
+  const std::uint64_t bytes = capacity + std::clamp(capacity / 8, least, kMostSpareBytes);
   constexpr std::uint64_t kGranule = 64 << 10;  // a multiple of every page size
   return (bytes + kGranule - 1) / kGranule * kGranule;
 }

@@ -27,6 +27,8 @@ Code code_of_errno(int code) noexcept {
       return Code::permission_denied;
     case ENOENT:
     case ENOTDIR:
+    case ENAMETOOLONG:
+    case ELOOP:
       return Code::no_such_directory;
     case EINVAL:
       return Code::internal;
