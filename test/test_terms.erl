@@ -71,12 +71,11 @@ nasty(#{dir := Dir, closed := Closed}) ->
      {map_of_100000, fun() -> maps:from_list([{<<I:32>>, I} || I <- lists:seq(1, 100000)]) end},
      {deep_list, fun() -> deep_list(1000000) end}, {deep_tuple, fun() -> deep_tuple(1000000) end}].
 
-%% Slow to make and to look at: for a few places only.
+%% Slow to make and to look at: for a few functions only.
 huge() ->
-    [{ten_million_numbers, fun() -> lists:seq(1, 10000000) end},
-     {ten_million_binaries, fun() -> lists:duplicate(10000000, <<"k">>) end},
-     {ten_million_empty_lists, fun() -> lists:duplicate(10000000, []) end},
-     {ten_million_bad_tails, fun() -> lists:duplicate(10000000, {put, <<"k">>, <<>>}) ++ bad end}].
+    [{[get, batch_write, read_many], ten_million_numbers, fun() -> lists:seq(1, 10000000) end},
+     {[get], ten_million_binaries, fun() -> lists:duplicate(10000000, <<"k">>) end},
+     {[batch_write], ten_million_bad_tails, fun() -> lists:duplicate(10000000, {put, <<"k">>, <<>>}) ++ bad end}].
 
 deep_list(0) -> [];
 deep_list(N) -> [deep_list_(N)].
