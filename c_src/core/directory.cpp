@@ -46,15 +46,13 @@ Result<void> make_directories(const std::string& path) {
     if (::mkdir(part.c_str(), 0700) == 0) {
       const std::size_t slash = part.find_last_of('/');
       if (auto done = sync_path(slash == 0 ? "/" : part.substr(0, slash)); !done) return done;
-    } else if (errno != EEXIST && errno != EROFS && errno != EACCES && errno != EISDIR) {
-      return from_errno(errno, "mkdir");
-    } else if (const int refused = errno; true) {
-      // Fine where it is there already. Else a link that leads nowhere, or the refusal itself.
-      struct stat found;
-      if (::stat(part.c_str(), &found) != 0) {
-        return from_errno(errno == ENOENT && refused != EEXIST ? refused : errno, "mkdir");
-      }
+      continue;
     }
+    const int refused = errno;
+    struct stat found;
+    if (::stat(part.c_str(), &found) == 0) continue;  // it was there
+    // Refused because it is there, and leads nowhere: a link. Else the refusal is the cause.
+    return from_errno(refused == EEXIST ? errno : refused, "mkdir");
   }
   return {};
 }
