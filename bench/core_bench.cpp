@@ -1,6 +1,6 @@
 // The core beside raw LMDB:
-//   core_bench [--smoke] [--rounds N] [--dir DIR] [--json FILE] [--figures FILE]
-// and options of Google Benchmark such as --benchmark_filter=get.
+//   core_bench [--smoke] [--only REGEX] [--rounds N] [--dir DIR] [--json FILE] [--figures FILE]
+// --only takes the cases whose name matches, as in the JSON: get_1, put_map_64, batch_sync, ...
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,14 +31,13 @@ struct Arguments {
   std::string directory;
   std::string json_file;
   std::string figures_file;
-  std::vector<std::string> for_google;
+  std::string only;
 };
 
 Arguments parse(int argc, char** argv) {
   Arguments arguments;
   const char* tmp = std::getenv("TMPDIR");
   arguments.directory = tmp != nullptr && *tmp != '\0' ? tmp : "/tmp";
-  arguments.for_google = {argv[0]};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const auto value = [&]() -> std::string {
@@ -55,8 +55,10 @@ Arguments parse(int argc, char** argv) {
       arguments.json_file = value();
     } else if (word == "--figures") {
       arguments.figures_file = value();
+    } else if (word == "--only") {
+      arguments.only = value();
     } else {
-      arguments.for_google.push_back(word);
+      throw std::invalid_argument("unknown option " + word);
     }
   }
   return arguments;
@@ -83,6 +85,8 @@ void run_round(const std::vector<Case>& cases, const Pace& pace, bool core_first
 void run_rounds(const std::vector<Case>& cases, const Pace& pace, const Arguments& arguments,
                 RatioReporter& reporter) {
   using benchmark::internal::Benchmark;
+  const auto has_pace = [&](const Case& each) { return each.pace == &pace; };
+  if (std::none_of(cases.begin(), cases.end(), has_pace)) return;
   // The library finds out how many iterations take that long; then all rounds do as many.
   reporter.calibrate(true);
   run_round(cases, pace, false, reporter, [&](const std::string&, Benchmark* made) {
@@ -107,19 +111,16 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
 
 int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  std::vector<char*> words;
-  for (const std::string& word : arguments.for_google) {
-    words.push_back(const_cast<char*>(word.c_str()));
-  }
-  int count = static_cast<int>(words.size());
-  benchmark::Initialize(&count, words.data());
-  if (benchmark::ReportUnrecognizedArguments(count, words.data())) return 2;
-
+  int none = 1;
+  benchmark::Initialize(&none, argv);
   const TempDir dir(arguments.directory);
   std::cout << "core_bench: " << hyper_lmdb::lmdb_version() << ", in " << arguments.directory
             << '\n';
   Stores stores(dir, arguments.smoke ? kSmokeKeys : kKeys);
-  const std::vector<Case> cases = make_cases(stores);
+  std::vector<Case> cases = make_cases(stores);
+  std::erase_if(cases, [only = std::regex(arguments.only)](const Case& each) {
+    return !std::regex_search(each.name, only);
+  });
   RatioReporter reporter(cases);
   for (const Pace* pace : {&kReads, &kMapWrites, &kSyncWrites}) {
     run_rounds(cases, *pace, arguments, reporter);
