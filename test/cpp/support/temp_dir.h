@@ -1,6 +1,8 @@
 // A directory for one test, removed with all it holds.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -34,10 +36,13 @@ class TempDir {
   std::string path_;
 };
 
-inline std::string read_whole(const std::string& path) {
+/// The file's bytes, or the first so many of them.
+inline std::string read_whole(const std::string& path, std::size_t most = SIZE_MAX) {
+  std::string bytes(std::min<std::uintmax_t>(std::filesystem::file_size(path), most), '\0');
   std::ifstream in(path, std::ios::binary);
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!in) throw std::runtime_error("cannot read " + path);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  return bytes;
 }
 
 inline void write_whole(const std::string& path, const std::string& bytes) {
