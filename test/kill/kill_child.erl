@@ -16,7 +16,8 @@ run(#{options := Options, expected := Expected} = Job) ->
         0 -> stop(Store);
         Milliseconds ->
             load(Store, States, Job),
-            receive after Milliseconds -> stop(Store) end
+            receive after Milliseconds -> ok end,
+            stop(Store)
     end.
 
 %% A second OS process on a shared store: no check, its own writers.
@@ -46,6 +47,8 @@ open(Options) ->
 
 stop(Store) ->
     say("stopping"),
+    %% The kill is on its way now: it should meet all parts of the stop.
+    receive after rand:uniform(8) -> ok end,
     ok = hyper_lmdb:stop(Store),
     say("stopped"),
     erlang:halt(0).
