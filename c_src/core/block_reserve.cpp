@@ -48,24 +48,32 @@ Result<void> BlockReserve::extend(std::uint64_t bytes) {
     return {};
   }
   // Near the end of the disk: what is needed and no step.
+  give_back(bytes, bytes + step);
   rc = allocate(file_.get(), reserved_bytes_, bytes);
-  if (rc != 0) return from_errno(rc, "reserve blocks");
+  if (rc != 0) {
+    // What was found before the disk was full must not stay taken.
+    give_back(reserved_bytes_, bytes);
+    return from_errno(rc, "reserve blocks");
+  }
   reserved_bytes_ = bytes;
   return {};
 }
 
-void BlockReserve::trim(std::uint64_t used_bytes) noexcept {
+bool BlockReserve::give_back(std::uint64_t from, std::uint64_t to) noexcept {
 #ifdef __linux__
-  const std::uint64_t keep = used_bytes + kKeepBytes;
-  if (reserved_bytes_ <= keep) return;
   // Where holes cannot be punched the blocks stay, which costs room and nothing else.
-  if (::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(keep),
-                  static_cast<off_t>(reserved_bytes_ - keep)) == 0) {
-    reserved_bytes_ = keep;
-  }
+  return ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                     static_cast<off_t>(from), static_cast<off_t>(to - from)) == 0;
 #else
-  (void)used_bytes;
+  (void)from;
+  (void)to;
+  return false;
 #endif
+}
+
+void BlockReserve::trim(std::uint64_t used_bytes) noexcept {
+  const std::uint64_t keep = used_bytes + kKeepBytes;
+  if (reserved_bytes_ > keep && give_back(keep, reserved_bytes_)) reserved_bytes_ = keep;
 }
 
 Result<void> BlockReserve::truncate(std::uint64_t used_bytes) noexcept {

@@ -29,6 +29,8 @@ class BlockReserve {
   Result<void> truncate(std::uint64_t used_bytes) noexcept;
 
  private:
+  bool give_back(std::uint64_t from, std::uint64_t to) noexcept;
+
   FileDescriptor file_;
   std::uint64_t reserved_bytes_ = 0;
 };

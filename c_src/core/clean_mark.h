@@ -1,9 +1,10 @@
 // Whether a map_async store was closed, or what it was left in can be trusted.
 //
-// While a store is open in map_async its directory holds the file `dirty.mark` with the boot id of
-// the machine. A later open that finds it under the same boot id knows that the page cache outlived
-// the process, so the file is whole; under another one the operating system went down in between,
-// and pages may have reached the disk in any order.
+// The file `dirty.mark` says `clean`, or, while a store is open in map_async, the boot id of the
+// machine. A later open that finds it under the same boot id knows that the page cache outlived the
+// process, so the data file is whole; under another one the operating system went down in between,
+// and pages may have reached the disk in any order. The file is made with the store and overwritten
+// in place, within a sector, so that a full disk keeps nobody from opening.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@
 namespace hyper_lmdb {
 
 enum class MarkState : std::uint8_t {
-  clean,      ///< no mark
+  clean,      ///< closed, or never open in map_async
   same_boot,  ///< left open, the machine has been up since
   other_boot  ///< left open, the machine went down since
 };

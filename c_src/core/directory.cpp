@@ -57,6 +57,16 @@ Result<void> make_directories(const std::string& path) {
   return {};
 }
 
+Result<void> write_and_sync(int fd, std::string_view bytes) {
+  const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), 0);
+  if (written < 0) return from_errno(errno, "write small file");
+  if (static_cast<std::size_t>(written) != bytes.size()) {
+    return from_errno(ENOSPC, "write small file");
+  }
+  if (::fsync(fd) != 0) return from_errno(errno, "fsync small file");
+  return {};
+}
+
 /// File systems whose locks or memory maps do not hold between machines.
 bool is_networked(int fd) noexcept {
   struct statfs info;
@@ -161,28 +171,22 @@ Result<std::optional<std::string>> Directory::read_file(std::string_view name) c
   return std::optional<std::string>(std::move(bytes));
 }
 
-Result<void> Directory::write_file(std::string_view name, std::string_view bytes) const {
+Result<void> Directory::overwrite_file(std::string_view name, std::string_view bytes) const {
+  FileDescriptor fd(::openat(fd_.get(), std::string(name).c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return create_file(name, bytes);
+  if (!fd) return from_errno(errno, "open small file");
+  return write_and_sync(fd.get(), bytes);
+}
+
+Result<void> Directory::create_file(std::string_view name, std::string_view bytes) const {
   const std::string target(name);
   const std::string temporary = target + ".tmp";
   FileDescriptor fd(
       ::openat(fd_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return from_errno(errno, "create small file");
-  const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
-  if (written < 0) return from_errno(errno, "write small file");
-  if (static_cast<std::size_t>(written) != bytes.size()) {
-    return from_errno(ENOSPC, "write small file");
-  }
-  if (::fsync(fd.get()) != 0) return from_errno(errno, "fsync small file");
+  if (auto done = write_and_sync(fd.get(), bytes); !done) return done;
   if (::renameat(fd_.get(), temporary.c_str(), fd_.get(), target.c_str()) != 0) {
     return from_errno(errno, "rename small file");
-  }
-  return sync();
-}
-
-Result<void> Directory::remove_file(std::string_view name) const {
-  if (::unlinkat(fd_.get(), std::string(name).c_str(), 0) != 0) {
-    if (errno == ENOENT) return {};
-    return from_errno(errno, "remove small file");
   }
   return sync();
 }

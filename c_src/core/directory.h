@@ -1,4 +1,4 @@
-// The directory a store lives in: identity, ownership, and small files written whole or not at all.
+// The directory a store lives in: identity, ownership, small files.
 #pragma once
 
 #include <sys/types.h>
@@ -49,14 +49,15 @@ class Directory {
   bool exists(std::string_view name) const;
   /// Nothing where there is no such file.
   Result<std::optional<std::string>> read_file(std::string_view name) const;
-  /// Replaces the file: after a power cut it holds the old bytes or the new.
-  Result<void> write_file(std::string_view name, std::string_view bytes) const;
-  /// Durable; a missing file is fine.
-  Result<void> remove_file(std::string_view name) const;
+  /// Writes bytes over those at the start of a file, durably. A file that is not there is made:
+  /// after a power cut it holds all the bytes or is not there.
+  Result<void> overwrite_file(std::string_view name, std::string_view bytes) const;
   /// Removes what an interrupted creation left: every file whose name starts with `prefix`.
   void remove_leftovers(std::string_view prefix) const noexcept;
 
  private:
+  Result<void> create_file(std::string_view name, std::string_view bytes) const;
+
   std::string path_;
   DirectoryId id_;
   FileDescriptor fd_;

@@ -58,11 +58,14 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   if (settings.shared && !settings.read_only) {
     if (auto done = env->directory_.share(); !done) return done.error();
   }
+  env->opened_ = true;
   return env;
 }
 
 Env::~Env() {
   if (env_ != nullptr) unmap();
+  // An opening that failed has written nothing: what was clean still is.
+  if (!opened_ && marked_ && mark_found_ == MarkState::clean) (void)clear_mark(directory_);
 }
 
 void Env::unmap() noexcept {
@@ -85,12 +88,14 @@ Result<void> Env::prepare_files(const Settings& settings) {
   }
   auto mark = read_mark(directory_, boot_);
   if (!mark) return mark.error();
-  if (mark.value() == MarkState::other_boot) {
+  mark_found_ = mark.value();
+  if (mark_found_ == MarkState::other_boot) {
     if (settings.on_unclean == OnUnclean::error || !may_write) {
       return Error{.code = Code::unclean_shutdown, .operation = "open"};
     }
     if (auto done = create_data_file(directory_); !done) return done;
     if (auto done = clear_mark(directory_); !done) return done;
+    mark_found_ = MarkState::clean;
   }
   auto map_bytes = inspect_data_file(directory_.file(kDataFile));
   if (!map_bytes) return map_bytes.error();
@@ -104,10 +109,14 @@ Result<void> Env::prepare_files(const Settings& settings) {
   if (settings.read_only) {
     if (auto done = directory_.share(); !done) return done;
   }
+  alone_at_open_ = alone.value();
   if (mapped_writes_) {
-    if (auto done = set_mark(directory_, boot_); !done) return done;
+    // After a kill the mark says the right thing already.
+    if (mark_found_ != MarkState::same_boot) {
+      if (auto done = set_mark(directory_, boot_); !done) return done;
+    }
     marked_ = true;
-  } else if (mark.value() == MarkState::same_boot && may_write) {
+  } else if (mark_found_ == MarkState::same_boot && may_write) {
     flush_at_open_ = true;
     marked_ = true;
   }
@@ -154,8 +163,18 @@ Result<void> Env::try_open_lmdb(const Settings& settings) {
   if (settings.read_only) flags |= MDB_RDONLY;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
   map_bytes_ = map_bytes_for(capacity_);
-  // Processes that share a file must agree on the map: the larger wish counts.
-  if (settings.shared) map_bytes_ = std::max(map_bytes_, written_map_bytes_);
+  if (settings.shared && alone_at_open_) map_bytes_ = std::max(map_bytes_, written_map_bytes_);
+  if (settings.shared && !alone_at_open_) {
+    // LMDB cuts or extends the file to the map: another map than the first process's would take
+    // pages from under it.
+    struct stat found;
+    if (::stat(directory_.file(kDataFile).c_str(), &found) != 0) {
+      mdb_env_close(env);
+      return from_errno(errno, "stat data file");
+    }
+    map_bytes_ = static_cast<std::uint64_t>(found.st_size);
+    while (capacity_ > kLeastCapacity && map_bytes_for(capacity_) > map_bytes_) capacity_ /= 2;
+  }
   rc = mdb_env_set_mapsize(env, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
   if (rc == 0) rc = mdb_env_open(env, directory_.path().c_str(), flags, 0600);
@@ -183,28 +202,35 @@ Result<void> Env::open_tree() {
   return {};
 }
 
-int Env::lock_file_lock([[maybe_unused]] short type) noexcept {
+int Env::lock_file_lock([[maybe_unused]] short type, [[maybe_unused]] off_t byte) noexcept {
 #ifdef F_OFD_SETLK
   struct flock lock = {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
   lock.l_len = 1;
   if (lock_file_) return ::fcntl(lock_file_.get(), F_OFD_SETLK, &lock);
 #endif
   return 0;
 }
 
-// LMDB holds its lock file by a lock that anyone in this process drops by closing another
-// descriptor of that file. A lock of an open file description of our own is not lost that way.
+// LMDB holds its lock file by process locks: on the first byte to say that the file is in use, on
+// the byte of the process's number to say that its readers live. Anyone in this process drops them
+// by closing another descriptor of the file. Locks of an open file description of our own are not
+// lost that way, and others cannot tell them from LMDB's. The two kinds conflict with each other,
+// so LMDB's are dropped on purpose, at a moment when no reader slot is in use.
 Result<void> Env::hold_lock_file() {
 #ifdef F_OFD_SETLK
-  lock_file_ = FileDescriptor(::open(directory_.file(kLockFile).c_str(), O_RDONLY | O_CLOEXEC));
+  const std::string path = directory_.file(kLockFile);
+  lock_file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!lock_file_) {
-    // A read-only file system has no lock file, and no other writer either.
-    if (!mapped_writes_ && errno == ENOENT) return {};
+    // A store that may not be written may have no lock file, and no writer either.
+    if (!mapped_writes_ && (errno == ENOENT || errno == EACCES || errno == EROFS)) return {};
     return from_errno(errno, "open lock file");
   }
-  if (lock_file_lock(F_RDLCK) != 0) return from_errno(errno, "lock lock file");
+  if (lock_file_lock(F_RDLCK, 0) != 0) return from_errno(errno, "lock lock file");
+  FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC)).reset();
+  if (lock_file_lock(F_WRLCK, ::getpid()) != 0) return from_errno(errno, "lock lock file");
 #endif
   return {};
 }
@@ -239,7 +265,8 @@ Result<void> Env::close(bool failed) {
     if (mdb_env_info(env_, &info) == 0) used_bytes = (info.me_last_pgno + 1) * page_bytes_;
   }
   // LMDB tears its lock file down only if it finds itself alone.
-  lock_file_lock(F_UNLCK);
+  lock_file_lock(F_UNLCK, 0);
+  lock_file_lock(F_UNLCK, ::getpid());
   unmap();
   lock_file_.reset();
   if (!marked_ || !flushed || !alone) return flushed;

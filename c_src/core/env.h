@@ -8,6 +8,7 @@
 #include <string>
 
 #include "block_reserve.h"
+#include "clean_mark.h"
 #include "directory.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
@@ -50,7 +51,7 @@ class Env {
   Result<void> try_open_lmdb(const Settings& settings);
   Result<void> open_tree();
   Result<void> hold_lock_file();
-  int lock_file_lock(short type) noexcept;
+  int lock_file_lock(short type, off_t byte) noexcept;
   void unmap() noexcept;
 
   Directory directory_;
@@ -66,6 +67,9 @@ class Env {
   bool shared_ = false;
   bool flush_at_open_ = false;
   bool marked_ = false;
+  bool opened_ = false;
+  bool alone_at_open_ = false;
+  MarkState mark_found_ = MarkState::clean;
   FileDescriptor lock_file_;
   BlockReserve reserve_;
 };

@@ -33,6 +33,7 @@ Result<Admission> RequestQueue::reserve(std::uint64_t bytes) {
 Result<Admission> RequestQueue::park(const std::shared_ptr<Ticket>& ticket) {
   const std::lock_guard lock(mutex_);
   if (closed_) return closed_error();
+  ticket->owner = this;
   if (parked_.empty() && has_room(ticket->bytes)) {
     reserved_bytes_ += ticket->bytes;
     ticket->state = Ticket::State::granted;
@@ -48,6 +49,7 @@ Result<Admission> RequestQueue::park(const std::shared_ptr<Ticket>& ticket) {
 }
 
 void RequestQueue::cancel(Ticket& ticket) noexcept {
+  if (ticket.owner != this) return;
   const std::lock_guard lock(mutex_);
   if (ticket.state == Ticket::State::granted) {
     reserved_bytes_ -= ticket.bytes;
@@ -57,6 +59,8 @@ void RequestQueue::cancel(Ticket& ticket) noexcept {
 }
 
 Result<void> RequestQueue::push(Request* request, Ticket* ticket) {
+  // A ticket of a store that was stopped meanwhile.
+  if (ticket != nullptr && ticket->owner != this) return closed_error();
   const std::lock_guard lock(mutex_);
   if (ticket != nullptr) {
     if (ticket->state != Ticket::State::granted || ticket->bytes != request->bytes) {

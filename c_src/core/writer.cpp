@@ -154,11 +154,12 @@ Result<void> Writer::write_together(Request* first, const Request* end) try {
   }
   bool changed = false;
   for (Request* r = first; r != end; r = r->next) {
-    if (!r->outcome || r->kind == Request::Kind::sync) continue;
+    if (r->kind == Request::Kind::sync) continue;
+    // A check that does not hold is the answer even where there would be no room.
     if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), r->ops); !held) {
       r->outcome = held;
-      continue;
     }
+    if (!r->outcome) continue;
     if (auto done = perform(txn.value().get(), *r); !done) return explain(done.error());
     changed = true;
   }

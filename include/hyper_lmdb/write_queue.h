@@ -48,7 +48,10 @@ class Ticket {
   virtual void granted() noexcept = 0;
 
   std::uint64_t bytes = 0;
-  State state = State::idle;  ///< guarded by the queue's lock; not for the caller
+
+  // Of the queue the ticket was parked in, not for the caller.
+  const void* owner = nullptr;
+  State state = State::idle;  ///< guarded by that queue's lock
 };
 
 /// What `Store::reserve` found.
