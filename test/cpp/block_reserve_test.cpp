@@ -130,6 +130,28 @@ TEST_CASE("A full disk is disk_full, and the last block before it can be had") {
   test::require_done_or_skipped(ended, "no tmpfs can be mounted");
 }
 
+TEST_CASE("On a full disk a file that has data keeps it") {
+  // A reservation that failed gave its blocks back, and with them those of a file that had been
+  // there before: after an open nothing counts as reserved yet.
+  const std::string ended = test::run_child([] {
+    const TempDir temp;
+    if (!test::mount_small_disk(temp.path(), 4 * kMiB)) return test::kSkipped;
+    const std::string path = temp / "data";
+    const std::string bytes(2 * kMiB, 'd');
+    test::write_whole(path, bytes);
+    test::write_whole(temp / "ballast", std::string(kMiB, 'b'));
+    BlockReserve reserve;
+    CHILD_EQUAL(outcome(reserve.open(path)), "ok");
+    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB + 1)), "disk_full");
+    CHILD_REQUIRE(test::read_whole(path, bytes.size()) == bytes);
+    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB)), "ok");
+    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB + 1)), "disk_full");
+    CHILD_REQUIRE(test::read_whole(path, bytes.size()) == bytes);
+    return 0;
+  });
+  test::require_done_or_skipped(ended, "no tmpfs can be mounted");
+}
+
 TEST_CASE("A limit on file sizes is file_too_large and raises no signal") {
   const std::string ended = test::run_child([] {
     const TempDir temp;
