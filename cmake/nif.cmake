@@ -16,12 +16,12 @@ if(NOT EXISTS "${ERTS_INCLUDE_DIR}/erl_nif.h")
 endif()
 
 # A running VM hands open stores over to a newly loaded library only when every type they are made
-# of is the same: the stamp changes with any header, with the two sources that keep
-# a type to themselves, and with the compiler.
+# of is the same: the stamp changes with any header, with the source that keeps its
+# types to itself, and with the compiler.
 file(GLOB layout_headers CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/include/hyper_lmdb/*.h ${PROJECT_SOURCE_DIR}/c_src/core/*.h
-  ${PROJECT_SOURCE_DIR}/c_src/nif/*.h ${PROJECT_SOURCE_DIR}/c_src/core/registry.cpp
-  ${PROJECT_SOURCE_DIR}/c_src/core/store.cpp)
+  ${PROJECT_SOURCE_DIR}/c_src/nif/*.h
+  ${PROJECT_SOURCE_DIR}/c_src/core/registry.cpp)
 set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layout_headers})
 set(layout "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${HYPER_LMDB_SANITIZE}")
 foreach(header ${layout_headers})

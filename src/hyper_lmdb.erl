@@ -10,9 +10,16 @@
 
 -export([start/1, stop/1, reset/1, sync/1, info/1, init/0, scope/0, scope/1, child_spec/1,
          format_error/1]).
--export([get/2, put/3, delete/2, exists/2, put_new/3, batch_write/2, read_many/2]).
+-export([get/2, put/3, delete/2, exists/2, put_new/3, batch_write/2, delete_prefix/2]).
+-export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
+         path/2, add_path/3, list_prefix/2, list_prefix/3]).
+-export([begin_batch/1, batch_write/3, batch_make_group/2, batch_make_link/3, commit_batch/1]).
+-export([read_fast/2, write_fast/3, read_many_fast/2]).
 
--export_type([store/0, handle/0, options/0, key/0, value/0, op/0, reason/0]).
+-deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
+
+-export_type([store/0, handle/0, batch/0, options/0, listing/0, key/0, path/0, value/0, op/0,
+              reason/0]).
 
 -opaque handle() :: reference().
 %% What start/1 returned.
@@ -28,7 +35,20 @@
 -type value() :: binary().
 %% Up to `max_value_bytes'.
 
+-type path() :: key().
+%% Segments joined with `/'; empty ones are dropped, so that `a/b', `/a//b/' and `[<<"a">>, <<"b">>]'
+%% are the same. `<<>>' is the root.
+
+-opaque batch() :: reference().
+%% What begin_batch/1 returned.
+
+-type listing() :: #{limit | cursor | return_cursor | reverse | binary() => term()}.
+%% `limit': names at most. `cursor': go on after this name; `nil' begins. `return_cursor': answer
+%% `{ok, Names, Cursor}', where `nil' says that there is no more. `reverse': from the last to the
+%% first, for list/3. The keys may be binaries too.
+
 -type op() :: {put, key(), value()} | {delete, key()}
+            | {link, Target :: path(), New :: key()} | {group, key()}
             | {check, key(), value()} | {check, key(), absent}.
 %% An element of a batch. A check fails the whole batch unless the key holds exactly the value, or
 %% nothing; it sees the elements before it.
@@ -55,7 +75,7 @@
                | checksum_mismatch | not_a_database | version_mismatch | unknown_format
                | unclean_shutdown | readers_full | overloaded | no_memory | too_many_files
                | permission_denied | read_only | no_such_directory | unsupported_fs
-               | already_open | closed | not_started | internal.
+               | already_open | closed | not_started | committed | internal.
 -type reason() :: cause()
                 | {bad_option | conflicting_option, term()}
                 | {check_failed, pos_integer()}
@@ -192,12 +212,220 @@ batch_write(Store, Ops) ->
         Result -> Result
     end.
 
-%% @doc The values at many keys, all as of one moment; one result for each key, in the order given.
--spec read_many(store(), [key()]) ->
+%% @doc Removes every record whose key begins with the prefix, bytes as they are, and counts them;
+%% `<<>>' is everything. In parts: each is atomic, the whole is not.
+-spec delete_prefix(store(), key()) -> {ok, non_neg_integer()} | {error, reason()}.
+delete_prefix(Store, Prefix) ->
+    delete_prefix(Store, Prefix, 0).
+
+delete_prefix(Store, Prefix, Removed) ->
+    case control(Store, {delete_prefix, Prefix}) of
+        {ok, 0} -> {ok, Removed};
+        {ok, N} -> delete_prefix(Store, Prefix, Removed + N);
+        {badarg, N} -> hyper_lmdb_args:retry(delete_prefix, [Store, Prefix], N);
+        {error, _} = Error -> Error
+    end.
+
+%%% Paths
+
+%% @doc The value a path leads to: the one at the path itself, or else the one at the end of the
+%% links among its parents and of those it is itself.
+-spec read(store(), path()) -> {ok, value()} | not_found | {error, reason()}.
+read(Store, Path) ->
+    case hyper_lmdb_nif:read(Store, Path) of
+        {badarg, N} -> hyper_lmdb_args:retry(read, [Store, Path], N);
+        Result -> Result
+    end.
+
+%% @doc Writes a value where a read of the path would look, except that a link at the path itself is
+%% replaced and not followed. A value that is no binary is stored as `term_to_binary' of it.
+-spec write(store(), path(), value() | term()) -> ok | {error, reason()}.
+write(Store, Path, Value) when is_binary(Value) ->
+    case hyper_lmdb_nif:put_path(Store, Path, Value) of
+        ok -> ok;
+        queue -> single(enqueue(Store, {paths, [{write, Path, Value}]}));
+        {badarg, N} -> hyper_lmdb_args:retry(write, [Store, Path, Value], N);
+        Result -> Result
+    end;
+write(Store, Path, Value) ->
+    write(Store, Path, term_to_binary(Value)).
+
+%% @doc What many paths lead to, all as of one moment: for each, in the order given, its canonical
+%% form and exactly what {@link read/2} would answer.
+-spec read_many(store(), [path()]) ->
           {ok, [{binary(), {ok, value()} | not_found | {error, reason()}}]} | {error, reason()}.
-read_many(Store, Keys) ->
-    case hyper_lmdb_nif:read_many(Store, Keys) of
-        {badarg, N} -> hyper_lmdb_args:retry(read_many, [Store, Keys], N);
+read_many(Store, Paths) ->
+    case hyper_lmdb_nif:read_many(Store, Paths) of
+        {badarg, N} -> hyper_lmdb_args:retry(read_many, [Store, Paths], N);
+        Result -> Result
+    end.
+
+%% @doc Marks a path as a group, so that it is one without descendants too. Keeps a value; at a link
+%% it does nothing.
+-spec make_group(store(), path()) -> ok | {error, reason()}.
+make_group(Store, Path) ->
+    case write(Store, {paths, [{make_group, Path}]}) of
+        {badarg, N} -> hyper_lmdb_args:retry(make_group, [Store, Path], N);
+        Result -> single(Result)
+    end.
+
+%% @doc Makes the path New a link to the path Existing, which need not exist. What New held before,
+%% a value or a link, is replaced.
+-spec make_link(store(), Existing :: path(), New :: path()) -> ok | {error, reason()}.
+make_link(Store, Existing, New) ->
+    case write(Store, {paths, [{make_link, Existing, New}]}) of
+        {badarg, 2} -> hyper_lmdb_args:retry(make_link, [Store, Existing, New], wrong(2, Existing));
+        {badarg, N} -> hyper_lmdb_args:retry(make_link, [Store, Existing, New], N);
+        Result -> single(Result)
+    end.
+
+%% @doc What is at a path: a value (`simple'), or a group (`composite'), which may hold a value too.
+%% A link is what its target is.
+-spec type(store(), path()) -> simple | composite | not_found | {error, reason()}.
+type(Store, Path) ->
+    case hyper_lmdb_nif:type(Store, Path) of
+        {badarg, N} -> hyper_lmdb_args:retry(type, [Store, Path], N);
+        Result -> Result
+    end.
+
+%% @doc The names of the immediate children of a group, in byte order. The root is always a group.
+-spec list(store(), path()) -> {ok, [binary()]} | not_found | {error, reason()}.
+list(Store, Path) ->
+    case hyper_lmdb_nif:list(Store, Path, {infinity, nil, false}) of
+        {ok, Names, false} -> {ok, Names};
+        {badarg, N} -> hyper_lmdb_args:retry(list, [Store, Path, #{}], N);
+        Result -> Result
+    end.
+
+%% @doc As {@link list/2}, a part at a time.
+-spec list(store(), path(), listing()) ->
+          {ok, [binary()]} | {ok, [binary()], binary() | nil} | not_found | {error, reason()}.
+list(Store, Path, Listing) ->
+    page(list, Store, Path, Listing).
+
+%% @doc The key a path leads to, or `not_found' where nothing is.
+-spec resolve(store(), path()) -> binary() | not_found | {error, reason()}.
+resolve(Store, Path) ->
+    case hyper_lmdb_nif:resolve(Store, Path) of
+        {badarg, N} -> hyper_lmdb_args:retry(resolve, [Store, Path], N);
+        Result -> Result
+    end.
+
+%% @doc The canonical form of a path. Looks at no store.
+-spec path(store() | term(), path()) -> binary().
+path(Store, Path) ->
+    case hyper_lmdb_args:path(Path) of
+        Canonical when is_binary(Canonical) -> Canonical;
+        _ -> hyper_lmdb_args:retry(path, [Store, Path], 2)
+    end.
+
+%% @doc The canonical form of one path below another. Looks at no store.
+-spec add_path(store() | term(), path(), path()) -> binary().
+add_path(Store, Path, Below) ->
+    case {hyper_lmdb_args:path(Path), hyper_lmdb_args:path(Below)} of
+        {A, B} when is_binary(A), is_binary(B) -> hyper_lmdb_args:path([A, B]);
+        {A, _} -> hyper_lmdb_args:retry(add_path, [Store, Path, Below], wrong(2, A))
+    end.
+
+%% @doc The keys that begin with the prefix, bytes as they are, and hold a value or a link.
+-spec list_prefix(store(), key()) -> {ok, [binary()]} | {error, reason()}.
+list_prefix(Store, Prefix) ->
+    list_prefix(Store, Prefix, #{}).
+
+%% @doc As {@link list_prefix/2}, a part at a time.
+-spec list_prefix(store(), key(), listing()) ->
+          {ok, [binary()]} | {ok, [binary()], binary() | nil} | {error, reason()}.
+list_prefix(Store, Prefix, Listing) ->
+    page(list_prefix, Store, Prefix, Listing).
+
+page(Function, Store, At, Listing) when is_map(Listing) ->
+    case hyper_lmdb_options:listing(Listing) of
+        {ok, {_, Cursor, _} = Page, ReturnCursor} ->
+            case hyper_lmdb_nif:Function(Store, At, Page) of
+                {ok, Names, _More} when not ReturnCursor -> {ok, Names};
+                {ok, Names, false} -> {ok, Names, nil};
+                {ok, [], true} when is_binary(Cursor) -> {ok, [], Cursor};
+                {ok, [], true} -> {ok, [], <<>>};
+                {ok, Names, true} -> {ok, Names, lists:last(Names)};
+                {badarg, N} -> hyper_lmdb_args:retry(Function, [Store, At, Listing], N);
+                Result -> Result
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+page(Function, Store, At, Listing) ->
+    hyper_lmdb_args:retry(Function, [Store, At, Listing], 3).
+
+%%% Batches that grow call by call
+
+%% @doc Begins a batch. Nothing is written before {@link commit_batch/1}; a batch that is not
+%% committed is forgotten with its last reference.
+-spec begin_batch(store()) -> {ok, batch()} | {error, reason()}.
+begin_batch(Store) ->
+    case hyper_lmdb_nif:batch_begin(Store) of
+        {badarg, N} -> hyper_lmdb_args:retry(begin_batch, [Store], N);
+        Result -> Result
+    end.
+
+%% @doc Adds a {@link write/3} to a batch.
+-spec batch_write(batch(), path(), value() | term()) -> ok | {error, reason()}.
+batch_write(Batch, Path, Value) when is_binary(Value) ->
+    case hyper_lmdb_nif:batch_add(Batch, {write, Path, Value}) of
+        {badarg, N} -> hyper_lmdb_args:retry(batch_write_path, [Batch, Path, Value], N);
+        Result -> Result
+    end;
+batch_write(Batch, Path, Value) ->
+    batch_write(Batch, Path, term_to_binary(Value)).
+
+%% @doc Adds a {@link make_group/2} to a batch.
+-spec batch_make_group(batch(), path()) -> ok | {error, reason()}.
+batch_make_group(Batch, Path) ->
+    case hyper_lmdb_nif:batch_add(Batch, {make_group, Path}) of
+        {badarg, N} -> hyper_lmdb_args:retry(batch_make_group, [Batch, Path], N);
+        Result -> Result
+    end.
+
+%% @doc Adds a {@link make_link/3} to a batch.
+-spec batch_make_link(batch(), Existing :: path(), New :: path()) -> ok | {error, reason()}.
+batch_make_link(Batch, Existing, New) ->
+    case hyper_lmdb_nif:batch_add(Batch, {make_link, Existing, New}) of
+        {badarg, 2} ->
+            hyper_lmdb_args:retry(batch_make_link, [Batch, Existing, New], wrong(2, Existing));
+        {badarg, N} ->
+            hyper_lmdb_args:retry(batch_make_link, [Batch, Existing, New], N);
+        Result ->
+            Result
+    end.
+
+%% @doc Writes all that was added, or nothing. Paths are resolved now, in order, each as the elements
+%% before it left the links.
+-spec commit_batch(batch()) -> ok | {error, reason()}.
+commit_batch(Batch) ->
+    case hyper_lmdb_nif:batch_take(Batch) of
+        {ok, Store, Elements} -> write(Store, {paths, Elements});
+        {badarg, N} -> hyper_lmdb_args:retry(commit_batch, [Batch], N);
+        Result -> Result
+    end.
+
+%%% Names of older versions
+
+%% @doc As {@link get/2}.
+%% @deprecated
+-spec read_fast(store(), key()) -> {ok, value()} | not_found | {error, reason()}.
+read_fast(Store, Key) -> get(Store, Key).
+
+%% @doc As {@link put/3}.
+%% @deprecated
+-spec write_fast(store(), key(), value()) -> ok | {error, reason()}.
+write_fast(Store, Key, Value) -> put(Store, Key, Value).
+
+%% @doc The values at many keys, no links followed, all as of one moment; one result for each key, in
+%% the order given.
+-spec read_many_fast(store(), [key()]) ->
+          {ok, [{binary(), {ok, value()} | not_found | {error, reason()}}]} | {error, reason()}.
+read_many_fast(Store, Keys) ->
+    case hyper_lmdb_nif:read_many_keys(Store, Keys) of
+        {badarg, N} -> hyper_lmdb_args:retry(read_many_fast, [Store, Keys], N);
         Result -> Result
     end.
 
@@ -236,3 +464,7 @@ control(Store, What) ->
 %% Of a write of one key the index says nothing.
 single({error, {Index, Reason}}) when is_integer(Index) -> {error, Reason};
 single(Result) -> Result.
+
+%% Which of two arguments is the wrong one.
+wrong(Position, Arg) when is_binary(Arg) -> Position + 1;
+wrong(Position, _Arg) -> Position.

@@ -4,22 +4,24 @@
 %% @private
 -module(hyper_lmdb_args).
 
--export([retry/3, key/1, describe/2]).
+-export([retry/3, key/1, path/1, describe/2]).
 
--type kind() :: store | key | keys | value | ops | options.
+-type kind() :: store | batch | key | keys | value | ops | options | listing.
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
 retry(Function, Args, Position) ->
     Kinds = kinds(Function),
     case [normalise(Kind, Arg) || {Kind, Arg} <- lists:zip(Kinds, Args)] of
-        Args -> raise(Function, Args, Position);
-        Normal -> apply(hyper_lmdb, Function, Normal)
+        Args -> raise(public(Function), Args, Position);
+        Normal -> apply(hyper_lmdb, public(Function), Normal)
     end.
 
 %% @doc A key in any accepted form as the bytes it stands for; what is no key stays what it is.
 -spec key(term()) -> term().
 key(Key) when is_atom(Key) ->
     atom_to_binary(Key);
+key([]) ->
+    <<>>;
 key([Char | _] = Key) when is_integer(Char) ->
     string_or(Key, Key);
 key(Key) when is_list(Key) ->
@@ -30,6 +32,16 @@ key(Key) when is_list(Key) ->
 key(Key) ->
     Key.
 
+%% @doc The canonical form of a path; what is no path stays what it is.
+-spec path(term()) -> term().
+path(Path) when is_binary(Path) ->
+    iolist_to_binary(lists:join($/, binary:split(Path, <<"/">>, [global, trim_all])));
+path(Path) ->
+    case key(Path) of
+        Path -> Path;
+        Binary -> path(Binary)
+    end.
+
 %% @doc What an argument of a kind has to be, for people.
 -spec describe(atom(), pos_integer()) -> unicode:chardata().
 describe(Function, Position) ->
@@ -38,12 +50,18 @@ describe(Function, Position) ->
         key -> "not a key: give a binary, or a list of binaries to be joined with /";
         keys -> "not a proper list of keys";
         value -> "not a binary";
-        ops -> "not a proper list of {put, Key, Value}, {delete, Key}, {check, Key, Value} "
-                   "and {check, Key, absent}";
-        options -> "not a map"
+        ops -> "not a proper list of {put, Key, Value}, {delete, Key}, {link, Target, New}, "
+                   "{group, Path}, {check, Key, Value} and {check, Key, absent}";
+        options -> "not a map";
+        listing -> "not a map of limit, cursor, return_cursor and reverse";
+        batch -> "not a batch: give what begin_batch/1 returned"
     end.
 
--spec kinds(atom()) -> [kind()].
+%% Two functions have one name: what a batch takes tells them apart.
+public(batch_write_path) -> batch_write;
+public(Function) -> Function.
+
+-spec kinds(atom()) -> [kind() | any].
 kinds(get) -> [store, key];
 kinds(exists) -> [store, key];
 kinds(delete) -> [store, key];
@@ -51,6 +69,22 @@ kinds(put) -> [store, key, value];
 kinds(put_new) -> [store, key, value];
 kinds(batch_write) -> [store, ops];
 kinds(read_many) -> [store, keys];
+kinds(read_many_fast) -> [store, keys];
+kinds(read) -> [store, key];
+kinds(write) -> [store, key, value];
+kinds(type) -> [store, key];
+kinds(resolve) -> [store, key];
+kinds(make_group) -> [store, key];
+kinds(make_link) -> [store, key, key];
+kinds(list) -> [store, key, listing];
+kinds(list_prefix) -> [store, key, listing];
+kinds(delete_prefix) -> [store, key];
+kinds(path) -> [any, key];
+kinds(add_path) -> [any, key, key];
+kinds(batch_write_path) -> [batch, key, value];
+kinds(batch_make_group) -> [batch, key];
+kinds(batch_make_link) -> [batch, key, key];
+kinds(commit_batch) -> [batch];
 kinds(start) -> [options];
 kinds(child_spec) -> [options];
 kinds(_) -> [store].
@@ -74,6 +108,8 @@ named(Name, Store) ->
     end.
 
 op({delete, Key}) -> {delete, key(Key)};
+op({group, Path}) -> {group, key(Path)};
+op({link, Target, New}) -> {link, key(Target), key(New)};
 op({put, Key, Value}) -> {put, key(Key), Value};
 op({check, Key, Value}) -> {check, key(Key), Value};
 op(Op) -> Op.

@@ -6,6 +6,8 @@
 
 %% @doc Called by the shell and by loggers for an exception with error_info.
 -spec format_error(term(), [tuple()]) -> #{pos_integer() => unicode:chardata()}.
+format_error(_Reason, [{hyper_lmdb, batch_write, [_, _, _], Info} | Rest]) ->
+    format_error(badarg, [{hyper_lmdb, batch_write_path, [], Info} | Rest]);
 format_error(_Reason, [{hyper_lmdb, Function, _Args, Info} | _]) ->
     case proplists:get_value(error_info, Info) of
         #{cause := #{position := Position}} ->
@@ -32,6 +34,8 @@ sentence({check_failed, Index}) ->
 sentence({Index, Reason}) when is_integer(Index) ->
     ["element ", integer_to_list(Index), " of the batch: ", sentence(Reason),
      "; nothing was written"];
+sentence(committed) ->
+    "the batch was committed already";
 sentence(map_full) ->
     "the store has reached its capacity; delete something, or start it with a larger capacity";
 sentence(disk_full) ->

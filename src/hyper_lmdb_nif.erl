@@ -6,12 +6,16 @@
 -on_load(load/0).
 
 -export([open/2, close/1, info/1, stores/0,
-         get/2, exists/2, read_many/2,
-         put/3, write/2, enqueue/4, enqueue_control/3]).
+         get/2, exists/2, read/2, type/2, resolve/2,
+         read_many/2, read_many_keys/2, list/3, list_prefix/3,
+         put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
+         batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0,
-       get/2, exists/2, read_many/2,
-       put/3, write/2, enqueue/4, enqueue_control/3]).
+       get/2, exists/2, read/2, type/2, resolve/2,
+       read_many/2, read_many_keys/2, list/3, list_prefix/3,
+       put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
+       batch_begin/1, batch_add/2, batch_take/1]).
 
 -type badarg() :: {badarg, pos_integer()}.
 -type error() :: {error, hyper_lmdb:reason()} | badarg().
@@ -50,17 +54,56 @@ exists(_Store, _Key) -> erlang:nif_error(not_loaded).
           {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | error().
 read_many(_Store, _Keys) -> erlang:nif_error(not_loaded).
 
+-spec read_many_keys(hyper_lmdb:store(), [binary()]) ->
+          {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | error().
+read_many_keys(_Store, _Keys) -> erlang:nif_error(not_loaded).
+
+-spec read(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | error().
+read(_Store, _Path) -> erlang:nif_error(not_loaded).
+
+-spec type(hyper_lmdb:store(), binary()) -> simple | composite | not_found | error().
+type(_Store, _Path) -> erlang:nif_error(not_loaded).
+
+-spec resolve(hyper_lmdb:store(), binary()) -> binary() | not_found | error().
+resolve(_Store, _Path) -> erlang:nif_error(not_loaded).
+
+%% Of both listings the third element says whether there is more.
+-type page() :: {non_neg_integer() | infinity, binary() | nil, Reverse :: boolean()}.
+
+-spec list(hyper_lmdb:store(), binary(), page()) ->
+          {ok, [binary()], boolean()} | not_found | error().
+list(_Store, _Path, _Page) -> erlang:nif_error(not_loaded).
+
+-spec list_prefix(hyper_lmdb:store(), binary(), page()) -> {ok, [binary()], boolean()} | error().
+list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
+
+-spec put_path(hyper_lmdb:store(), binary(), binary()) -> ok | queue | error().
+put_path(_Store, _Path, _Value) -> erlang:nif_error(not_loaded).
+
 -spec put(hyper_lmdb:store(), binary(), binary()) -> ok | queue | error().
 put(_Store, _Key, _Value) -> erlang:nif_error(not_loaded).
 
--spec write(hyper_lmdb:store(), [hyper_lmdb:op()]) -> ok | queue | error().
+-type path_op() :: {write, binary(), binary()} | {make_group, binary()}
+                 | {make_link, binary(), binary()}.
+-type ops() :: [hyper_lmdb:op()] | {paths, [path_op()]}.
+
+-spec write(hyper_lmdb:store(), ops()) -> ok | queue | error().
 write(_Store, _Ops) -> erlang:nif_error(not_loaded).
 
 %% The reply comes as `{Ref, ok | {error, Reason}}'; after `{wait, Ticket}' first `{Ref, go}', and
 %% then the call is made again with the ticket.
--spec enqueue(hyper_lmdb:store(), [hyper_lmdb:op()], reference(), none | reference()) ->
+-spec enqueue(hyper_lmdb:store(), ops(), reference(), none | reference()) ->
           queued | {wait, reference()} | error().
 enqueue(_Store, _Ops, _Ref, _Ticket) -> erlang:nif_error(not_loaded).
 
--spec enqueue_control(hyper_lmdb:store(), reset | sync, reference()) -> queued | error().
+-spec enqueue_control(hyper_lmdb:store(), reset | sync | {delete_prefix, binary()}, reference()) -> queued | error().
 enqueue_control(_Store, _What, _Ref) -> erlang:nif_error(not_loaded).
+
+-spec batch_begin(hyper_lmdb:store()) -> {ok, reference()} | error().
+batch_begin(_Store) -> erlang:nif_error(not_loaded).
+
+-spec batch_add(reference(), path_op()) -> ok | error().
+batch_add(_Batch, _Op) -> erlang:nif_error(not_loaded).
+
+-spec batch_take(reference()) -> {ok, reference(), [path_op()]} | error().
+batch_take(_Batch) -> erlang:nif_error(not_loaded).

@@ -3,7 +3,7 @@
 %% @private
 -module(hyper_lmdb_options).
 
--export([normalise/1, name/1]).
+-export([normalise/1, name/1, listing/1]).
 
 -type name() :: binary().
 -type normal() :: [{atom(), atom() | non_neg_integer()}].
@@ -34,6 +34,33 @@ name(Name) when is_list(Name) ->
         error:badarg -> error
     end;
 name(_) -> error.
+
+%% @doc What a listing is asked for: the page, and whether the cursor is wanted.
+-spec listing(map()) ->
+          {ok, {non_neg_integer() | infinity, binary() | nil, boolean()}, boolean()}
+        | {error, {bad_option, term()}}.
+listing(Listing) ->
+    Default = #{limit => infinity, cursor => nil, return_cursor => false, reverse => false},
+    try
+        #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse} =
+            maps:fold(fun page/3, Default, Listing),
+        {ok, {Limit, Cursor, Reverse}, ReturnCursor}
+    catch
+        throw:{bad_option, _} = Reason -> {error, Reason}
+    end.
+
+page(limit, infinity, Page) -> Page;
+page(limit, Limit, Page) when is_integer(Limit), Limit >= 0 -> Page#{limit := Limit};
+page(cursor, Cursor, Page) when is_binary(Cursor) -> Page#{cursor := Cursor};
+page(cursor, None, Page) when None =:= nil; None =:= undefined -> Page;
+page(return_cursor, Wanted, Page) when is_boolean(Wanted) -> Page#{return_cursor := Wanted};
+page(reverse, Reverse, Page) when is_boolean(Reverse) -> Page#{reverse := Reverse};
+page(<<"limit">>, Limit, Page) -> page(limit, Limit, Page);
+page(<<"cursor">>, Cursor, Page) -> page(cursor, Cursor, Page);
+page(<<"return_cursor">>, Wanted, Page) -> page(return_cursor, Wanted, Page);
+page(<<"reverse">>, Reverse, Page) -> page(reverse, Reverse, Page);
+page(Key, _Value, Page) when is_binary(Key) -> Page;
+page(Key, _Value, _Page) -> throw({bad_option, Key}).
 
 %% An option under its atom beats the same one under its binary.
 collect(Key, Value, Given) when is_atom(Key) ->
@@ -71,6 +98,8 @@ option(on_unclean) -> {one_of, [error, reset]};
 option(max_value_bytes) -> integer;
 option(max_batch_bytes) -> integer;
 option(max_readers) -> integer;
+option(path_cache_entries) -> integer;
+option(path_cache_ttl_ms) -> integer;
 option(checksum) -> boolean;
 option(read_only) -> boolean;
 option(shared) -> boolean;
@@ -79,8 +108,6 @@ option(force) -> boolean;
 %% Of parts that are not there yet; the value that asks for nothing is taken.
 option(compression) -> {one_of, [none]};
 option(compression_threshold) -> integer;
-option(path_cache_entries) -> integer;
-option(path_cache_ttl_ms) -> integer;
 option(max_snapshot_age_ms) -> integer;
 %% Names of older versions.
 option(map_size) -> integer;
@@ -113,7 +140,8 @@ core_options(Given) ->
     Renamed = maps:merge(old_names(Given), Given),
     maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
                             max_value_bytes, max_batch_bytes, max_readers, checksum, read_only,
-                            shared, no_readahead, force], Renamed)).
+                            shared, no_readahead, force, path_cache_entries, path_cache_ttl_ms],
+                           Renamed)).
 
 %% What the older names mean; the newer ones win.
 old_names(Given) ->

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 
 #include "errors.h"
@@ -14,15 +15,6 @@
 namespace hyper_lmdb {
 
 namespace {
-
-constexpr std::uint64_t kHeaderBytes = 64;  // page header, node header, tag and checksum
-
-// Larger nodes go to overflow pages; LMDB's own limit is a little under half a page, and counting a
-// page too many does no harm.
-std::uint64_t overflow_pages_of(const Op& op, std::uint64_t page_bytes) noexcept {
-  if (op.key.size() + op.value.size() + kHeaderBytes < page_bytes / 2) return 0;
-  return (op.value.size() + kHeaderBytes + page_bytes - 1) / page_bytes;
-}
 
 /// Whether a key holds a present record, and its bytes where it does.
 Result<std::optional<std::string_view>> present_bytes(MDB_txn* txn, MDB_dbi dbi,
@@ -62,108 +54,149 @@ bool is_check(const Op& op) noexcept {
   return op.kind == OpKind::check_value || op.kind == OpKind::check_absent;
 }
 
-Result<void> write_record(MDB_cursor* cursor, std::string_view key, Record record) {
-  MDB_val name = to_val(key);
-  MDB_val space{encoded_size(record), nullptr};
-  // One descent: either the key is new and its space is there, or the cursor stands on the old one.
-  int rc = mdb_cursor_put(cursor, &name, &space, MDB_NOOVERWRITE | MDB_RESERVE);
-  if (rc == MDB_KEYEXIST) {
-    auto old = decode(to_view(space));
-    // A record that does not decode is replaced all the same: that is how a user repairs it.
-    record.group = old && old.value().group;
-    space = {encoded_size(record), nullptr};
-    rc = mdb_cursor_put(cursor, &name, &space, MDB_CURRENT | MDB_RESERVE);
-  }
-  if (rc != 0) return from_lmdb(rc, "mdb_cursor_put");
-  encode(key, record, static_cast<char*>(space.mv_data));
-  return {};
+Error corrupt_path(std::size_t index) noexcept {
+  return {.code = Code::bad_key, .operation = "resolve", .index = index + 1};
 }
 
-Result<void> remove_record(MDB_cursor* cursor, std::string_view key) {
-  MDB_val name = to_val(key);
-  MDB_val found{};
-  int rc = mdb_cursor_get(cursor, &name, &found, MDB_SET);
-  if (rc == MDB_NOTFOUND) return {};
-  if (rc == 0) rc = mdb_cursor_del(cursor, 0);
-  if (rc != 0) return from_lmdb(rc, "mdb_cursor_del");
-  return {};
+bool is_link(const Result<Record>& record) noexcept {
+  return record && record.value().kind == Kind::link;
 }
 
-Result<void> apply_one(MDB_cursor* cursor, const Op& op, bool checksum) {
-  switch (op.kind) {
-    case OpKind::put:
-      return write_record(cursor, op.key,
-                          {.kind = Kind::value, .checksum = checksum, .payload = op.value});
-    case OpKind::remove:
-      return remove_record(cursor, op.key);
-    case OpKind::check_value:
-    case OpKind::check_absent:
-      return {};
+/// One key at a time under a cursor.
+class KeyWriter {
+ public:
+  KeyWriter(const ApplyTarget& target, MDB_cursor* cursor) noexcept
+      : target_(target), cursor_(cursor) {}
+
+  Result<void> apply(const Op& op, std::string_view key) {
+    switch (op.kind) {
+      case OpKind::put:
+        return write(key, {.kind = Kind::value, .checksum = target_.checksum, .payload = op.value});
+      case OpKind::link:
+        return write_link(key, op.value);
+      case OpKind::group:
+        return mark(key);
+      case OpKind::remove:
+        return remove(key);
+      case OpKind::check_value:
+      case OpKind::check_absent:
+        return {};
+    }
+    return Error{.code = Code::internal, .operation = "apply"};
   }
-  return Error{.code = Code::internal, .operation = "apply"};
+
+  /// Removes the record the cursor stands on.
+  Result<void> remove_current(std::string_view key, const MDB_val& bytes) {
+    if (is_link(decode(to_view(bytes)))) target_.links->change(key, -1);
+    if (const int rc = mdb_cursor_del(cursor_, 0); rc != 0) return from_lmdb(rc, "mdb_cursor_del");
+    return {};
+  }
+
+ private:
+  Result<void> write(std::string_view key, Record record) {
+    MDB_val name = to_val(key);
+    MDB_val space{encoded_size(record), nullptr};
+    // One descent: either the key is new and its space is there, or the cursor stands on the old
+    // one.
+    int rc = mdb_cursor_put(cursor_, &name, &space, MDB_NOOVERWRITE | MDB_RESERVE);
+    bool was_link = false;
+    if (rc == MDB_KEYEXIST) {
+      const auto old = decode(to_view(space));
+      // A record that does not decode is replaced all the same: that is how a user repairs it.
+      record.group = old && old.value().group;
+      was_link = is_link(old);
+      space = {encoded_size(record), nullptr};
+      rc = mdb_cursor_put(cursor_, &name, &space, MDB_CURRENT | MDB_RESERVE);
+    }
+    if (rc != 0) return from_lmdb(rc, "mdb_cursor_put");
+    encode(key, record, static_cast<char*>(space.mv_data));
+    const bool now_link = record.kind == Kind::link;
+    if (was_link || now_link) target_.links->change(key, int{now_link} - int{was_link});
+    return {};
+  }
+
+  Result<void> write_link(std::string_view key, std::string_view target) {
+    PathText text;
+    if (!text.assign_canonical(target)) {
+      return Error{.code = Code::key_too_large, .operation = "link"};
+    }
+    return write(key, {.kind = Kind::link, .checksum = target_.checksum, .payload = text.view()});
+  }
+
+  Result<void> mark(std::string_view key) {
+    MDB_val name = to_val(key);
+    MDB_val found{};
+    const int rc = mdb_cursor_get(cursor_, &name, &found, MDB_SET);
+    if (rc == MDB_NOTFOUND) return write_mark(key, {});
+    if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
+    auto record = decode(to_view(found));
+    if (!record) return record.error();
+    if (record.value().kind == Kind::link || record.value().group) return {};
+    // The payload lies in a page that the write is about to change.
+    const std::string payload(record.value().payload);
+    if (auto room = target_.more_pages(payload.size() / target_.page_bytes + 2); !room) return room;
+    Record marked = record.value();
+    marked.payload = payload;
+    return write_mark(key, marked);
+  }
+
+  Result<void> write_mark(std::string_view key, Record record) {
+    record.group = true;
+    MDB_val name = to_val(key);
+    MDB_val space{encoded_size(record), nullptr};
+    if (const int rc = mdb_cursor_put(cursor_, &name, &space, MDB_RESERVE); rc != 0) {
+      return from_lmdb(rc, "mdb_cursor_put");
+    }
+    encode(key, record, static_cast<char*>(space.mv_data));
+    return {};
+  }
+
+  Result<void> remove(std::string_view key) {
+    MDB_val name = to_val(key);
+    MDB_val found{};
+    const int rc = mdb_cursor_get(cursor_, &name, &found, MDB_SET);
+    if (rc == MDB_NOTFOUND) return {};
+    if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
+    return remove_current(key, found);
+  }
+
+  const ApplyTarget& target_;
+  MDB_cursor* cursor_;
+};
+
+/// Whether every element goes to the key it names, so that the order between keys does not matter.
+bool goes_straight(const ApplyTarget& target, std::span<const Op> ops) noexcept {
+  bool paths = false;
+  bool links = target.links->may_exist();
+  for (const Op& op : ops) {
+    links = links || op.kind == OpKind::link;
+    paths = paths || (op.is_path && (links || !is_canonical_path(op.key)));
+  }
+  return !paths;
+}
+
+Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::span<const Op> ops) {
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    PathText path;
+    std::string_view key = ops[i].key;
+    if (ops[i].is_path) {
+      PathView view(target.txn, target.dbi, target.links, target.links->view_of_writer(),
+                    target.clock, kAnyLookups);
+      PathText written;
+      if (!written.assign_canonical(ops[i].key)) return corrupt_path(i);
+      auto resolved = view.locate_for_write(written.view(), &path);
+      if (!resolved) return resolved.error();
+      key = path.view();
+      if (resolved.value() == Resolved::dead || key.empty() || key == kReservedKey) {
+        return corrupt_path(i);
+      }
+    }
+    if (auto done = writer.apply(ops[i], key); !done) return done;
+  }
+  return {};
 }
 
 }  // namespace
-
-Result<TreeShape> shape_of(MDB_txn* txn, MDB_dbi dbi) noexcept {
-  MDB_stat stat;
-  MDB_envinfo info;
-  if (const int rc = mdb_stat(txn, dbi, &stat); rc != 0) return from_lmdb(rc, "mdb_stat");
-  if (const int rc = mdb_env_info(mdb_txn_env(txn), &info); rc != 0) {
-    return from_lmdb(rc, "mdb_env_info");
-  }
-  return TreeShape{.page_bytes = stat.ms_psize,
-                   .depth = stat.ms_depth,
-                   .leaf_pages = stat.ms_leaf_pages,
-                   .branch_pages = stat.ms_branch_pages,
-                   .end_page = info.me_last_pgno + 1};
-}
-
-void Demand::add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept {
-  for (const Op& op : ops) {
-    if (is_check(op)) continue;
-    ++changes;
-    if (op.kind != OpKind::put) continue;
-    ++puts;
-    const std::uint64_t pages = overflow_pages_of(op, page_bytes);
-    overflow_pages += pages;
-    inline_bytes += op.key.size() + kHeaderBytes + (pages == 0 ? op.value.size() : 0);
-  }
-}
-
-PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept {
-  // A page that is split is left at least a quarter full, so a page needs that much put in before
-  // it is split again; each page that is there may be split once or twice by its first newcomers.
-  const std::uint64_t put_pages = 4 * demand.inline_bytes / shape.page_bytes + 2;
-  const std::uint64_t splits =
-      demand.puts == 0 ? 0
-                       : std::min(demand.puts, 2 * shape.leaf_pages + put_pages) + shape.depth + 1;
-  const std::uint64_t copies =
-      std::min(demand.changes * (shape.depth + 1), shape.leaf_pages + shape.branch_pages + 1);
-  const std::uint64_t direct = splits + splits / 4 + copies + demand.overflow_pages;
-  // The free list may be rewritten whole: eight bytes a page, in runs.
-  const std::uint64_t free_list = 16 + (shape.end_page + direct) * 8 * 2 / shape.page_bytes;
-  const std::uint64_t growth =
-      demand.puts == 0 ? 0 : 2 * demand.inline_bytes / shape.page_bytes + demand.overflow_pages + 4;
-  return {.growth = growth, .total = direct + free_list};
-}
-
-Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept {
-  constexpr MDB_dbi kFreeList = 0;
-  auto cursor = Cursor::open(txn, kFreeList);
-  if (!cursor) return cursor.error();
-  std::uint64_t pages = 0;
-  MDB_val key{};
-  MDB_val value{};
-  int rc = 0;
-  while ((rc = mdb_cursor_get(cursor.value().get(), &key, &value, MDB_NEXT)) == 0) {
-    std::size_t count = 0;  // each record begins with the length of its list
-    if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
-    pages += count;
-  }
-  if (rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
-  return pages;
-}
 
 Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops) {
   std::size_t end = ops.size();
@@ -189,11 +222,12 @@ Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops)
   return {};
 }
 
-Result<void> apply(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops, bool checksum) {
-  auto cursor = Cursor::open(txn, dbi);
+Result<void> apply(const ApplyTarget& target, std::span<const Op> ops) {
+  auto cursor = Cursor::open(target.txn, target.dbi);
   if (!cursor) return cursor.error();
-  MDB_cursor* const at = cursor.value().get();
-  if (ops.size() == 1) return apply_one(at, ops[0], checksum);
+  KeyWriter writer(target, cursor.value().get());
+  if (!goes_straight(target, ops)) return apply_in_order(target, writer, ops);
+  if (ops.size() == 1) return writer.apply(ops[0], ops[0].key);
 
   // In key order the cursor mostly stays on its page, and pages are copied once.
   constexpr std::size_t kSmall = 128;
@@ -210,9 +244,31 @@ Result<void> apply(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops, bool chec
     return compared != 0 ? compared < 0 : a < b;
   });
   for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (auto done = apply_one(at, ops[order[i]], checksum); !done) return done;
+    const Op& op = ops[order[i]];
+    if (auto done = writer.apply(op, op.key); !done) return done;
   }
   return {};
+}
+
+Result<std::uint64_t> remove_prefix(const ApplyTarget& target, std::string_view prefix,
+                                    std::uint64_t most) {
+  auto cursor = Cursor::open(target.txn, target.dbi);
+  if (!cursor) return cursor.error();
+  KeyWriter writer(target, cursor.value().get());
+  MDB_val key = to_val(prefix);
+  MDB_val found{};
+  std::uint64_t removed = 0;
+  int rc = mdb_cursor_get(cursor.value().get(), &key, &found,
+                          prefix.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  while (rc == 0 && removed < most && to_view(key).starts_with(prefix)) {
+    if (to_view(key) != kReservedKey) {
+      if (auto done = writer.remove_current(to_view(key), found); !done) return done.error();
+      ++removed;
+    }
+    rc = mdb_cursor_get(cursor.value().get(), &key, &found, MDB_NEXT);
+  }
+  if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
+  return removed;
 }
 
 }  // namespace hyper_lmdb

@@ -7,46 +7,38 @@
 #include <span>
 
 #include "hyper_lmdb/batch.h"
+#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
+#include "links.h"
+#include "path_view.h"
 
 namespace hyper_lmdb {
 
-/// The shape of a tree, read inside the transaction that is about to change it.
-struct TreeShape {
-  std::uint64_t page_bytes = 0;
-  std::uint64_t depth = 0;
-  std::uint64_t leaf_pages = 0;
-  std::uint64_t branch_pages = 0;
-  std::uint64_t end_page = 0;  ///< first page past the last one in use
-};
-Result<TreeShape> shape_of(MDB_txn* txn, MDB_dbi dbi) noexcept;
-
-/// What batches ask of the tree, added up.
-struct Demand {
-  std::uint64_t changes = 0;         ///< puts and removals
-  std::uint64_t inline_bytes = 0;    ///< of puts, on leaf pages
-  std::uint64_t overflow_pages = 0;  ///< of puts
-  std::uint64_t puts = 0;
-
-  void add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept;
-};
-
-/// Pages a demand may take, none reused: an upper bound, generous but finite.
-struct PagesNeeded {
-  std::uint64_t growth = 0;  ///< pages the data itself adds; deletes add none
-  std::uint64_t total = 0;   ///< with copies of changed pages and the free list
-};
-PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept;
-
-/// Pages of the file that hold nothing, as of a read transaction. Walks the free list.
-Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept;
-
 /// Evaluates the checks of a batch as if its elements were applied in order; changes nothing.
+/// Paths are not resolved: a batch has checks or paths, not both.
 /// Errors: check_failed with the index; corrupted, unknown_format, checksum_mismatch.
 Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops);
 
-/// Applies puts and removals, in key order and for one key in the order given.
-/// After an error the transaction must be aborted.
-Result<void> apply(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops, bool checksum);
+/// What `apply` works on.
+struct ApplyTarget {
+  MDB_txn* txn;
+  MDB_dbi dbi;
+  Links* links;  ///< told of every link that changes
+  Clock clock;
+  bool checksum;  ///< of the records written
+  std::uint64_t page_bytes;
+  /// Asks for pages beyond those of the demand, for a record that has to be written again.
+  FunctionRef<Result<void>(std::uint64_t pages)> more_pages;
+};
+
+/// Applies puts, links, marks and removals: in key order and for one key in the order given, or all
+/// in the order given where a link may turn up on the way of a path.
+/// Errors: bad_key with the index, for a path that leads nowhere; as LMDB. After an error the
+/// transaction must be aborted.
+Result<void> apply(const ApplyTarget& target, std::span<const Op> ops);
+
+/// Removes records whose key begins with `prefix`, `most` at most, and counts them.
+Result<std::uint64_t> remove_prefix(const ApplyTarget& target, std::string_view prefix,
+                                    std::uint64_t most);
 
 }  // namespace hyper_lmdb

@@ -12,6 +12,7 @@
 
 #include "errors.h"
 #include "hyper_lmdb/store.h"
+#include "little_endian.h"
 #include "txn.h"
 
 namespace hyper_lmdb {
@@ -21,6 +22,7 @@ namespace {
 constexpr std::string_view kMagic = "HLM";
 constexpr char kFormatVersion = 1;
 constexpr std::size_t kIdBytes = 16;
+constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 2 * 8;
 
 Result<std::string> random_hex() {
   std::array<unsigned char, kIdBytes> bytes;
@@ -112,15 +114,22 @@ Result<Identity> identify_data_file(const std::string& path) {
 }
 
 std::string encode_identity(const Identity& identity) {
-  return std::string(kMagic) + kFormatVersion + identity.store_id;
+  std::string bytes = std::string(kMagic) + kFormatVersion + identity.store_id;
+  append_little_endian(&bytes, identity.links.count);
+  append_little_endian(&bytes, identity.links.generation);
+  return bytes;
 }
 
 Result<Identity> decode_identity(std::string_view bytes) {
-  if (bytes.size() < kMagic.size() + 1 + 2 * kIdBytes || !bytes.starts_with(kMagic)) {
+  if (bytes.size() < kIdentityBytes || !bytes.starts_with(kMagic)) {
     return invalid(Code::unknown_format);
   }
   if (bytes[kMagic.size()] != kFormatVersion) return invalid(Code::version_mismatch);
-  return Identity{.store_id = std::string(bytes.substr(kMagic.size() + 1, 2 * kIdBytes))};
+  bytes.remove_prefix(kMagic.size() + 1);
+  const char* const numbers = bytes.data() + 2 * kIdBytes;
+  return Identity{.store_id = std::string(bytes.substr(0, 2 * kIdBytes)),
+                  .links = {.count = load_little_endian(numbers),
+                            .generation = load_little_endian(numbers + 8)}};
 }
 
 Result<void> create_data_file(const Directory& directory) {
@@ -139,7 +148,7 @@ Result<void> create_data_file(const Directory& directory) {
   return directory.sync_parent();
 }
 
-Result<std::uint64_t> inspect_data_file(const std::string& path) {
+Result<FileShape> inspect_data_file(const std::string& path) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return from_errno(errno, "open data file");
   struct stat found;
@@ -172,7 +181,8 @@ Result<std::uint64_t> inspect_data_file(const std::string& path) {
     }
   }
   if (newest.last_page >= kMostMapBytes / page_bytes) return invalid(Code::corrupted);
-  return newest.map_bytes;
+  return FileShape{.map_bytes = newest.map_bytes,
+                   .used_bytes = (newest.last_page + 1) * page_bytes};
 }
 
 }  // namespace hyper_lmdb

@@ -17,9 +17,15 @@ inline constexpr std::string_view kDataFile = "data.mdb";
 inline constexpr std::string_view kLockFile = "lock.mdb";
 inline constexpr std::string_view kTemporaryPrefix = ".new-";
 
+struct LinkCounts {
+  std::uint64_t count = 0;       ///< links in the store
+  std::uint64_t generation = 0;  ///< grows with each transaction that changes a link
+};
+
 /// What the store keeps about itself under the reserved key.
 struct Identity {
   std::string store_id;  ///< 32 hexadecimal digits
+  LinkCounts links;
 };
 std::string encode_identity(const Identity& identity);
 /// Errors: unknown_format, version_mismatch.
@@ -36,8 +42,14 @@ Result<void> create_data_file(const Directory& directory);
 /// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
 Result<Identity> identify_data_file(const std::string& path);
 
-/// Bytes of the map the file was last written with. Looks at the two meta pages only.
+/// What the meta pages say of a file.
+struct FileShape {
+  std::uint64_t map_bytes = 0;   ///< the map it was last written with
+  std::uint64_t used_bytes = 0;  ///< up to the last page in use
+};
+
+/// Looks at the two meta pages only.
 /// Errors: not_a_database, version_mismatch, corrupted (a file shorter than its tree).
-Result<std::uint64_t> inspect_data_file(const std::string& path);
+Result<FileShape> inspect_data_file(const std::string& path);
 
 }  // namespace hyper_lmdb

@@ -97,9 +97,9 @@ Result<void> Env::prepare_files(const Settings& settings) {
     if (auto done = clear_mark(directory_); !done) return done;
     mark_found_ = MarkState::clean;
   }
-  auto map_bytes = inspect_data_file(directory_.file(kDataFile));
-  if (!map_bytes) return map_bytes.error();
-  written_map_bytes_ = map_bytes.value();
+  auto shape = inspect_data_file(directory_.file(kDataFile));
+  if (!shape) return shape.error();
+  found_ = shape.value();
   if (alone.value()) {
     // Before anything is written, so that a file that is not ours stays as it is.
     if (auto identity = identify_data_file(directory_.file(kDataFile)); !identity) {
@@ -126,7 +126,10 @@ Result<void> Env::prepare_files(const Settings& settings) {
 Result<void> Env::open_lmdb(const Settings& settings) {
   capacity_ = settings.capacity;
   // Many stores with the default must leave address space to each other and to the process.
-  while (!settings.capacity_given && map_bytes_for(capacity_) > fair_map_bytes()) capacity_ /= 2;
+  while (!settings.capacity_given && map_bytes_for(capacity_) > fair_map_bytes() &&
+         capacity_ / 4 > found_.used_bytes) {
+    capacity_ /= 2;
+  }
   for (;;) {
     auto done = try_open_lmdb(settings);
     if (done) break;
@@ -163,7 +166,7 @@ Result<void> Env::try_open_lmdb(const Settings& settings) {
   if (settings.read_only) flags |= MDB_RDONLY;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
   map_bytes_ = map_bytes_for(capacity_);
-  if (settings.shared && alone_at_open_) map_bytes_ = std::max(map_bytes_, written_map_bytes_);
+  if (settings.shared && alone_at_open_) map_bytes_ = std::max(map_bytes_, found_.map_bytes);
   if (settings.shared && !alone_at_open_) {
     // LMDB cuts or extends the file to the map: another map than the first process's would take
     // pages from under it.
@@ -194,11 +197,12 @@ Result<void> Env::open_tree() {
   if (rc != 0) return from_lmdb(rc, "mdb_txn_begin");
   rc = mdb_dbi_open(txn, nullptr, 0, &dbi_);
   Result<Identity> identity = rc == 0 ? read_identity(txn, dbi_) : from_lmdb(rc, "mdb_dbi_open");
+  version_ = mdb_txn_id(txn);
   // Committing a reader only keeps the handle open.
   rc = mdb_txn_commit(txn);
   if (!identity) return identity.error();
   if (rc != 0) return from_lmdb(rc, "mdb_txn_commit");
-  store_id_ = std::move(identity.value().store_id);
+  identity_ = std::move(identity).value();
   return {};
 }
 
@@ -269,6 +273,8 @@ Result<void> Env::close(bool failed) {
   lock_file_lock(F_UNLCK, ::getpid());
   unmap();
   lock_file_.reset();
+  // What a failed flush lost, the page cache may still pretend to have: not to be trusted again.
+  if (marked_ && !flushed) (void)set_mark(directory_, "failed");
   if (!marked_ || !flushed || !alone) return flushed;
   if (used_bytes > 0) {
     if (auto done = reserve_.truncate(used_bytes); !done) return done;

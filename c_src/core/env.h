@@ -9,6 +9,7 @@
 
 #include "block_reserve.h"
 #include "clean_mark.h"
+#include "data_file.h"
 #include "directory.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
@@ -33,7 +34,10 @@ class Env {
   MDB_env* get() const noexcept { return env_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
   const Directory& directory() const noexcept { return directory_; }
-  const std::string& store_id() const noexcept { return store_id_; }
+  const std::string& store_id() const noexcept { return identity_.store_id; }
+  /// As of the opening, which saw `version()`.
+  const LinkCounts& links() const noexcept { return identity_.links; }
+  std::uint64_t version() const noexcept { return version_; }
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   /// Bytes the store may hold: the option, or what the address space had room for.
   std::uint64_t capacity() const noexcept { return capacity_; }
@@ -57,10 +61,11 @@ class Env {
   Directory directory_;
   MDB_env* env_ = nullptr;
   MDB_dbi dbi_ = 0;
-  std::string store_id_;
+  Identity identity_;
+  std::uint64_t version_ = 0;
   std::string boot_;
   std::uint64_t page_bytes_ = 0;
-  std::uint64_t written_map_bytes_ = 0;  // the map the file was last written with
+  FileShape found_;  // the file before it was opened
   std::uint64_t capacity_ = 0;
   std::uint64_t map_bytes_ = 0;
   bool mapped_writes_ = false;

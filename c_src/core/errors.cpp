@@ -142,6 +142,8 @@ const char* name_of(Code code) noexcept {
       return "bad_option";
     case Code::conflicting_option:
       return "conflicting_option";
+    case Code::work_limit:
+      return "work_limit";
     case Code::internal:
       return "internal";
   }

@@ -33,7 +33,7 @@ ReadPool::ReadPool(MDB_env* env, unsigned reader_slots)
 
 ReadPool::~ReadPool() = default;
 
-ReadPool::Slot* ReadPool::take(bool* closed) noexcept {
+ReadPool::Slot* ReadPool::take(Want want, bool* closed) noexcept {
   const std::size_t first = thread_number() % size_;
   for (std::size_t i = 0; i < size_; ++i) {
     Slot& slot = slots_[(first + i) % size_];
@@ -41,7 +41,9 @@ ReadPool::Slot* ReadPool::take(bool* closed) noexcept {
     // Acquire: the transaction's last user wrote it before the release below.
     if (slot.state.compare_exchange_strong(expected, kBusy, std::memory_order_acquire,
                                            std::memory_order_relaxed)) {
-      return &slot;
+      if (want == Want::any || slot.txn != nullptr) return &slot;
+      slot.state.store(kFree, std::memory_order_release);
+      continue;
     }
     if (expected == kClosed) {
       *closed = true;
@@ -75,11 +77,16 @@ Result<ReadPool::Lease> ReadPool::lease() noexcept {
   for (;;) {
     bool closed = false;
     Error error{.code = Code::readers_full, .operation = "lease"};
-    if (Slot* slot = take(&closed)) {
+    // Where the environment has no slot left for a new transaction, an idle one that has its own
+    // will do.
+    for (const Want want : {Want::any, Want::with_transaction}) {
+      Slot* const slot = take(want, &closed);
+      if (slot == nullptr) continue;
       auto renewed = renew(slot);
       if (renewed) return Lease(slot);
       slot->state.store(kFree, std::memory_order_release);
       error = renewed.error();
+      if (error.code != Code::readers_full) break;
     }
     if (closed) return Error{.code = Code::closed, .operation = "lease"};
     if (error.code != Code::readers_full) return error;

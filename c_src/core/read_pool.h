@@ -51,7 +51,8 @@ class ReadPool {
     MDB_txn* txn = nullptr;  // of whoever made the state busy
   };
 
-  Slot* take(bool* closed) noexcept;
+  enum class Want { any, with_transaction };
+  Slot* take(Want want, bool* closed) noexcept;
   Result<void> renew(Slot* slot) noexcept;
 
   MDB_env* env_;

@@ -125,8 +125,11 @@ bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
   }
   if (last != nullptr) last->next = nullptr;
   if (head_ == nullptr) tail_ = nullptr;
-  waiting_.fetch_sub(group->requests, std::memory_order_release);
   return group->requests != 0 || !closed_ || !parked_.empty();
+}
+
+void RequestQueue::started(const Group& group) noexcept {
+  waiting_.fetch_sub(group.requests, std::memory_order_release);
 }
 
 void RequestQueue::release(std::uint64_t bytes) noexcept {

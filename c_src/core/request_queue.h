@@ -38,6 +38,9 @@ class RequestQueue {
 
   /// Waits at most `timeout` for requests. False once the queue is closed and empty.
   bool take(Group* group, std::chrono::milliseconds timeout);
+  /// The writer has its lock: until now its requests counted as waiting, so that nobody overtook
+  /// them.
+  void started(const Group& group) noexcept;
   /// Gives the room of finished requests back.
   void release(std::uint64_t bytes) noexcept;
 

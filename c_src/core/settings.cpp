@@ -28,6 +28,8 @@ Result<Settings> resolve_settings(const Options& options) {
   if (outside(options.sync_interval_ms, 1, kDayMs)) return bad("sync_interval_ms");
   if (outside(options.max_value_bytes, 0, kGiB - 1)) return bad("max_value_bytes");
   if (outside(options.max_batch_bytes, 1, 1ULL << 40)) return bad("max_batch_bytes");
+  if (outside(options.path_cache_entries, 0, 1ULL << 32)) return bad("path_cache_entries");
+  if (outside(options.path_cache_ttl_ms, 0, 1ULL << 48)) return bad("path_cache_ttl_ms");
   if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
 
   Settings settings;
@@ -41,6 +43,8 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.max_value_bytes = options.max_value_bytes.value_or(settings.max_value_bytes);
   settings.max_batch_bytes = options.max_batch_bytes.value_or(settings.max_batch_bytes);
   settings.max_readers = options.max_readers.value_or(options.default_max_readers);
+  settings.path_cache_entries = options.path_cache_entries.value_or(settings.path_cache_entries);
+  settings.path_cache_ttl_ms = options.path_cache_ttl_ms.value_or(settings.path_cache_ttl_ms);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
   settings.shared = options.shared.value_or(settings.shared);
@@ -62,6 +66,8 @@ const char* first_conflict(const Options& options, const Settings& running) noex
   if (differs(options.max_value_bytes, running.max_value_bytes)) return "max_value_bytes";
   if (differs(options.max_batch_bytes, running.max_batch_bytes)) return "max_batch_bytes";
   if (differs(options.max_readers, running.max_readers)) return "max_readers";
+  if (differs(options.path_cache_entries, running.path_cache_entries)) return "path_cache_entries";
+  if (differs(options.path_cache_ttl_ms, running.path_cache_ttl_ms)) return "path_cache_ttl_ms";
   if (differs(options.checksum, running.checksum)) return "checksum";
   if (differs(options.read_only, running.read_only)) return "read_only";
   if (differs(options.shared, running.shared)) return "shared";

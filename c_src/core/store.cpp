@@ -1,162 +1,27 @@
 #include "hyper_lmdb/store.h"
 
 #include <lmdb.h>
+#include <sys/random.h>
+#include <unistd.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-#include <new>
+#include <chrono>
 #include <utility>
 
 #include "directory.h"
-#include "env.h"
-#include "flusher.h"
-#include "read_pool.h"
 #include "registry.h"
-#include "request_queue.h"
 #include "settings.h"
-#include "txn.h"
-#include "value.h"
-#include "writer.h"
+#include "store_impl.h"
 
 namespace hyper_lmdb {
 
-namespace {
-
-Error key_error(Code code) noexcept {
-  return {.code = code, .operation = "key"};
+std::uint64_t random_seed() noexcept {
+  std::uint64_t seed = 0;
+  // Without randomness the clock has to do: the seed keeps out guesses, not an attacker with time.
+  if (::getentropy(&seed, sizeof seed) != 0) {
+    seed = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  return seed;
 }
-
-Result<void> check_key(std::string_view key) noexcept {
-  if (key.empty() || key == kReservedKey) return key_error(Code::bad_key);
-  if (key.size() > kMaxKeyBytes) return key_error(Code::key_too_large);
-  return {};
-}
-
-/// The stored bytes at a key that passed `check_key`.
-Result<std::optional<std::string_view>> find(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
-  MDB_val wanted = to_val(key);
-  MDB_val found{};
-  const int rc = mdb_get(txn, dbi, &wanted, &found);
-  if (rc == MDB_NOTFOUND) return std::optional<std::string_view>();
-  if (rc != 0) return from_lmdb(rc, "mdb_get");
-  return std::optional(to_view(found));
-}
-
-Store::Lookup find_value(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
-  auto bytes = find(txn, dbi, key);
-  if (!bytes || !bytes.value()) return bytes;
-  auto record = decode(*bytes.value());
-  if (!record) return record.error();
-  if (record.value().kind != Kind::value) return std::optional<std::string_view>();
-  if (record.value().checksum) {
-    if (auto intact = verify(key, *bytes.value()); !intact) return intact.error();
-  }
-  return std::optional(record.value().payload);
-}
-
-/// A request whose caller waits for it.
-class BlockingRequest final : public Request {
- public:
-  void done(const Result<void>& result) noexcept override {
-    const std::lock_guard lock(mutex_);
-    result_ = result;
-    finished_ = true;
-    // Under the lock: the waiter destroys this object as soon as it sees the flag.
-    changed_.notify_one();
-  }
-  Result<void> wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return finished_; });
-    return result_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  Result<void> result_;
-  bool finished_ = false;
-};
-
-class BlockingTicket final : public Ticket {
- public:
-  void granted() noexcept override {
-    const std::lock_guard lock(mutex_);
-    granted_ = true;
-    changed_.notify_one();
-  }
-  void wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return granted_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool granted_ = false;
-};
-
-Result<void> run_blocking(Store& store, BlockingRequest& request) {
-  std::shared_ptr<BlockingTicket> ticket;
-  if (request.kind != Request::Kind::sync) {
-    auto admission = store.reserve(request.bytes);
-    if (admission && admission.value() == Admission::full) {
-      ticket = std::make_shared<BlockingTicket>();
-      ticket->bytes = request.bytes;
-      admission = store.park(ticket);
-      if (admission && admission.value() == Admission::full) ticket->wait();
-    }
-    if (!admission) return admission.error();
-  }
-  if (auto submitted = store.submit(&request, ticket.get()); !submitted) return submitted;
-  return request.wait();
-}
-
-}  // namespace
-
-struct Store::Impl {
-  Impl(std::unique_ptr<Env> opened, const Settings& chosen, const ThreadApi& api)
-      : settings(chosen),
-        threads(api),
-        env(std::move(opened)),
-        pool(env->get(), env->reader_slots()),
-        queue(settings.write_buffer_bytes) {
-    if (settings.read_only) return;
-    if (settings.durability == Durability::map_async) {
-      flusher = std::make_unique<Flusher>(env->get(),
-                                          std::chrono::milliseconds(settings.sync_interval_ms),
-                                          &failed, [this] { writer->trim(); });
-    }
-    writer = std::make_unique<Writer>(env.get(), settings, &pool, &queue, flusher.get(), &failed);
-  }
-
-  Result<void> start_threads() {
-    if (writer == nullptr) return {};
-    if (auto done = writer->start(threads); !done) return done;
-    return flusher != nullptr ? flusher->start(threads) : Result<void>();
-  }
-
-  void stop_threads() {
-    queue.close();
-    if (writer == nullptr) return;
-    writer->stop(threads);
-    if (flusher != nullptr) flusher->stop(threads);
-  }
-
-  const Settings settings;
-  const ThreadApi threads;
-  std::unique_ptr<Env> env;
-  std::atomic<bool> failed{false};  // a flush failed: nothing more is written
-  ReadPool pool;
-  RequestQueue queue;
-  std::unique_ptr<Flusher> flusher;  // map_async
-  std::unique_ptr<Writer> writer;    // none where the store is read-only
-
-  enum class State { open, closing, closed };
-  std::atomic<State> state{State::open};
-  std::mutex close_mutex;  // guards the wait for `closed`
-  std::condition_variable closed_changed;
-};
 
 Store::Store(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 
@@ -200,18 +65,23 @@ Result<void> Store::close() {
     impl_->closed_changed.wait(lock, [&] { return impl_->state == Impl::State::closed; });
     return Error{.code = Code::closed, .operation = "close"};
   }
-  const DirectoryId id = impl_->env->directory().id();
-  registry::closing(id);
+  // Whatever happens, those who wait for this store or its directory are let go.
+  struct Closed {
+    Impl& impl;
+    const DirectoryId id;
+    ~Closed() {
+      // The directory's lock goes with its descriptor, before anybody else may open the store.
+      impl.env.reset();
+      registry::closed(id);
+      const std::lock_guard lock(impl.close_mutex);
+      impl.state = Impl::State::closed;
+      impl.closed_changed.notify_all();
+    }
+  } closed{*impl_, impl_->env->directory().id()};
+  registry::closing(closed.id);
   impl_->stop_threads();
   impl_->pool.close();
-  auto done = impl_->env->close(impl_->failed);
-  // The directory's lock goes with its descriptor, before anybody else may open the store.
-  impl_->env.reset();
-  registry::closed(id);
-  const std::lock_guard lock(impl_->close_mutex);
-  impl_->state = Impl::State::closed;
-  impl_->closed_changed.notify_all();
-  return done;
+  return impl_->env->close(impl_->failed);
 }
 
 bool Store::is_open() const noexcept {
@@ -220,123 +90,6 @@ bool Store::is_open() const noexcept {
 
 const Settings& Store::settings() const noexcept {
   return impl_->settings;
-}
-
-Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value) const {
-  if (auto good = check_key(key); !good) return good.error();
-  auto lease = impl_->pool.lease();
-  if (!lease) return lease.error();
-  auto value = find_value(lease.value().txn(), impl_->env->dbi(), key);
-  if (!value) return value.error();
-  if (!value.value()) return false;
-  on_value(*value.value());
-  return true;
-}
-
-Result<bool> Store::exists(std::string_view key) const {
-  if (auto good = check_key(key); !good) return good.error();
-  auto lease = impl_->pool.lease();
-  if (!lease) return lease.error();
-  auto bytes = find(lease.value().txn(), impl_->env->dbi(), key);
-  if (!bytes) return bytes.error();
-  if (!bytes.value()) return false;
-  auto record = decode(*bytes.value());
-  if (!record) return record.error();
-  return record.value().kind == Kind::value;
-}
-
-Result<void> Store::read_many(std::span<const std::string_view> keys,
-                              FunctionRef<bool(std::size_t, const Lookup&)> on_result) const {
-  auto lease = impl_->pool.lease();
-  if (!lease) return lease.error();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto good = check_key(keys[i]);
-    const Lookup found =
-        good ? find_value(lease.value().txn(), impl_->env->dbi(), keys[i]) : Lookup(good.error());
-    if (!on_result(i, found)) break;
-  }
-  return {};
-}
-
-Result<void> Store::check(std::span<const Op> ops) const {
-  if (!is_open()) return Error{.code = Code::closed, .operation = "write"};
-  if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "write"};
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (auto good = check_key(ops[i].key); !good) {
-      Error error = good.error();
-      error.index = i + 1;
-      return error;
-    }
-    if (ops[i].value.size() > impl_->settings.max_value_bytes) {
-      return Error{.code = Code::value_too_large, .operation = "write", .index = i + 1};
-    }
-    bytes += bytes_of(ops[i]);
-  }
-  if (bytes > impl_->settings.max_batch_bytes && ops.size() > 1) {
-    return Error{.code = Code::batch_too_large, .operation = "write"};
-  }
-  return {};
-}
-
-std::optional<Result<void>> Store::try_write(std::span<const Op> ops) {
-  if (auto good = check(ops); !good) return good;
-  if (ops.empty()) return Result<void>();
-  return impl_->writer->try_write(ops);
-}
-
-Result<Admission> Store::reserve(std::uint64_t bytes) {
-  return impl_->queue.reserve(bytes);
-}
-
-void Store::give_back(std::uint64_t bytes) noexcept {
-  impl_->queue.release(bytes);
-}
-
-Result<Admission> Store::park(const std::shared_ptr<Ticket>& ticket) {
-  return impl_->queue.park(ticket);
-}
-
-void Store::cancel(Ticket& ticket) noexcept {
-  impl_->queue.cancel(ticket);
-}
-
-Result<void> Store::submit(Request* request, Ticket* ticket) {
-  if (request->kind == Request::Kind::sync && impl_->flusher != nullptr) {
-    return impl_->flusher->request(request);
-  }
-  if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "submit"};
-  return impl_->queue.push(request, ticket);
-}
-
-Result<void> Store::batch_write(std::span<const Op> ops) {
-  if (auto done = try_write(ops)) return *done;
-  BlockingRequest request;
-  request.ops = ops;
-  for (const Op& op : ops) request.bytes += bytes_of(op);
-  return run_blocking(*this, request);
-}
-
-Result<void> Store::put(std::string_view key, std::string_view value) {
-  const Op op{.kind = OpKind::put, .key = key, .value = value};
-  return batch_write({&op, 1});
-}
-
-Result<void> Store::remove(std::string_view key) {
-  const Op op{.kind = OpKind::remove, .key = key, .value = {}};
-  return batch_write({&op, 1});
-}
-
-Result<void> Store::reset() {
-  BlockingRequest request;
-  request.kind = Request::Kind::reset;
-  return run_blocking(*this, request);
-}
-
-Result<void> Store::sync() {
-  BlockingRequest request;
-  request.kind = Request::Kind::sync;
-  return run_blocking(*this, request);
 }
 
 Result<Info> Store::info() const {
@@ -373,6 +126,12 @@ Result<Info> Store::info() const {
     info.grouped_writes = counts.grouped_writes;
   }
   if (impl_->flusher != nullptr) info.flushes = impl_->flusher->flushes();
+  const PathCache::Stats cache = impl_->links.cache().stats();
+  info.links = impl_->links.count();
+  info.path_cache_hits = cache.hits;
+  info.path_cache_misses = cache.misses;
+  info.path_cache_evictions = cache.evictions;
+  info.path_cache_size = cache.entries;
   info.queued_bytes = impl_->queue.queued_bytes();
   info.waiting_writers = impl_->queue.waiting_tickets();
   info.failed = impl_->failed;

@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 
+#include "little_endian.h"
+
 namespace hyper_lmdb {
 
 namespace {
@@ -20,18 +22,6 @@ std::uint64_t checksum_of(std::string_view key, std::uint8_t tag,
                           std::string_view payload) noexcept {
   const std::uint64_t seed = XXH3_64bits_withSeed(key.data(), key.size(), tag);
   return XXH3_64bits_withSeed(payload.data(), payload.size(), seed);
-}
-
-void store_little_endian(std::uint64_t value, char* out) noexcept {
-  for (std::size_t i = 0; i < kChecksumBytes; ++i) out[i] = static_cast<char>(value >> (8 * i));
-}
-
-std::uint64_t load_little_endian(const char* bytes) noexcept {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < kChecksumBytes; ++i) {
-    value |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (8 * i);
-  }
-  return value;
 }
 
 }  // namespace

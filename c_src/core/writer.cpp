@@ -21,6 +21,7 @@ namespace {
 // Past these a write is no longer short, and a scheduler should not run it.
 constexpr std::size_t kMostInlineOps = 100;
 constexpr std::uint64_t kMostInlineBytes = 64 << 10;
+constexpr std::uint64_t kMostRemovedAtOnce = 1000;
 constexpr auto kSpin = std::chrono::microseconds(2);
 constexpr auto kBetweenReaderChecks = std::chrono::seconds(60);
 
@@ -39,35 +40,37 @@ bool is_short(std::span<const Op> ops) noexcept {
   return bytes <= kMostInlineBytes;
 }
 
-/// Whether the transaction failed for a reason that another one need not share.
+/// Whether the transaction failed for a reason that another one need not share. A commit that
+/// failed so was undone without a trace: no room is found before the new root is written, and the
+/// pages that were written are in no tree.
 bool is_own_fault(const Error& error) noexcept {
-  return error.code == Code::map_full || error.code == Code::batch_too_large ||
-         error.code == Code::no_memory || error.code == Code::disk_full;
+  return error.index != 0 || error.code == Code::map_full || error.code == Code::batch_too_large ||
+         error.code == Code::no_memory || error.code == Code::disk_full ||
+         error.code == Code::quota_exceeded || error.code == Code::file_too_large;
 }
 
 /// How far into the file blocks must be there before the transaction. What puts leave untouched is
 /// kept for removals, which must go on when the disk is full.
-std::uint64_t reserve_bytes(const TreeShape& shape, const Demand& demand,
+std::uint64_t reserve_pages(const TreeShape& shape, const Demand& demand,
                             const PagesNeeded& needed) noexcept {
   std::uint64_t pages = shape.end_page + needed.total;
   if (demand.puts != 0) pages += 2 * pages_needed(shape, {.changes = 1}).total;
-  return pages * shape.page_bytes;
+  return pages;
 }
 
-/// Whether a commit that failed so was undone without a trace: no room is found before the new
-/// root is written, and the pages that were written are in no tree.
-bool is_harmless(const Error& error) noexcept {
-  return is_own_fault(error) || error.code == Code::quota_exceeded ||
-         error.code == Code::file_too_large;
+void add_demand(Demand* demand, const Request& request, const TreeShape& shape) noexcept {
+  demand->add(request.ops, shape.page_bytes);
+  if (request.kind == Request::Kind::remove_prefix) demand->changes += kMostRemovedAtOnce;
 }
 
 }  // namespace
 
-Writer::Writer(Env* env, const Settings& settings, ReadPool* pool, RequestQueue* queue,
-               Flusher* flusher, std::atomic<bool>* failed)
+Writer::Writer(Env* env, const Settings& settings, ReadPool* pool, Links* links,
+               RequestQueue* queue, Flusher* flusher, std::atomic<bool>* failed)
     : env_(env),
       settings_(settings),
       pool_(pool),
+      links_(links),
       queue_(queue),
       flusher_(flusher),
       failed_(failed),
@@ -115,6 +118,7 @@ void Writer::serve(Group group) {
   for (Request* r = group.first; r != nullptr; r = r->next) r->outcome = {};
   {
     const std::lock_guard lock(write_mutex_);
+    queue_->started(group);
     Result<void> done = write_together(group.first, nullptr);
     if (!done && is_own_fault(done.error()) && group.requests > 1) {
       // One of them is to blame: each is tried alone.
@@ -145,63 +149,63 @@ Result<void> Writer::write_together(Request* first, const Request* end) try {
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }
-  auto txn = WriteTxn::begin(env_->get());
-  if (!txn) return explain(txn.error());
-  auto shape = shape_of(txn.value().get(), env_->dbi());
-  if (!shape) return explain(shape.error());
-  if (auto room = make_room(shape.value(), first, end); !room) {
+  Change change(env_, links_, settings_.checksum);
+  if (auto begun = change.begin(); !begun) return explain(begun.error());
+  std::uint64_t pages = 0;
+  if (auto room = make_room(change.shape(), first, end, &pages); !room) {
     return explain(room.error());
   }
   bool changed = false;
   for (Request* r = first; r != end; r = r->next) {
     if (r->kind == Request::Kind::sync) continue;
     // A check that does not hold is the answer even where there would be no room.
-    if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), r->ops); !held) {
-      r->outcome = held;
-    }
+    if (auto held = change.evaluate_checks(r->ops); !held) r->outcome = held;
     if (!r->outcome) continue;
-    if (auto done = perform(txn.value().get(), *r); !done) return explain(done.error());
+    if (auto done = perform(change, *r, &pages); !done) return explain(done.error());
     changed = true;
   }
   if (!changed) return {};
-  return commit(txn.value());
+  return commit(change);
 } catch (const std::bad_alloc&) {
   // Thrown by our own code, so LMDB's transaction was whole when it was aborted on the way here.
   return Error{.code = Code::no_memory, .operation = "write"};
 }
 
-Result<void> Writer::perform(MDB_txn* txn, const Request& request) {
-  if (request.kind == Request::Kind::reset) return drop_all(txn);
-  return apply(txn, env_->dbi(), request.ops, settings_.checksum);
+Result<void> Writer::perform(Change& change, Request& request, std::uint64_t* pages) {
+  if (request.kind == Request::Kind::reset) return change.drop_all();
+  if (request.kind == Request::Kind::remove_prefix) {
+    auto removed = change.remove_prefix(request.ops.front().key, kMostRemovedAtOnce);
+    if (!removed) return removed.error();
+    request.removed = removed.value();
+    return {};
+  }
+  return change.apply(request.ops, [&](std::uint64_t more) -> Result<void> {
+    *pages += more;
+    if (!env_->mapped_writes()) return {};
+    return env_->reserve().extend(*pages * change.shape().page_bytes);
+  });
 }
 
-Result<void> Writer::drop_all(MDB_txn* txn) {
-  const std::string identity = encode_identity({.store_id = env_->store_id()});
-  MDB_val key = to_val(kReservedKey);
-  MDB_val value = to_val(identity);
-  int rc = mdb_drop(txn, env_->dbi(), 0);
-  if (rc == 0) rc = mdb_put(txn, env_->dbi(), &key, &value, 0);
-  if (rc != 0) return from_lmdb(rc, "mdb_drop");
-  return {};
-}
-
-// Decides what the capacity and the disk have room for, before anything is changed.
-Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Request* end) {
+// Decides what the capacity and the disk have room for, before anything is changed. `*pages` is
+// where the blocks that were made sure of end.
+Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Request* end,
+                               std::uint64_t* pages) {
   Demand demand;
-  for (Request* r = first; r != end; r = r->next) demand.add(r->ops, shape.page_bytes);
+  for (Request* r = first; r != end; r = r->next) add_demand(&demand, *r, shape);
   PagesNeeded needed = pages_needed(shape, demand);
   const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
   if (needed.growth != 0 && shape.end_page + needed.growth > capacity_pages) {
     if (auto done = make_room_near_capacity(shape, first, end); !done) return done;
     Demand admitted;
     for (Request* r = first; r != end; r = r->next) {
-      if (r->outcome) admitted.add(r->ops, shape.page_bytes);
+      if (r->outcome) add_demand(&admitted, *r, shape);
     }
     demand = admitted;
     needed = pages_needed(shape, demand);
   }
+  *pages = reserve_pages(shape, demand, needed);
   if (!env_->mapped_writes()) return {};
-  return env_->reserve().extend(reserve_bytes(shape, demand, needed));
+  return env_->reserve().extend(*pages * shape.page_bytes);
 }
 
 // The file has reached the capacity: now the free pages inside it count.
@@ -217,7 +221,7 @@ Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* fi
   std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
   for (Request* r = first; r != end; r = r->next) {
     Demand demand;
-    demand.add(r->ops, shape.page_bytes);
+    add_demand(&demand, *r, shape);
     const std::uint64_t growth = pages_needed(shape, demand).growth;
     if (growth != 0 && used + growth > capacity_pages) {
       r->outcome = Error{.code = Code::map_full, .operation = "write"};
@@ -230,19 +234,19 @@ Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* fi
 
 // A failure before this point is undone by the abort. One in here may leave pages that the kernel
 // calls clean and the disk does not have: nothing is written any more.
-Result<void> Writer::commit(WriteTxn& txn) noexcept {
-  const auto done = txn.commit();
+Result<void> Writer::commit(Change& change) {
+  const auto done = change.commit();
   if (done) {
     if (flusher_ != nullptr) flusher_->mark_dirty();
     return done;
   }
   const Error error = explain(done.error());
-  if (!is_harmless(error)) failed_->store(true, std::memory_order_release);
+  if (!is_own_fault(error)) failed_->store(true, std::memory_order_release);
   return error;
 }
 
 // LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
-Error Writer::explain(Error error) const noexcept {
+Error Writer::explain(Error error) const {
   if (error.code != Code::io_error || error.native != EIO) return error;
   constexpr std::uint64_t kNearlyFullBytes = 1 << 20;
   struct statvfs disk;
@@ -281,22 +285,23 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }
-  auto txn = WriteTxn::begin(env_->get());
-  if (!txn) return std::nullopt;
-  auto shape = shape_of(txn.value().get(), env_->dbi());
-  if (!shape) return std::nullopt;
+  Change change(env_, links_, settings_.checksum);
+  if (!change.begin()) return std::nullopt;
+  const TreeShape& shape = change.shape();
   Demand demand;
-  demand.add(ops, shape.value().page_bytes);
-  const PagesNeeded needed = pages_needed(shape.value(), demand);
-  const std::uint64_t end_page = shape.value().end_page + needed.total;
-  if (end_page > env_->capacity() / shape.value().page_bytes ||
-      !env_->reserve().covers(reserve_bytes(shape.value(), demand, needed))) {
+  demand.add(ops, shape.page_bytes);
+  const PagesNeeded needed = pages_needed(shape, demand);
+  if (shape.end_page + needed.total > env_->capacity() / shape.page_bytes ||
+      !env_->reserve().covers(reserve_pages(shape, demand, needed) * shape.page_bytes)) {
     return std::nullopt;
   }
   // From here on the writer thread would fare no better, but it alone tells failures apart.
-  if (auto held = evaluate_checks(txn.value().get(), env_->dbi(), ops); !held) return held;
-  if (!apply(txn.value().get(), env_->dbi(), ops, settings_.checksum)) return std::nullopt;
-  if (auto done = commit(txn.value()); !done) return done;
+  if (auto held = change.evaluate_checks(ops); !held) return held;
+  const auto no_more_pages = [](std::uint64_t) -> Result<void> {
+    return Error{.code = Code::disk_full, .operation = "write"};
+  };
+  if (!change.apply(ops, no_more_pages)) return std::nullopt;
+  if (auto done = commit(change); !done) return done;
   writes_inline_.fetch_add(1, std::memory_order_relaxed);
   return Result<void>();
 } catch (const std::bad_alloc&) {

@@ -8,15 +8,15 @@
 #include <optional>
 #include <span>
 
-#include "apply.h"
+#include "change.h"
 #include "env.h"
 #include "flusher.h"
 #include "hyper_lmdb/batch.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
+#include "links.h"
 #include "read_pool.h"
 #include "request_queue.h"
-#include "txn.h"
 
 namespace hyper_lmdb {
 
@@ -26,8 +26,8 @@ namespace hyper_lmdb {
 class Writer {
  public:
   /// `flusher` is null where every commit is flushed.
-  Writer(Env* env, const Settings& settings, ReadPool* pool, RequestQueue* queue, Flusher* flusher,
-         std::atomic<bool>* failed);
+  Writer(Env* env, const Settings& settings, ReadPool* pool, Links* links, RequestQueue* queue,
+         Flusher* flusher, std::atomic<bool>* failed);
 
   Result<void> start(const ThreadApi& threads);
   /// Does what is queued, ends the thread; no write happens afterwards. The queue must be closed.
@@ -50,17 +50,18 @@ class Writer {
   bool lock_soon(std::unique_lock<std::mutex>& lock) const noexcept;
   void serve(Group group);
   Result<void> write_together(Request* first, const Request* end);
-  Result<void> perform(MDB_txn* txn, const Request& request);
-  Result<void> drop_all(MDB_txn* txn);
-  Result<void> make_room(const TreeShape& shape, Request* first, const Request* end);
+  Result<void> perform(Change& change, Request& request, std::uint64_t* pages);
+  Result<void> make_room(const TreeShape& shape, Request* first, const Request* end,
+                         std::uint64_t* pages);
   Result<void> make_room_near_capacity(const TreeShape& shape, Request* first, const Request* end);
-  Result<void> commit(WriteTxn& txn) noexcept;
-  Error explain(Error error) const noexcept;
+  Result<void> commit(Change& change);
+  Error explain(Error error) const;
   void check_readers() noexcept;
 
   Env* env_;
   const Settings& settings_;
   ReadPool* pool_;
+  Links* links_;
   RequestQueue* queue_;
   Flusher* flusher_;
   std::atomic<bool>* failed_;

@@ -17,12 +17,24 @@ ERL_NIF_TERM stores(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 // Reads (reads.cpp)
 ERL_NIF_TERM get(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM read_many_keys(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM read(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM read_many(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM type(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM list(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM list_prefix(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 
 // Writes (writes.cpp)
 ERL_NIF_TERM put(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM put_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM write(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM enqueue(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM enqueue_control(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+
+// Batches that grow call by call (batches.cpp)
+ERL_NIF_TERM batch_begin(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM batch_add(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM batch_take(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 
 }  // namespace hyper_lmdb::nif

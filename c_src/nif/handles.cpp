@@ -47,7 +47,10 @@ bool open_resource_types(ErlNifEnv* env, State* state) noexcept {
       enif_open_resource_type(env, nullptr, "store", &destroy_handle, flags, nullptr);
   state->ticket_type =
       enif_open_resource_type(env, nullptr, "ticket", &destroy_ticket, flags, nullptr);
-  return state->handle_type != nullptr && state->ticket_type != nullptr;
+  state->batch_type =
+      enif_open_resource_type(env, nullptr, "batch", &destroy_batch, flags, nullptr);
+  return state->handle_type != nullptr && state->ticket_type != nullptr &&
+         state->batch_type != nullptr;
 }
 
 std::vector<std::unique_lock<std::mutex>> Names::lock_all() {
@@ -110,6 +113,14 @@ std::shared_ptr<Store> Names::find(std::string_view spelling) {
   const auto found = shard.stores.find(spelling);
   if (found == shard.stores.end()) return nullptr;
   return std::shared_ptr<Store>(found->second, found->second->get());
+}
+
+Handle* Names::handle_of(const Store* store) {
+  const auto locks = lock_all();
+  const auto found = handles_.find(store);
+  if (found == handles_.end()) return nullptr;
+  enif_keep_resource(found->second);
+  return found->second;
 }
 
 std::vector<Handle*> Names::all() {

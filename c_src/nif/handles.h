@@ -46,6 +46,8 @@ class Names {
   void renew_handles(ErlNifResourceType* type);
   /// The store once started under this spelling, or null.
   std::shared_ptr<Store> find(std::string_view spelling);
+  /// The handle of an open store, with one reference for the caller; null for a closed one.
+  Handle* handle_of(const Store* store);
   /// The handle of every open store, each with one reference for the caller.
   std::vector<Handle*> all();
 
@@ -75,6 +77,7 @@ class Names {
 struct State {
   ErlNifResourceType* handle_type = nullptr;
   ErlNifResourceType* ticket_type = nullptr;
+  ErlNifResourceType* batch_type = nullptr;
   Names names;
   void* process_state = nullptr;
 };
@@ -101,6 +104,9 @@ class StoreRef {
   const Handle* handle_ = nullptr;
   std::shared_ptr<Store> kept_;
 };
+
+/// Of the resource in batches.cpp.
+void destroy_batch(ErlNifEnv* env, void* object) noexcept;
 
 /// Opens the resource types, taking them over from an older copy of the library.
 bool open_resource_types(ErlNifEnv* env, State* state) noexcept;

@@ -11,12 +11,11 @@ namespace hyper_lmdb::nif {
 namespace {
 
 int start_thread(const char* name, void* (*run)(void*), void* argument, void** thread) {
-  ErlNifTid tid;
+  auto tid = std::make_unique<ErlNifTid>();
   // By the VM's own call: with bound schedulers a plain thread would stay on the creator's core.
-  const int rc = enif_thread_create(const_cast<char*>(name), &tid, run, argument, nullptr);
-  if (rc != 0) return rc;
-  *thread = new ErlNifTid(tid);
-  return 0;
+  const int rc = enif_thread_create(const_cast<char*>(name), tid.get(), run, argument, nullptr);
+  if (rc == 0) *thread = tid.release();
+  return rc;
 }
 
 void join_thread(void* thread) {

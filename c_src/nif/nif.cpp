@@ -60,20 +60,34 @@ int upgrade(ErlNifEnv* env, void** priv_data, void** old_priv_data, ERL_NIF_TERM
 // Nothing to free: handles keep the library loaded while a store is open, and the state is leaked.
 void unload(ErlNifEnv*, void*) noexcept {}
 
-// Normal: bounded work on memory that is mostly warm. Dirty IO: opens, closes and asks the file
-// system. Each normal function moves itself to a dirty scheduler when the job turns out large.
+// Normal: bounded work on memory that is mostly warm. Dirty IO: opens, closes, asks the file
+// system, or walks as far as the data goes. Each normal function moves itself to a dirty scheduler
+// when the job turns out large.
 ErlNifFunc functions[] = {
     {"open", 2, &guarded<open>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // creates and maps files
     {"close", 1, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // waits for calls, flushes
     {"info", 1, &guarded<info>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // stats the file
     {"stores", 0, &guarded<stores>, 0},                         // a copy of a table
+
     {"get", 2, &guarded<get>, 0},              // one look-up; over 512 KiB dirty IO
     {"exists", 2, &guarded<exists>, 0},        // one look-up
-    {"read_many", 2, &guarded<read_many>, 0},  // 256 keys and 512 KiB; more on dirty IO
-    {"put", 3, &guarded<put>, 0},              // done at once, or not at all
-    {"write", 2, &guarded<write>, 0},          // 100 elements at once, or not at all
-    {"enqueue", 4, &guarded<enqueue>, 0},      // copies 1,000 elements; more on dirty CPU
+    {"read", 2, &guarded<read>, 0},            // 200 look-ups and 512 KiB; more on dirty IO
+    {"type", 2, &guarded<type>, 0},            // 200 look-ups; more on dirty IO
+    {"resolve", 2, &guarded<resolve>, 0},      // 200 look-ups; more on dirty IO
+    {"read_many", 2, &guarded<read_many>, 0},  // 256 paths, 512 KiB; more on dirty IO
+    {"read_many_keys", 2, &guarded<read_many_keys>, 0},       // 256 keys, 512 KiB; more on dirty IO
+    {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
+    {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
+
+    {"put", 3, &guarded<put>, 0},            // done at once, or not at all
+    {"put_path", 3, &guarded<put_path>, 0},  // done at once, or not at all
+    {"write", 2, &guarded<write>, 0},        // 100 elements at once, or not at all
+    {"enqueue", 4, &guarded<enqueue>, 0},    // copies 1,000 elements; more on dirty CPU
     {"enqueue_control", 3, &guarded<enqueue_control>, 0},  // a message to a thread
+
+    {"batch_begin", 1, &guarded<batch_begin>, 0},                          // an allocation
+    {"batch_add", 2, &guarded<batch_add>, 0},                              // a copy of one element
+    {"batch_take", 1, &guarded<batch_take>, ERL_NIF_DIRTY_JOB_CPU_BOUND},  // a copy of them all
 };
 
 }  // namespace

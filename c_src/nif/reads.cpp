@@ -7,6 +7,7 @@
 #include "calls.h"
 #include "guard.h"
 #include "handles.h"
+#include "hyper_lmdb/path.h"
 #include "hyper_lmdb/store.h"
 #include "term.h"
 
@@ -17,7 +18,31 @@ namespace {
 // A normal scheduler reads at most this much in one call; the rest goes to a dirty one.
 constexpr std::size_t kMostBytesOnScheduler = 512 << 10;
 constexpr std::size_t kMostKeysOnScheduler = 256;
+constexpr std::uint64_t kMostLookupsOnScheduler = 200;  // of a path that leads through many links
 constexpr int kSlicePercentPer64KiB = 1;
+
+/// What a call may do where it runs, and who goes on when that is not enough.
+struct Allowance {
+  std::size_t most_bytes = ~std::size_t{0};
+  std::size_t most_keys = ~std::size_t{0};
+  std::uint64_t most_lookups = kAnyLookups;
+  Call elsewhere = nullptr;
+};
+constexpr Allowance kUnbounded{};
+
+constexpr Allowance on_scheduler(Call elsewhere) noexcept {
+  return {.most_bytes = kMostBytesOnScheduler,
+          .most_keys = kMostKeysOnScheduler,
+          .most_lookups = kMostLookupsOnScheduler,
+          .elsewhere = elsewhere};
+}
+
+/// Whether a key is the bytes given, or what they lead to as a path.
+enum class By { key, path };
+
+bool over_limit(const Error& error) noexcept {
+  return error.code == Code::work_limit;
+}
 
 ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
   const auto term = make_binary(env, value);
@@ -25,8 +50,8 @@ ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
   return enif_make_tuple2(env, atoms().ok, *term);
 }
 
-ERL_NIF_TERM get_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[],
-                          std::size_t most_bytes, Call elsewhere) {
+ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
+                      const Allowance& allowed) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto key = as_binary(env, argv[1]);
@@ -34,26 +59,30 @@ ERL_NIF_TERM get_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[],
   if (store->get() == nullptr) return make_not_started(env);
   ERL_NIF_TERM answer = atoms().not_found;
   bool too_large = false;
-  const auto found = (*store)->get(*key, [&](std::string_view value) {
-    too_large = value.size() > most_bytes;
+  const auto on_value = [&](std::string_view value) {
+    too_large = value.size() > allowed.most_bytes;
     if (!too_large) answer = make_value(env, value);
     if (value.size() > (64 << 10)) {
       const auto slices = static_cast<int>(value.size() / (64 << 10));
       enif_consume_timeslice(env, std::min(100, slices * kSlicePercentPer64KiB));
     }
-  });
-  if (!found) return make_error(env, found.error());
-  if (too_large) {
-    return enif_schedule_nif(env, "get", ERL_NIF_DIRTY_JOB_IO_BOUND, elsewhere, argc, argv);
+  };
+  const auto found = by == By::key ? (*store)->get(*key, on_value)
+                                   : (*store)->read(*key, on_value, allowed.most_lookups);
+  if (too_large || (!found && over_limit(found.error()))) {
+    return enif_schedule_nif(env, "read", ERL_NIF_DIRTY_JOB_IO_BOUND, allowed.elsewhere, argc,
+                             argv);
   }
+  if (!found) return make_error(env, found.error());
   return answer;
 }
 
-ERL_NIF_TERM get_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return get_anywhere(env, argc, argv, ~std::size_t{0}, nullptr);
+template <By by>
+ERL_NIF_TERM read_one_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return read_one(env, argc, argv, by, kUnbounded);
 }
 
-/// Keys of a call: few on the stack, many on the heap.
+/// Keys of a call.
 class Keys {
  public:
   /// Empty where the list or a key is of a wrong type. Stops after `most` keys.
@@ -74,51 +103,189 @@ class Keys {
   std::vector<ERL_NIF_TERM> terms;
 };
 
-ERL_NIF_TERM read_many_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[],
-                                std::size_t most_keys, std::size_t most_bytes, Call elsewhere) {
-  const auto store = StoreRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  auto keys = Keys::from(env, argv[1], most_keys);
-  if (!keys) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  std::size_t bytes = 0;
-  bool too_large = keys->views.size() == most_keys;
-  if (!too_large) {
-    std::vector<ERL_NIF_TERM>& results = keys->terms;  // each key gives way to its result
-    const auto done =
-        (*store)->read_many(keys->views, [&](std::size_t i, const Store::Lookup& found) {
-          ERL_NIF_TERM answer = atoms().not_found;
-          if (!found) {
-            answer = make_error(env, found.error());
-          } else if (found.value()) {
-            bytes += found.value()->size();
-            too_large = bytes > most_bytes;
-            if (too_large) return false;
-            answer = make_value(env, *found.value());
-          }
-          results[i] = enif_make_tuple2(env, results[i], answer);
-          return true;
-        });
-    if (!done) return make_error(env, done.error());
-  }
-  if (too_large) {
-    return enif_schedule_nif(env, "read_many", ERL_NIF_DIRTY_JOB_IO_BOUND, elsewhere, argc, argv);
-  }
-  const auto count = static_cast<unsigned>(keys->terms.size());
-  if (count >= 16) enif_consume_timeslice(env, static_cast<int>(std::min(100U, count / 16)));
-  return enif_make_tuple2(env, atoms().ok,
-                          enif_make_list_from_array(env, keys->terms.data(), count));
+/// The canonical form of a path: the term itself where it is that already.
+ERL_NIF_TERM canonical_term(ErlNifEnv* env, std::string_view path, ERL_NIF_TERM term) {
+  if (is_canonical_path(path)) return term;
+  return make_binary(env, canonical_path(path)).value_or(term);
 }
 
-ERL_NIF_TERM read_many_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  constexpr std::size_t kAny = ~std::size_t{0};
-  return read_many_anywhere(env, argc, argv, kAny, kAny, nullptr);
+ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
+                          const Allowance& allowed) {
+  const auto go_elsewhere = [&] {
+    return enif_schedule_nif(env, "read_many", ERL_NIF_DIRTY_JOB_IO_BOUND, allowed.elsewhere, argc,
+                             argv);
+  };
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const bool bounded = allowed.elsewhere != nullptr;
+  auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
+  if (!keys) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  if (bounded && keys->views.size() > allowed.most_keys) return go_elsewhere();
+
+  std::size_t bytes = 0;
+  bool too_large = false;
+  std::vector<ERL_NIF_TERM>& results = keys->terms;  // each key gives way to its result
+  const auto on_result = [&](std::size_t i, const Store::Lookup& found) {
+    ERL_NIF_TERM answer = atoms().not_found;
+    if (!found) {
+      answer = make_error(env, found.error());
+    } else if (found.value()) {
+      bytes += found.value()->size();
+      too_large = bytes > allowed.most_bytes;
+      if (too_large) return false;
+      answer = make_value(env, *found.value());
+    }
+    const ERL_NIF_TERM name =
+        by == By::path ? canonical_term(env, keys->views[i], results[i]) : results[i];
+    results[i] = enif_make_tuple2(env, name, answer);
+    return true;
+  };
+  const auto done = by == By::key
+                        ? (*store)->read_many(keys->views, on_result)
+                        : (*store)->read_many_paths(
+                              keys->views, on_result,
+                              bounded ? allowed.most_lookups + 2 * allowed.most_keys : kAnyLookups);
+  if (too_large || (!done && over_limit(done.error()))) return go_elsewhere();
+  if (!done) return make_error(env, done.error());
+  const auto count = static_cast<unsigned>(results.size());
+  if (count >= 16) enif_consume_timeslice(env, static_cast<int>(std::min(100U, count / 16)));
+  return enif_make_tuple2(env, atoms().ok, enif_make_list_from_array(env, results.data(), count));
+}
+
+template <By by>
+ERL_NIF_TERM read_several_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return read_several(env, argc, argv, by, kUnbounded);
+}
+
+template <bool bounded>
+ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto path = as_binary(env, argv[1]);
+  if (!path) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto type = (*store)->type(*path, bounded ? kMostLookupsOnScheduler : kAnyLookups);
+  if (!type && over_limit(type.error())) {
+    return enif_schedule_nif(env, "type", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<type_of<false>>,
+                             argc, argv);
+  }
+  if (!type) return make_error(env, type.error());
+  switch (type.value()) {
+    case PathType::simple:
+      return atoms().simple;
+    case PathType::composite:
+      return atoms().composite;
+    case PathType::not_found:
+      break;
+  }
+  return atoms().not_found;
+}
+
+template <bool bounded>
+ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto path = as_binary(env, argv[1]);
+  if (!path) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  ERL_NIF_TERM answer = atoms().not_found;
+  const auto found = (*store)->resolve(
+      *path,
+      [&](std::string_view key) { answer = make_binary(env, key).value_or(atoms().not_found); },
+      bounded ? kMostLookupsOnScheduler : kAnyLookups);
+  if (!found && over_limit(found.error())) {
+    return enif_schedule_nif(env, "resolve", ERL_NIF_DIRTY_JOB_IO_BOUND,
+                             &guarded<resolve_path<false>>, argc, argv);
+  }
+  return found ? answer : make_error(env, found.error());
+}
+
+/// `{Limit | infinity, Cursor | nil, Reverse}`.
+std::optional<Page> as_page(ErlNifEnv* env, ERL_NIF_TERM term) {
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  if (enif_get_tuple(env, term, &arity, &part) == 0 || arity != 3) return std::nullopt;
+  Page page;
+  ErlNifUInt64 limit = 0;
+  if (enif_get_uint64(env, part[0], &limit) != 0) page.limit = limit;
+  page.cursor = as_binary(env, part[1]);
+  page.reverse = enif_is_identical(part[2], atoms().true_) != 0;
+  return page;
+}
+
+/// Both listings: names or keys in order, one more than asked for being the sign that there is
+/// more.
+ERL_NIF_TERM list_names(ErlNifEnv* env, const ERL_NIF_TERM argv[], By by) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto at = as_binary(env, argv[1]);
+  if (!at) return make_badarg(env, 2);
+  auto page = as_page(env, argv[2]);
+  if (!page) return make_badarg(env, 3);
+  if (store->get() == nullptr) return make_not_started(env);
+  const std::uint64_t limit = page->limit;
+  if (page->limit != kNoLimit) ++page->limit;
+  std::vector<ERL_NIF_TERM> names;
+  bool more = false;
+  bool no_memory = false;
+  const auto on_name = [&](std::string_view name) {
+    more = names.size() == limit;
+    if (more) return false;
+    const auto term = make_binary(env, name);
+    no_memory = !term;
+    if (term) names.push_back(*term);
+    return !no_memory;
+  };
+  Result<bool> found = true;
+  if (by == By::path) {
+    found = (*store)->list(*at, *page, on_name);
+  } else if (auto listed = (*store)->list_prefix(*at, *page, on_name); !listed) {
+    found = listed.error();
+  }
+  if (no_memory) return make_error(env, {.code = Code::no_memory});
+  if (!found) return make_error(env, found.error());
+  if (!found.value()) return atoms().not_found;
+  return enif_make_tuple3(
+      env, atoms().ok,
+      enif_make_list_from_array(env, names.data(), static_cast<unsigned>(names.size())),
+      more ? atoms().true_ : atoms().false_);
 }
 
 }  // namespace
 
 ERL_NIF_TERM get(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return get_anywhere(env, argc, argv, kMostBytesOnScheduler, &guarded<get_large>);
+  return read_one(env, argc, argv, By::key, on_scheduler(&guarded<read_one_large<By::key>>));
+}
+
+ERL_NIF_TERM read(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return read_one(env, argc, argv, By::path, on_scheduler(&guarded<read_one_large<By::path>>));
+}
+
+ERL_NIF_TERM read_many_keys(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return read_several(env, argc, argv, By::key,
+                      on_scheduler(&guarded<read_several_large<By::key>>));
+}
+
+ERL_NIF_TERM read_many(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return read_several(env, argc, argv, By::path,
+                      on_scheduler(&guarded<read_several_large<By::path>>));
+}
+
+ERL_NIF_TERM type(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return type_of<true>(env, argc, argv);
+}
+
+ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return resolve_path<true>(env, argc, argv);
+}
+
+ERL_NIF_TERM list(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  return list_names(env, argv, By::path);
+}
+
+ERL_NIF_TERM list_prefix(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  return list_names(env, argv, By::key);
 }
 
 ERL_NIF_TERM exists(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
@@ -130,11 +297,6 @@ ERL_NIF_TERM exists(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto found = (*store)->exists(*key);
   if (!found) return make_error(env, found.error());
   return found.value() ? atoms().true_ : atoms().false_;
-}
-
-ERL_NIF_TERM read_many(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_many_anywhere(env, argc, argv, kMostKeysOnScheduler + 1, kMostBytesOnScheduler,
-                            &guarded<read_many_large>);
 }
 
 }  // namespace hyper_lmdb::nif

@@ -25,17 +25,30 @@ MessageRequest::MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM
 
 void MessageRequest::decode_ops(std::size_t count) {
   storage_.reserve(count);
-  ERL_NIF_TERM list = payload_;
+  auto [list, elements] = as_op_list(env_.get(), payload_);
   ERL_NIF_TERM head = 0;
   while (enif_get_list_cell(env_.get(), list, &head, &list) != 0) {
-    if (const auto op = as_op(env_.get(), head)) storage_.push_back(*op);
+    if (const auto op = as_op(env_.get(), head, elements)) storage_.push_back(*op);
   }
+  ops = storage_;
+}
+
+void MessageRequest::decode_prefix() {
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  enif_get_tuple(env_.get(), payload_, &arity, &part);
+  const std::string_view prefix = as_binary(env_.get(), part[1]).value_or(std::string_view());
+  storage_.push_back({.kind = OpKind::remove, .key = prefix});
   ops = storage_;
 }
 
 void MessageRequest::done(const Result<void>& result) noexcept {
   ErlNifEnv* const env = env_.get();
-  const ERL_NIF_TERM message = enif_make_tuple2(env, ref_, make_result(env, result));
+  ERL_NIF_TERM answer = make_result(env, result);
+  if (result && kind == Kind::remove_prefix) {
+    answer = enif_make_tuple2(env, atoms().ok, enif_make_uint64(env, removed));
+  }
+  const ERL_NIF_TERM message = enif_make_tuple2(env, ref_, answer);
   // A caller that died meanwhile gets no answer; the write is done all the same.
   (void)enif_send(nullptr, &pid_, env, message);
   delete this;

@@ -16,16 +16,18 @@ struct FreeEnv {
 };
 using OwnEnv = std::unique_ptr<ErlNifEnv, FreeEnv>;
 
-/// Sends `{Ref, Result}` to the process that asked, then deletes itself.
+/// Sends `{Ref, Result}` to the process that asked, then deletes itself. Result is `ok`, `{ok,
+/// Removed}` of a removed prefix, or `{error, Reason}`.
 class MessageRequest final : public Request {
  public:
-  /// Copies `ref` and `payload`, a list of elements that were decoded before, out of the caller's
-  /// environment.
+  /// Copies `ref` and `payload`, which was decoded before, out of the caller's environment.
   MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM payload);
   void done(const Result<void>& result) noexcept override;
 
   /// Decodes the copied elements, `count` of them.
   void decode_ops(std::size_t count);
+  /// Decodes the copied `{delete_prefix, Prefix}`.
+  void decode_prefix();
 
  private:
   OwnEnv env_;

@@ -57,6 +57,8 @@ constexpr NumberOption kNumbers[] = {
     {"max_value_bytes", &Options::max_value_bytes},
     {"max_batch_bytes", &Options::max_batch_bytes},
     {"max_readers", &Options::max_readers},
+    {"path_cache_entries", &Options::path_cache_entries},
+    {"path_cache_ttl_ms", &Options::path_cache_ttl_ms},
 };
 struct FlagOption {
   const char* name;
@@ -138,8 +140,19 @@ void make_atoms(ErlNifEnv* env) {
                .delete_ = atom("delete"),
                .check = atom("check"),
                .absent = atom("absent"),
+               .link = atom("link"),
+               .group = atom("group"),
+               .write = atom("write"),
+               .make_link = atom("make_link"),
+               .make_group = atom("make_group"),
+               .paths = atom("paths"),
                .reset = atom("reset"),
                .sync = atom("sync"),
+               .delete_prefix = atom("delete_prefix"),
+               .simple = atom("simple"),
+               .composite = atom("composite"),
+               .committed = atom("committed"),
+               .batch_too_large = atom("batch_too_large"),
                .not_started = atom("not_started"),
                .name = atom("name"),
                .sync_mode = atom("sync"),
@@ -193,24 +206,62 @@ std::optional<ERL_NIF_TERM> make_binary(ErlNifEnv* env, std::string_view bytes) 
   return enif_make_binary(env, &binary);
 }
 
-std::optional<Op> as_op(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
-  int arity = 0;
-  const ERL_NIF_TERM* part = nullptr;
-  if (enif_get_tuple(env, term, &arity, &part) == 0 || arity < 2) return std::nullopt;
-  const auto key = as_binary(env, part[1]);
-  if (!key) return std::nullopt;
+namespace {
+
+std::optional<Op> as_key_op(ErlNifEnv* env, const ERL_NIF_TERM* part, int arity) noexcept {
+  const auto first = as_binary(env, part[1]);
+  if (!first) return std::nullopt;
   if (arity == 2) {
-    if (!is(part[0], the_atoms.delete_)) return std::nullopt;
-    return Op{.kind = OpKind::remove, .key = *key, .value = {}};
+    if (is(part[0], the_atoms.delete_)) return Op{.kind = OpKind::remove, .key = *first};
+    if (is(part[0], the_atoms.group)) return Op{.kind = OpKind::group, .key = *first};
+    return std::nullopt;
   }
-  if (arity != 3) return std::nullopt;
   const bool check = is(part[0], the_atoms.check);
   if (check && is(part[2], the_atoms.absent)) {
-    return Op{.kind = OpKind::check_absent, .key = *key, .value = {}};
+    return Op{.kind = OpKind::check_absent, .key = *first};
   }
-  const auto value = as_binary(env, part[2]);
-  if (!value || (!check && !is(part[0], the_atoms.put))) return std::nullopt;
-  return Op{.kind = check ? OpKind::check_value : OpKind::put, .key = *key, .value = *value};
+  const auto second = as_binary(env, part[2]);
+  if (!second) return std::nullopt;
+  if (check) return Op{.kind = OpKind::check_value, .key = *first, .value = *second};
+  if (is(part[0], the_atoms.put)) return Op{.kind = OpKind::put, .key = *first, .value = *second};
+  if (is(part[0], the_atoms.link)) return Op{.kind = OpKind::link, .key = *second, .value = *first};
+  return std::nullopt;
+}
+
+std::optional<Op> as_path_op(ErlNifEnv* env, const ERL_NIF_TERM* part, int arity) noexcept {
+  const auto first = as_binary(env, part[1]);
+  if (!first) return std::nullopt;
+  if (arity == 2) {
+    if (!is(part[0], the_atoms.make_group)) return std::nullopt;
+    return Op{.kind = OpKind::group, .key = *first, .is_path = true};
+  }
+  const auto second = as_binary(env, part[2]);
+  if (!second) return std::nullopt;
+  if (is(part[0], the_atoms.write)) {
+    return Op{.kind = OpKind::put, .key = *first, .value = *second, .is_path = true};
+  }
+  if (is(part[0], the_atoms.make_link)) {
+    return Op{.kind = OpKind::link, .key = *second, .value = *first, .is_path = true};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Op> as_op(ErlNifEnv* env, ERL_NIF_TERM term, Elements elements) noexcept {
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  if (enif_get_tuple(env, term, &arity, &part) == 0 || arity < 2 || arity > 3) return std::nullopt;
+  return elements == Elements::paths ? as_path_op(env, part, arity) : as_key_op(env, part, arity);
+}
+
+OpList as_op_list(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  if (enif_get_tuple(env, term, &arity, &part) != 0 && arity == 2 && is(part[0], the_atoms.paths)) {
+    return {.list = part[1], .elements = Elements::paths};
+  }
+  return {.list = term, .elements = Elements::keys};
 }
 
 Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_TERM list) {
@@ -264,6 +315,8 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("max_value_bytes", settings.max_value_bytes);
   number("max_batch_bytes", settings.max_batch_bytes);
   number("max_readers", settings.max_readers);
+  number("path_cache_entries", settings.path_cache_entries);
+  number("path_cache_ttl_ms", settings.path_cache_ttl_ms);
   flag("checksum", settings.checksum);
   flag("read_only", settings.read_only);
   flag("shared", settings.shared);
@@ -284,6 +337,11 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("queued_bytes", info.queued_bytes);
   number("waiting_writers", info.waiting_writers);
   number("flushes", info.flushes);
+  number("links", info.links);
+  number("path_cache_hits", info.path_cache_hits);
+  number("path_cache_misses", info.path_cache_misses);
+  number("path_cache_evictions", info.path_cache_evictions);
+  number("path_cache_size", info.path_cache_size);
   flag("failed", info.failed);
   text("lmdb_version", info.lmdb_version);
   ERL_NIF_TERM map = 0;

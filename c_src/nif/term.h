@@ -17,8 +17,9 @@ namespace hyper_lmdb::nif {
 /// Every atom the library answers with, made once at load so that no input can add any.
 struct Atoms {
   ERL_NIF_TERM ok, error, not_found, true_, false_, undefined, queue, queued, wait, go, none,
-      badarg, put, delete_, check, absent, reset, sync, not_started, name, sync_mode,
-      map_async_mode, error_mode, reset_mode;
+      badarg, put, delete_, check, absent, link, group, write, make_link, make_group, paths, reset,
+      sync, delete_prefix, simple, composite, committed, batch_too_large, not_started, name,
+      sync_mode, map_async_mode, error_mode, reset_mode;
 };
 const Atoms& atoms() noexcept;
 void make_atoms(ErlNifEnv* env);
@@ -39,8 +40,18 @@ std::optional<std::string_view> as_binary(ErlNifEnv* env, ERL_NIF_TERM term) noe
 /// A copy of the bytes; nothing where memory is out. Valid in `env`.
 std::optional<ERL_NIF_TERM> make_binary(ErlNifEnv* env, std::string_view bytes) noexcept;
 
+/// Which elements a batch may have: those that name keys, or those that name paths.
+enum class Elements { keys, paths };
+
 /// An element of a batch; nothing where the term is none.
-std::optional<Op> as_op(ErlNifEnv* env, ERL_NIF_TERM term) noexcept;
+std::optional<Op> as_op(ErlNifEnv* env, ERL_NIF_TERM term, Elements elements) noexcept;
+
+/// The elements of a batch: a list of those that name keys, or `{paths, List}`.
+struct OpList {
+  ERL_NIF_TERM list;
+  Elements elements;
+};
+OpList as_op_list(ErlNifEnv* env, ERL_NIF_TERM term) noexcept;
 
 /// A list of `{Option, Value}` as hyper_lmdb_options makes it. Errors: bad_option.
 Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_TERM list);

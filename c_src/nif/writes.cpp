@@ -29,13 +29,14 @@ enum class Decoded { all, too_many, wrong };
 
 /// Decodes elements until one is wrong, `most_ops` is passed, or they are more than a batch may
 /// hold (which the check of the whole will say).
-Decoded decode_ops(ErlNifEnv* env, ERL_NIF_TERM list, std::size_t most_ops,
+Decoded decode_ops(ErlNifEnv* env, ERL_NIF_TERM term, std::size_t most_ops,
                    std::uint64_t most_bytes, std::vector<Op>* ops) {
+  auto [list, elements] = as_op_list(env, term);
   std::uint64_t bytes = 0;
   ERL_NIF_TERM head = 0;
   while (enif_get_list_cell(env, list, &head, &list) != 0) {
     if (ops->size() == most_ops) return Decoded::too_many;
-    const auto op = as_op(env, head);
+    const auto op = as_op(env, head, elements);
     if (!op) return Decoded::wrong;
     ops->push_back(*op);
     bytes += bytes_of(*op);
@@ -130,9 +131,20 @@ ERL_NIF_TERM enqueue_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) 
   return enqueue_anywhere(env, argc, argv, ~std::size_t{0}, nullptr);
 }
 
-}  // namespace
+/// `reset`, `sync` or `{delete_prefix, Prefix}`.
+std::optional<Request::Kind> as_control(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
+  if (enif_is_identical(term, atoms().reset) != 0) return Request::Kind::reset;
+  if (enif_is_identical(term, atoms().sync) != 0) return Request::Kind::sync;
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  if (enif_get_tuple(env, term, &arity, &part) != 0 && arity == 2 &&
+      enif_is_identical(part[0], atoms().delete_prefix) != 0 && as_binary(env, part[1])) {
+    return Request::Kind::remove_prefix;
+  }
+  return std::nullopt;
+}
 
-ERL_NIF_TERM put(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+ERL_NIF_TERM put_at(ErlNifEnv* env, const ERL_NIF_TERM argv[], bool is_path) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto key = as_binary(env, argv[1]);
@@ -140,10 +152,20 @@ ERL_NIF_TERM put(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto value = as_binary(env, argv[2]);
   if (!value) return make_badarg(env, 3);
   if (store->get() == nullptr) return make_not_started(env);
-  const Op op{.kind = OpKind::put, .key = *key, .value = *value};
+  const Op op{.kind = OpKind::put, .key = *key, .value = *value, .is_path = is_path};
   const auto done = (*store)->try_write({&op, 1});
   if (done && !*done) return make_single_error(env, done->error());
   return answer_now(env, done);
+}
+
+}  // namespace
+
+ERL_NIF_TERM put(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  return put_at(env, argv, false);
+}
+
+ERL_NIF_TERM put_path(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  return put_at(env, argv, true);
 }
 
 ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
@@ -152,11 +174,11 @@ ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   if (store->get() == nullptr) return make_not_started(env);
   std::array<Op, kMostOpsNow> ops;
   std::size_t count = 0;
-  ERL_NIF_TERM list = argv[1];
+  auto [list, elements] = as_op_list(env, argv[1]);
   ERL_NIF_TERM head = 0;
   while (enif_get_list_cell(env, list, &head, &list) != 0) {
     if (count == kMostOpsNow) return atoms().queue;
-    const auto op = as_op(env, head);
+    const auto op = as_op(env, head, elements);
     if (!op) return make_badarg(env, 2);
     ops[count++] = *op;
   }
@@ -173,12 +195,13 @@ ERL_NIF_TERM enqueue(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 ERL_NIF_TERM enqueue_control(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  const bool reset = enif_is_identical(argv[1], atoms().reset) != 0;
-  if (!reset && enif_is_identical(argv[1], atoms().sync) == 0) return make_badarg(env, 2);
+  const auto kind = as_control(env, argv[1]);
+  if (!kind) return make_badarg(env, 2);
   if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
   if (store->get() == nullptr) return make_not_started(env);
-  auto request = std::make_unique<MessageRequest>(env, argv[2], enif_make_list(env, 0));
-  request->kind = reset ? Request::Kind::reset : Request::Kind::sync;
+  auto request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
+  request->kind = *kind;
+  if (*kind == Request::Kind::remove_prefix) request->decode_prefix();
   if (auto submitted = (*store)->submit(request.get(), nullptr); !submitted) {
     return make_error(env, submitted.error());
   }

@@ -31,9 +31,11 @@ struct Options {
   std::optional<OnUnclean> on_unclean;
   std::optional<std::uint64_t> max_value_bytes;
   std::optional<std::uint64_t> max_batch_bytes;
-  std::optional<std::uint64_t> max_readers;  ///< reader slots of the environment
-  std::uint64_t default_max_readers = 126;   ///< what it is when not given
-  std::optional<bool> checksum;              ///< store a checksum with each value written
+  std::optional<std::uint64_t> max_readers;         ///< reader slots of the environment
+  std::uint64_t default_max_readers = 126;          ///< what it is when not given
+  std::optional<std::uint64_t> path_cache_entries;  ///< 0 turns the cache off
+  std::optional<std::uint64_t> path_cache_ttl_ms;   ///< 0 turns the cache off
+  std::optional<bool> checksum;                     ///< store a checksum with each value written
   std::optional<bool> read_only;
   std::optional<bool> shared;        ///< several OS processes; map_async only
   std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
@@ -51,6 +53,8 @@ struct Settings {
   std::uint64_t max_value_bytes = (1ULL << 30) - 1;
   std::uint64_t max_batch_bytes = 256ULL << 20;
   std::uint64_t max_readers = 126;
+  std::uint64_t path_cache_entries = 10'000;
+  std::uint64_t path_cache_ttl_ms = 300'000;
   bool checksum = false;
   bool read_only = false;
   bool shared = false;

@@ -33,11 +33,36 @@ struct Info {
   std::uint64_t writes_inline = 0;      ///< transactions committed on the caller's thread
   std::uint64_t groups = 0;             ///< transactions committed by the writer thread
   std::uint64_t grouped_writes = 0;     ///< requests those groups held
+  std::uint64_t links = 0;              ///< in the store
+  std::uint64_t path_cache_hits = 0;
+  std::uint64_t path_cache_misses = 0;
+  std::uint64_t path_cache_evictions = 0;
+  std::uint64_t path_cache_size = 0;  ///< entries
   std::uint64_t queued_bytes = 0;
   std::uint64_t waiting_writers = 0;  ///< parked tickets
   std::uint64_t flushes = 0;          ///< background and asked-for flushes that finished
   bool failed = false;                ///< an earlier flush failed: writes answer env_failed
   const char* lmdb_version = "";
+};
+
+/// What is at a path.
+enum class PathType : std::uint8_t {
+  not_found,
+  simple,     ///< a value
+  composite,  ///< a group: it has descendants or a mark; it may hold a value too
+};
+
+/// Look-ups that a call following links may make. A normal scheduler has little time; one that is
+/// over its limit answers work_limit and is made again where there is more.
+inline constexpr std::uint64_t kAnyLookups = ~std::uint64_t{0};
+
+inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+/// A part of a listing.
+struct Page {
+  std::uint64_t limit = kNoLimit;          ///< names at most
+  std::optional<std::string_view> cursor;  ///< go on after this name; it need not exist
+  bool reverse = false;                    ///< from the last to the first; not for list_prefix
 };
 
 /// Thread-safety: every function may be called from any thread at any time, `close` included.
@@ -80,6 +105,32 @@ class Store {
   Result<void> read_many(std::span<const std::string_view> keys,
                          FunctionRef<bool(std::size_t, const Lookup&)> on_result) const;
 
+  // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
+  // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,
+  // readers_full, corrupted, unknown_format, work_limit.
+
+  /// As `get`, at the end of a path. The root holds no value.
+  Result<bool> read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
+                    std::uint64_t most_lookups = kAnyLookups) const;
+  /// As `read_many` of keys: all in one snapshot, each exactly as `read` answers it.
+  Result<void> read_many_paths(std::span<const std::string_view> paths,
+                               FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                               std::uint64_t most_lookups = kAnyLookups) const;
+  Result<PathType> type(std::string_view path, std::uint64_t most_lookups = kAnyLookups) const;
+  /// Calls `on_key` with the key a path leads to, valid inside the callback, and returns true;
+  /// false where nothing is there.
+  Result<bool> resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
+                       std::uint64_t most_lookups = kAnyLookups) const;
+  /// Calls `on_name` with the names of the immediate children of a group, in byte order, each once;
+  /// a false from it ends the walk. Returns false where no group is. The root always is one.
+  /// Skips what lies below each child; may take long all the same.
+  Result<bool> list(std::string_view path, const Page& page,
+                    FunctionRef<bool(std::string_view)> on_name) const;
+  /// Calls `on_key` with every key that begins with `prefix` (bytes as they are) and holds a value
+  /// or a link, in byte order.
+  Result<void> list_prefix(std::string_view prefix, const Page& page,
+                           FunctionRef<bool(std::string_view)> on_key) const;
+
   /// Writes all elements or none and returns when the write is visible and as durable as the store
   /// promises. In order; a check sees the elements before it. Blocks.
   /// Errors: with `index`: bad_key, key_too_large, value_too_large, check_failed; for the whole:
@@ -88,6 +139,10 @@ class Store {
   Result<void> batch_write(std::span<const Op> ops);
   Result<void> put(std::string_view key, std::string_view value);
   Result<void> remove(std::string_view key);
+
+  /// Removes every record whose key begins with `prefix` (bytes as they are; none is all) and
+  /// counts them. In parts: each is atomic, the whole is not. Blocks. Errors as `batch_write`.
+  Result<std::uint64_t> remove_prefix(std::string_view prefix);
 
   /// Empties the store at one moment. Blocks. Errors as `batch_write`.
   Result<void> reset();
@@ -119,8 +174,9 @@ class Store {
   /// Errors: closed, and internal for a ticket that was not granted.
   Result<void> submit(Request* request, Ticket* ticket = nullptr);
 
+  struct Impl;  ///< not for users
+
  private:
-  struct Impl;
   explicit Store(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;
 };

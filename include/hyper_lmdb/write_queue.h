@@ -13,7 +13,12 @@ namespace hyper_lmdb {
 /// once and does not touch the request afterwards, so `done` may delete it.
 class Request {
  public:
-  enum class Kind : std::uint8_t { batch, reset, sync };
+  enum class Kind : std::uint8_t {
+    batch,
+    remove_prefix,  ///< of `ops[0].key`, as many records as fit one short transaction
+    reset,
+    sync,
+  };
 
   Request() = default;
   Request(const Request&) = delete;
@@ -25,8 +30,9 @@ class Request {
   virtual void done(const Result<void>& result) noexcept = 0;
 
   Kind kind = Kind::batch;
-  std::span<const Op> ops;  ///< for Kind::batch; the memory belongs to the request
-  std::uint64_t bytes = 0;  ///< what `reserve` was asked for; given back after `done`
+  std::span<const Op> ops;    ///< for Kind::batch; the memory belongs to the request
+  std::uint64_t bytes = 0;    ///< what `reserve` was asked for; given back after `done`
+  std::uint64_t removed = 0;  ///< by Kind::remove_prefix; set before `done`
 
   // Of the queue and the writer, not for the submitter.
   Request* next = nullptr;

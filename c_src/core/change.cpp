@@ -1,0 +1,77 @@
+#include "change.h"
+
+#include "data_file.h"
+#include "errors.h"
+#include "hyper_lmdb/store.h"
+
+namespace hyper_lmdb {
+
+Result<void> Change::begin() {
+  auto txn = WriteTxn::begin(env_->get());
+  if (!txn) return txn.error();
+  txn_.emplace(std::move(txn).value());
+  auto shape = shape_of(txn_->get(), env_->dbi());
+  if (!shape) return shape.error();
+  shape_ = shape.value();
+  if (auto begun = links_->begin(txn_->get(), env_->dbi()); !begun) return begun;
+  links_begun_ = true;
+  return {};
+}
+
+ApplyTarget Change::target(MorePages more_pages) const noexcept {
+  return {.txn = txn_->get(),
+          .dbi = env_->dbi(),
+          .links = links_,
+          .clock = &steady_ms,
+          .checksum = checksum_,
+          .page_bytes = shape_.page_bytes,
+          .more_pages = more_pages};
+}
+
+Result<void> Change::evaluate_checks(std::span<const Op> ops) {
+  return hyper_lmdb::evaluate_checks(txn_->get(), env_->dbi(), ops);
+}
+
+Result<void> Change::apply(std::span<const Op> ops, MorePages more_pages) {
+  return hyper_lmdb::apply(target(more_pages), ops);
+}
+
+Result<std::uint64_t> Change::remove_prefix(std::string_view prefix, std::uint64_t most) {
+  const auto none_needed = [](std::uint64_t) { return Result<void>(); };
+  return hyper_lmdb::remove_prefix(target(none_needed), prefix, most);
+}
+
+Result<void> Change::drop_all() {
+  if (const int rc = mdb_drop(txn_->get(), env_->dbi(), 0); rc != 0) {
+    return from_lmdb(rc, "mdb_drop");
+  }
+  links_->drop_all();
+  return store_identity(links_->to_store());
+}
+
+Result<void> Change::store_identity(const LinkCounts& counts) {
+  const std::string bytes = encode_identity({.store_id = env_->store_id(), .links = counts});
+  MDB_val key = to_val(kReservedKey);
+  MDB_val value = to_val(bytes);
+  if (const int rc = mdb_put(txn_->get(), env_->dbi(), &key, &value, 0); rc != 0) {
+    return from_lmdb(rc, "mdb_put");
+  }
+  return {};
+}
+
+Result<void> Change::commit() {
+  if (links_->changed()) {
+    if (auto stored = store_identity(links_->to_store()); !stored) return stored;
+  }
+  auto done = txn_->commit();
+  end(done.ok());
+  return done;
+}
+
+void Change::end(bool committed) noexcept {
+  if (txn_) txn_->abort();
+  if (links_begun_) links_->end(committed);
+  links_begun_ = false;
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,54 @@
+// One write transaction from begin to commit: LMDB's, what the links remember, and what both leave
+// behind when it is given up.
+#pragma once
+
+#include <lmdb.h>
+
+#include <optional>
+
+#include "apply.h"
+#include "demand.h"
+#include "env.h"
+#include "links.h"
+#include "txn.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: none; made, used and ended on one thread that holds the write lock.
+class Change {
+ public:
+  using MorePages = FunctionRef<Result<void>(std::uint64_t pages)>;
+
+  Change(Env* env, Links* links, bool checksum) noexcept
+      : env_(env), links_(links), checksum_(checksum) {}
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+  /// Gives the transaction up unless it was committed.
+  ~Change() { end(false); }
+
+  Result<void> begin();
+  const TreeShape& shape() const noexcept { return shape_; }
+
+  /// As the functions of apply.h.
+  Result<void> evaluate_checks(std::span<const Op> ops);
+  Result<void> apply(std::span<const Op> ops, MorePages more_pages);
+  Result<std::uint64_t> remove_prefix(std::string_view prefix, std::uint64_t most);
+  /// Removes everything but what the store keeps about itself.
+  Result<void> drop_all();
+
+  Result<void> commit();
+
+ private:
+  ApplyTarget target(MorePages more_pages) const noexcept;
+  Result<void> store_identity(const LinkCounts& counts);
+  void end(bool committed) noexcept;
+
+  Env* env_;
+  Links* links_;
+  bool checksum_;
+  bool links_begun_ = false;
+  std::optional<WriteTxn> txn_;
+  TreeShape shape_;
+};
+
+}  // namespace hyper_lmdb

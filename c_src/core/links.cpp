@@ -1,0 +1,109 @@
+#include "links.h"
+
+#include <limits>
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+}  // namespace
+
+Links::Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
+             const LinkCounts& counts, std::uint64_t version)
+    : cache_(limits, seed),
+      shared_(shared),
+      none_since_(counts.count == 0 ? version : kNever),
+      count_(counts.count),
+      known_(counts),
+      known_version_(version) {}
+
+void Links::learn(const LinkCounts& counts, std::uint64_t version) noexcept {
+  known_ = counts;
+  count_.store(counts.count, std::memory_order_relaxed);
+  none_since_.store(counts.count == 0 ? version : kNever, std::memory_order_release);
+  // Last: who sees it does not look into the file.
+  known_version_.store(version, std::memory_order_release);
+}
+
+Result<Links::View> Links::view(MDB_txn* txn, MDB_dbi dbi) {
+  const std::uint64_t version = mdb_txn_id(txn);
+  if (shared_ && known_version_.load(std::memory_order_acquire) < version) {
+    auto found = read_identity(txn, dbi);
+    if (!found) return found.error();
+    const std::lock_guard lock(mutex_);
+    if (known_version_.load(std::memory_order_relaxed) < version) {
+      if (found.value().links.generation != known_.generation) cache_.all_change(version);
+      learn(found.value().links, version);
+    }
+  }
+  return View{.version = version,
+              .none = none_since_.load(std::memory_order_acquire) <= version,
+              .use_cache = cache_.enabled()};
+}
+
+Result<void> Links::begin(MDB_txn* txn, MDB_dbi dbi) {
+  next_version_ = mdb_txn_id(txn);
+  changed_ = false;
+  if (shared_) {
+    auto found = read_identity(txn, dbi);
+    if (!found) return found.error();
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t version = next_version_ - 1;
+    if (known_version_.load(std::memory_order_relaxed) < version) {
+      if (found.value().links.generation != known_.generation) cache_.all_change(version);
+      learn(found.value().links, version);
+    }
+    next_ = found.value().links;
+  } else {
+    next_ = known_;
+  }
+  none_since_before_ = none_since_.load(std::memory_order_relaxed);
+  return {};
+}
+
+Links::View Links::view_of_writer() const noexcept {
+  return {.version = next_version_ - 1,
+          .none = next_.count == 0,
+          .use_cache = cache_.enabled() && !changed_};
+}
+
+void Links::change(std::string_view key, int difference) noexcept {
+  changed_ = true;
+  next_.count += static_cast<std::uint64_t>(static_cast<std::int64_t>(difference));
+  // Before the transaction can be seen.
+  if (difference > 0) none_since_.store(kNever, std::memory_order_release);
+  cache_.link_changes(key, next_version_);
+}
+
+void Links::drop_all() noexcept {
+  if (next_.count == 0 && !changed_) return;
+  changed_ = true;
+  next_.count = 0;
+  cache_.all_change(next_version_);
+}
+
+LinkCounts Links::to_store() const noexcept {
+  return {.count = next_.count, .generation = next_.generation + (changed_ ? 1 : 0)};
+}
+
+void Links::end(bool committed) noexcept {
+  if (!changed_) return;
+  if (!committed) {
+    changed_ = false;
+    // In a shared store a reader may have learned something newer; there it stays unknown until
+    // the next foreign commit, which costs look-ups and nothing else.
+    if (!shared_) none_since_.store(none_since_before_, std::memory_order_release);
+    return;
+  }
+  next_ = to_store();
+  changed_ = false;
+  const std::lock_guard lock(mutex_);
+  // What was committed in between by another process is not known here: a reader will find out.
+  if (known_version_.load(std::memory_order_relaxed) == next_version_ - 1 || !shared_) {
+    learn(next_, next_version_);
+  }
+}
+
+}  // namespace hyper_lmdb

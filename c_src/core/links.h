@@ -1,0 +1,74 @@
+// What a process knows about the links of its store: whether there are any, and the path cache.
+#pragma once
+
+#include <lmdb.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+#include "data_file.h"
+#include "path_cache.h"
+
+namespace hyper_lmdb {
+
+/// Versions are LMDB transaction ids. Thread-safety: `view`, `cache` and `count` may be called from
+/// any thread; the rest by the holder of the write lock.
+class Links {
+ public:
+  Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared, const LinkCounts& counts,
+        std::uint64_t version);
+
+  /// What a read transaction may rely on.
+  struct View {
+    std::uint64_t version = 0;
+    bool none = false;       ///< no link is in the store at this version
+    bool use_cache = false;  ///< the cache knows about this version
+  };
+  /// In a shared store this finds out what other processes have changed. Errors: as
+  /// `read_identity`.
+  Result<View> view(MDB_txn* txn, MDB_dbi dbi);
+
+  /// A write transaction has begun and has changed nothing yet. Errors: as `read_identity`.
+  Result<void> begin(MDB_txn* txn, MDB_dbi dbi);
+  /// What the write transaction under way may rely on, after the changes it made so far.
+  View view_of_writer() const noexcept;
+  /// Whether a link may be in the store, and whether the transaction has changed one.
+  bool may_exist() const noexcept { return next_.count != 0; }
+  bool changed() const noexcept { return changed_; }
+  /// The link at `key` is made (+1), replaced (0) or removed (-1) by the transaction.
+  void change(std::string_view key, int difference) noexcept;
+  /// All links go.
+  void drop_all() noexcept;
+  /// What the file has to say of links once the transaction is in it.
+  LinkCounts to_store() const noexcept;
+  /// After the commit, or after the transaction was given up.
+  void end(bool committed) noexcept;
+
+  PathCache& cache() noexcept { return cache_; }
+  std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  void learn(const LinkCounts& counts, std::uint64_t version) noexcept;
+
+  PathCache cache_;
+  const bool shared_;
+  // From this version on the store has held no link so far.
+  std::atomic<std::uint64_t> none_since_;
+  std::atomic<std::uint64_t> count_;
+
+  // What is in the file as of known_version_. Written by the holder of the write lock; in a shared
+  // store by any reader, under mutex_.
+  std::mutex mutex_;
+  LinkCounts known_;
+  std::atomic<std::uint64_t> known_version_;
+
+  // Of the write transaction under way.
+  LinkCounts next_;
+  std::uint64_t next_version_ = 0;
+  std::uint64_t none_since_before_ = 0;
+  bool changed_ = false;
+};
+
+}  // namespace hyper_lmdb

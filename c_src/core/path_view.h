@@ -1,0 +1,66 @@
+// Paths in one snapshot: where a read looks, where a write goes.
+#pragma once
+
+#include <lmdb.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "links.h"
+#include "path.h"
+#include "path_cache.h"
+#include "resolve.h"
+
+namespace hyper_lmdb {
+
+/// Milliseconds of a clock that does not go back.
+using Clock = std::uint64_t (*)();
+std::uint64_t steady_ms() noexcept;
+
+/// Thread-safety: none; lives within one call, on the transaction's thread.
+class PathView {
+ public:
+  /// More look-ups than `most_lookups` end a call with work_limit.
+  PathView(MDB_txn* txn, MDB_dbi dbi, Links* links, const Links::View& view, Clock clock,
+           std::uint64_t most_lookups) noexcept
+      : txn_(txn),
+        dbi_(dbi),
+        links_(links),
+        view_(view),
+        clock_(clock),
+        lookups_left_(most_lookups) {}
+
+  /// What a read of a path finds.
+  struct Found {
+    Resolved resolved = Resolved::path;
+    PathText key;                           ///< where the path leads
+    std::optional<std::string_view> bytes;  ///< the record there; no link
+  };
+  /// The path is canonical and at most kMaxKeyBytes long. Errors: corrupted, unknown_format,
+  /// work_limit.
+  Result<Found> locate(std::string_view path);
+
+  std::uint64_t lookups_left() const noexcept { return lookups_left_; }
+
+  /// The key a write to the path goes to.
+  Result<Resolved> locate_for_write(std::string_view path, PathText* key);
+
+ private:
+  using Bytes = std::optional<std::string_view>;
+
+  Result<Bytes> look_up(std::string_view key);
+  Result<std::optional<std::string_view>> link_at(std::string_view key);
+  Result<Resolved> follow(std::string_view path, PathText* end);
+  Result<Resolved> follow_uncached(std::string_view path, PathText* end);
+  Result<Resolved> through_parents(std::string_view path, PathText* key);
+
+  MDB_txn* txn_;
+  MDB_dbi dbi_;
+  Links* links_;
+  Links::View view_;
+  Clock clock_;
+  std::uint64_t lookups_left_;
+};
+
+}  // namespace hyper_lmdb

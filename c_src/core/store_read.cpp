@@ -1,0 +1,206 @@
+// The reading half of Store.
+#include <lmdb.h>
+
+#include <utility>
+
+#include "listing.h"
+#include "path_view.h"
+#include "store_impl.h"
+#include "txn.h"
+#include "value.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+using Bytes = std::optional<std::string_view>;
+
+/// The stored bytes at a key that passed `check_key`.
+Result<Bytes> find(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
+  MDB_val wanted = to_val(key);
+  MDB_val found{};
+  const int rc = mdb_get(txn, dbi, &wanted, &found);
+  if (rc == MDB_NOTFOUND) return Bytes();
+  if (rc != 0) return from_lmdb(rc, "mdb_get");
+  return Bytes(to_view(found));
+}
+
+/// The value in stored bytes, where they hold one.
+Store::Lookup value_in(std::string_view key, const Bytes& bytes) {
+  if (!bytes) return Bytes();
+  auto record = decode(*bytes);
+  if (!record) return record.error();
+  if (record.value().kind != Kind::value) return Bytes();
+  if (record.value().checksum) {
+    if (auto intact = verify(key, *bytes); !intact) return intact.error();
+  }
+  return Bytes(record.value().payload);
+}
+
+Store::Lookup find_value(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
+  auto bytes = find(txn, dbi, key);
+  if (!bytes) return bytes;
+  return value_in(key, bytes.value());
+}
+
+/// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
+Result<PathText> path_text(std::string_view path) {
+  PathText text;
+  if (!text.assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
+  if (text.view() == kReservedKey) return Error{.code = Code::bad_key, .operation = "path"};
+  return text;
+}
+
+Store::Lookup read_path(PathView& view, std::string_view path, PathText* key) {
+  auto text = path_text(path);
+  if (!text) return text.error();
+  auto found = view.locate(text.value().view());
+  if (!found) return found.error();
+  *key = found.value().key;
+  return value_in(key->view(), found.value().bytes);
+}
+
+/// A snapshot with paths in it.
+struct PathSnapshot {
+  ReadPool::Lease lease;
+  PathView view;
+};
+Result<PathSnapshot> path_snapshot(Store::Impl& impl, std::uint64_t most_lookups) {
+  auto lease = impl.pool.lease();
+  if (!lease) return lease.error();
+  MDB_txn* const txn = lease.value().txn();
+  auto links = impl.links.view(txn, impl.env->dbi());
+  if (!links) return links.error();
+  return PathSnapshot{std::move(lease).value(), PathView(txn, impl.env->dbi(), &impl.links,
+                                                         links.value(), &steady_ms, most_lookups)};
+}
+
+/// What is at the end of a path: its type, and the key in `*key`.
+Result<PathType> type_at(Store::Impl& impl, PathSnapshot& snapshot, std::string_view path,
+                         PathText* key) {
+  auto text = path_text(path);
+  if (!text) return text.error();
+  auto found = snapshot.view.locate(text.value().view());
+  if (!found) return found.error();
+  if (found.value().resolved == Resolved::dead) return PathType::not_found;
+  *key = found.value().key;
+  if (key->view().empty()) return PathType::composite;
+  bool value = false;
+  if (found.value().bytes) {
+    auto record = decode(*found.value().bytes);
+    if (!record) return record.error();
+    if (record.value().group) return PathType::composite;
+    value = record.value().kind == Kind::value;
+  }
+  auto children = has_children(snapshot.lease.txn(), impl.env->dbi(), key->view(),
+                               snapshot.view.lookups_left());
+  if (!children) return children.error();
+  if (children.value()) return PathType::composite;
+  return value ? PathType::simple : PathType::not_found;
+}
+
+}  // namespace
+
+Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value) const {
+  if (auto good = check_key(key); !good) return good.error();
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  auto value = find_value(lease.value().txn(), impl_->env->dbi(), key);
+  if (!value) return value.error();
+  if (!value.value()) return false;
+  on_value(*value.value());
+  return true;
+}
+
+Result<bool> Store::exists(std::string_view key) const {
+  if (auto good = check_key(key); !good) return good.error();
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  auto bytes = find(lease.value().txn(), impl_->env->dbi(), key);
+  if (!bytes) return bytes.error();
+  if (!bytes.value()) return false;
+  auto record = decode(*bytes.value());
+  if (!record) return record.error();
+  return record.value().kind == Kind::value;
+}
+
+Result<void> Store::read_many(std::span<const std::string_view> keys,
+                              FunctionRef<bool(std::size_t, const Lookup&)> on_result) const {
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto good = check_key(keys[i]);
+    const Lookup found =
+        good ? find_value(lease.value().txn(), impl_->env->dbi(), keys[i]) : Lookup(good.error());
+    if (!on_result(i, found)) break;
+  }
+  return {};
+}
+
+Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
+                         std::uint64_t most_lookups) const {
+  auto snapshot = path_snapshot(*impl_, most_lookups);
+  if (!snapshot) return snapshot.error();
+  PathText key;
+  auto value = read_path(snapshot.value().view, path, &key);
+  if (!value) return value.error();
+  if (!value.value()) return false;
+  on_value(*value.value());
+  return true;
+}
+
+Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
+                                    FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                                    std::uint64_t most_lookups) const {
+  auto snapshot = path_snapshot(*impl_, most_lookups);
+  if (!snapshot) return snapshot.error();
+  PathText key;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const Lookup found = read_path(snapshot.value().view, paths[i], &key);
+    if (!found && found.error().code == Code::work_limit) return found.error();
+    if (!on_result(i, found)) break;
+  }
+  return {};
+}
+
+Result<PathType> Store::type(std::string_view path, std::uint64_t most_lookups) const {
+  auto snapshot = path_snapshot(*impl_, most_lookups);
+  if (!snapshot) return snapshot.error();
+  PathText key;
+  return type_at(*impl_, snapshot.value(), path, &key);
+}
+
+Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
+                            std::uint64_t most_lookups) const {
+  auto snapshot = path_snapshot(*impl_, most_lookups);
+  if (!snapshot) return snapshot.error();
+  PathText key;
+  auto type = type_at(*impl_, snapshot.value(), path, &key);
+  if (!type) return type.error();
+  if (type.value() == PathType::not_found) return false;
+  on_key(key.view());
+  return true;
+}
+
+Result<bool> Store::list(std::string_view path, const Page& page,
+                         FunctionRef<bool(std::string_view)> on_name) const {
+  auto snapshot = path_snapshot(*impl_, kAnyLookups);
+  if (!snapshot) return snapshot.error();
+  PathText key;
+  auto type = type_at(*impl_, snapshot.value(), path, &key);
+  if (!type) return type.error();
+  if (type.value() != PathType::composite) return false;
+  auto listed =
+      list_children(snapshot.value().lease.txn(), impl_->env->dbi(), key.view(), page, on_name);
+  if (!listed) return listed.error();
+  return true;
+}
+
+Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
+                                FunctionRef<bool(std::string_view)> on_key) const {
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  return list_keys(lease.value().txn(), impl_->env->dbi(), prefix, page, on_key);
+}
+
+}  // namespace hyper_lmdb

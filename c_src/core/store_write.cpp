@@ -1,0 +1,195 @@
+// The writing half of Store.
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "path.h"
+#include "store_impl.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+Error key_error(Code code) noexcept {
+  return {.code = code, .operation = "key"};
+}
+
+Result<void> check_path(std::string_view path) noexcept {
+  const std::size_t size = canonical_size(path);
+  if (size == 0) return key_error(Code::bad_key);
+  if (size > kMaxKeyBytes) return key_error(Code::key_too_large);
+  return size == path.size() ? check_key(path) : Result<void>();
+}
+
+Result<void> check_op(const Op& op, std::uint64_t max_value_bytes) noexcept {
+  if (auto good = op.is_path ? check_path(op.key) : check_key(op.key); !good) return good;
+  if (op.kind == OpKind::link) {
+    if (canonical_size(op.value) > kMaxKeyBytes) return key_error(Code::key_too_large);
+  } else if (op.value.size() > max_value_bytes) {
+    return Error{.code = Code::value_too_large, .operation = "write"};
+  }
+  return {};
+}
+
+/// A request whose caller waits for it.
+class BlockingRequest final : public Request {
+ public:
+  void done(const Result<void>& result) noexcept override {
+    const std::lock_guard lock(mutex_);
+    result_ = result;
+    finished_ = true;
+    // Under the lock: the waiter destroys this object as soon as it sees the flag.
+    changed_.notify_one();
+  }
+  Result<void> wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return finished_; });
+    return result_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Result<void> result_;
+  bool finished_ = false;
+};
+
+class BlockingTicket final : public Ticket {
+ public:
+  void granted() noexcept override {
+    const std::lock_guard lock(mutex_);
+    granted_ = true;
+    changed_.notify_one();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return granted_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool granted_ = false;
+};
+
+Result<void> run_blocking(Store& store, BlockingRequest& request) {
+  std::shared_ptr<BlockingTicket> ticket;
+  if (request.kind != Request::Kind::sync) {
+    auto admission = store.reserve(request.bytes);
+    if (admission && admission.value() == Admission::full) {
+      ticket = std::make_shared<BlockingTicket>();
+      ticket->bytes = request.bytes;
+      admission = store.park(ticket);
+      if (admission && admission.value() == Admission::full) ticket->wait();
+    }
+    if (!admission) return admission.error();
+  }
+  if (auto submitted = store.submit(&request, ticket.get()); !submitted) return submitted;
+  return request.wait();
+}
+
+}  // namespace
+
+Result<void> check_key(std::string_view key) noexcept {
+  if (key.empty() || key == kReservedKey) return key_error(Code::bad_key);
+  if (key.size() > kMaxKeyBytes) return key_error(Code::key_too_large);
+  return {};
+}
+
+Result<void> Store::check(std::span<const Op> ops) const {
+  if (!is_open()) return Error{.code = Code::closed, .operation = "write"};
+  if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "write"};
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (auto good = check_op(ops[i], impl_->settings.max_value_bytes); !good) {
+      Error error = good.error();
+      error.index = i + 1;
+      return error;
+    }
+    bytes += bytes_of(ops[i]);
+  }
+  if (bytes > impl_->settings.max_batch_bytes && ops.size() > 1) {
+    return Error{.code = Code::batch_too_large, .operation = "write"};
+  }
+  return {};
+}
+
+std::optional<Result<void>> Store::try_write(std::span<const Op> ops) {
+  if (auto good = check(ops); !good) return good;
+  if (ops.empty()) return Result<void>();
+  return impl_->writer->try_write(ops);
+}
+
+Result<Admission> Store::reserve(std::uint64_t bytes) {
+  return impl_->queue.reserve(bytes);
+}
+
+void Store::give_back(std::uint64_t bytes) noexcept {
+  impl_->queue.release(bytes);
+}
+
+Result<Admission> Store::park(const std::shared_ptr<Ticket>& ticket) {
+  return impl_->queue.park(ticket);
+}
+
+void Store::cancel(Ticket& ticket) noexcept {
+  impl_->queue.cancel(ticket);
+}
+
+Result<void> Store::submit(Request* request, Ticket* ticket) {
+  if (!is_open()) {
+    if (ticket == nullptr) give_back(request->bytes);
+    return Error{.code = Code::closed, .operation = "submit"};
+  }
+  if (request->kind == Request::Kind::sync && impl_->flusher != nullptr) {
+    return impl_->flusher->request(request);
+  }
+  if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "submit"};
+  return impl_->queue.push(request, ticket);
+}
+
+Result<void> Store::batch_write(std::span<const Op> ops) {
+  if (auto done = try_write(ops)) return *done;
+  BlockingRequest request;
+  request.ops = ops;
+  for (const Op& op : ops) request.bytes += bytes_of(op);
+  return run_blocking(*this, request);
+}
+
+Result<void> Store::put(std::string_view key, std::string_view value) {
+  const Op op{.kind = OpKind::put, .key = key, .value = value};
+  return batch_write({&op, 1});
+}
+
+Result<void> Store::remove(std::string_view key) {
+  const Op op{.kind = OpKind::remove, .key = key, .value = {}};
+  return batch_write({&op, 1});
+}
+
+Result<std::uint64_t> Store::remove_prefix(std::string_view prefix) {
+  std::uint64_t removed = 0;
+  const Op op{.kind = OpKind::remove, .key = prefix};
+  for (;;) {
+    BlockingRequest request;
+    request.kind = Request::Kind::remove_prefix;
+    request.ops = {&op, 1};
+    if (auto done = run_blocking(*this, request); !done) return done.error();
+    if (request.removed == 0) return removed;
+    removed += request.removed;
+  }
+}
+
+Result<void> Store::reset() {
+  BlockingRequest request;
+  request.kind = Request::Kind::reset;
+  return run_blocking(*this, request);
+}
+
+Result<void> Store::sync() {
+  BlockingRequest request;
+  request.kind = Request::Kind::sync;
+  return run_blocking(*this, request);
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,98 @@
+// Batches that grow call by call, as older versions of the library had them.
+#include <erl_nif.h>
+
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "calls.h"
+#include "handles.h"
+#include "hyper_lmdb/store.h"
+#include "requests.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+/// The resource behind a batch: copies of its elements until it is committed.
+struct BatchHandle {
+  std::shared_ptr<Store> store;
+  std::mutex mutex;  // guards the rest
+  OwnEnv env;        // none once committed
+  std::vector<ERL_NIF_TERM> elements;
+  std::uint64_t bytes = 0;
+};
+
+void destroy_batch(ErlNifEnv*, void* object) noexcept {
+  static_cast<BatchHandle*>(object)->~BatchHandle();
+}
+
+namespace {
+
+BatchHandle* as_batch(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
+  void* object = nullptr;
+  if (enif_get_resource(env, term, state().batch_type, &object) == 0) return nullptr;
+  return static_cast<BatchHandle*>(object);
+}
+
+ERL_NIF_TERM make_committed(ErlNifEnv* env) {
+  return enif_make_tuple2(env, atoms().error, atoms().committed);
+}
+
+}  // namespace
+
+ERL_NIF_TERM batch_begin(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (store->get() == nullptr) return make_not_started(env);
+  if (!(*store)->is_open()) return make_error(env, {.code = Code::closed});
+  OwnEnv own(enif_alloc_env());
+  if (own == nullptr) throw std::bad_alloc();
+  void* memory = enif_alloc_resource(state().batch_type, sizeof(BatchHandle));
+  if (memory == nullptr) throw std::bad_alloc();
+  auto* batch = new (memory) BatchHandle;
+  batch->store = store->share();
+  batch->env = std::move(own);
+  const ERL_NIF_TERM term = enif_make_resource(env, batch);
+  enif_release_resource(batch);
+  return enif_make_tuple2(env, atoms().ok, term);
+}
+
+ERL_NIF_TERM batch_add(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  BatchHandle* const batch = as_batch(env, argv[0]);
+  if (batch == nullptr) return make_badarg(env, 1);
+  const auto op = as_op(env, argv[1], Elements::paths);
+  if (!op) return make_badarg(env, 2);
+  if (auto good = batch->store->check({&*op, 1}); !good) {
+    return make_single_error(env, good.error());
+  }
+  const std::lock_guard lock(batch->mutex);
+  if (batch->env == nullptr) return make_committed(env);
+  const std::uint64_t bytes = batch->bytes + bytes_of(*op);
+  if (bytes > batch->store->settings().max_batch_bytes && !batch->elements.empty()) {
+    return make_error(env, {.code = Code::batch_too_large});
+  }
+  batch->elements.push_back(enif_make_copy(batch->env.get(), argv[1]));
+  batch->bytes = bytes;
+  return atoms().ok;
+}
+
+ERL_NIF_TERM batch_take(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  BatchHandle* const batch = as_batch(env, argv[0]);
+  if (batch == nullptr) return make_badarg(env, 1);
+  const std::lock_guard lock(batch->mutex);
+  if (batch->env == nullptr) return make_committed(env);
+  // The VM's own handle to the store: whoever commits needs not have kept one.
+  Handle* const handle = state().names.handle_of(batch->store.get());
+  if (handle == nullptr) return make_error(env, {.code = Code::closed});
+  const ERL_NIF_TERM store = enif_make_resource(env, handle);
+  enif_release_resource(handle);
+  const ERL_NIF_TERM list = enif_make_list_from_array(
+      env, batch->elements.data(), static_cast<unsigned>(batch->elements.size()));
+  const ERL_NIF_TERM copy = enif_make_copy(env, list);
+  batch->env.reset();
+  batch->elements.clear();
+  return enif_make_tuple3(env, atoms().ok, store, copy);
+}
+
+}  // namespace hyper_lmdb::nif
