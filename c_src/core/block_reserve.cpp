@@ -39,7 +39,7 @@ Result<void> BlockReserve::open(const std::string& path) {
   return {};
 }
 
-Result<void> BlockReserve::extend(std::uint64_t bytes) {
+Result<void> BlockReserve::extend(std::uint64_t used_bytes, std::uint64_t bytes) {
   if (covers(bytes)) return {};
   const std::uint64_t step = std::clamp(bytes / 8, kLeastStepBytes, kMostStepBytes);
   int rc = allocate(file_.get(), reserved_bytes_, bytes + step);
@@ -51,8 +51,9 @@ Result<void> BlockReserve::extend(std::uint64_t bytes) {
   give_back(bytes, bytes + step);
   rc = allocate(file_.get(), reserved_bytes_, bytes);
   if (rc != 0) {
-    // What was found before the disk was full must not stay taken.
-    give_back(reserved_bytes_, bytes);
+    // What was found before the disk was full must not stay taken; what holds data must.
+    const std::uint64_t kept = std::max(reserved_bytes_, used_bytes);
+    if (kept < bytes) give_back(kept, bytes);
     return from_errno(rc, "reserve blocks");
   }
   reserved_bytes_ = bytes;

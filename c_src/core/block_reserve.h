@@ -19,9 +19,10 @@ class BlockReserve {
   /// Whether the first `bytes` of the file have their blocks.
   bool covers(std::uint64_t bytes) const noexcept { return bytes <= reserved_bytes_; }
 
-  /// Sets blocks aside for the first `bytes` of the file and a step more where there is room.
-  /// Blocks; SIGXFSZ must be blocked. Errors: disk_full, quota_exceeded, file_too_large, io_error.
-  Result<void> extend(std::uint64_t bytes);
+  /// Sets blocks aside for the first `bytes` of the file and a step more where there is room. The
+  /// first `used_bytes` hold data. Blocks; SIGXFSZ must be blocked.
+  /// Errors: disk_full, quota_exceeded, file_too_large, io_error.
+  Result<void> extend(std::uint64_t used_bytes, std::uint64_t bytes);
 
   /// Gives back what lies further than `kKeepBytes` past the first `used_bytes`.
   void trim(std::uint64_t used_bytes) noexcept;

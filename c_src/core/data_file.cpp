@@ -103,14 +103,13 @@ Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi) {
 Result<Identity> identify_data_file(const std::string& path) {
   auto env = open_alone(path, MDB_RDONLY);
   if (!env) return env.error();
-  MDB_txn* txn = nullptr;
-  int rc = mdb_txn_begin(env.value().get(), nullptr, MDB_RDONLY, &txn);
-  if (rc != 0) return from_lmdb(rc, "mdb_txn_begin");
+  auto txn = ReadTxn::begin(env.value().get());
+  if (!txn) return txn.error();
   MDB_dbi dbi = 0;
-  rc = mdb_dbi_open(txn, nullptr, 0, &dbi);
-  Result<Identity> identity = rc == 0 ? read_identity(txn, dbi) : from_lmdb(rc, "mdb_dbi_open");
-  mdb_txn_abort(txn);
-  return identity;
+  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
+    return from_lmdb(rc, "mdb_dbi_open");
+  }
+  return read_identity(txn.value().get(), dbi);
 }
 
 std::string encode_identity(const Identity& identity) {

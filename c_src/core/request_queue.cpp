@@ -51,10 +51,8 @@ Result<Admission> RequestQueue::park(const std::shared_ptr<Ticket>& ticket) {
 void RequestQueue::cancel(Ticket& ticket) noexcept {
   if (ticket.owner != this) return;
   const std::lock_guard lock(mutex_);
-  if (ticket.state == Ticket::State::granted) {
-    reserved_bytes_ -= ticket.bytes;
-    wake_.notify_one();
-  }
+  if (ticket.state == Ticket::State::granted) reserved_bytes_ -= ticket.bytes;
+  wake_.notify_one();  // whoever stands behind may have room now
   if (ticket.state != Ticket::State::used) ticket.state = Ticket::State::cancelled;
 }
 
@@ -103,12 +101,16 @@ bool RequestQueue::grant_next() {
   return true;
 }
 
+bool RequestQueue::next_may_go(const Ticket& ticket) const noexcept {
+  return ticket.state == Ticket::State::cancelled || has_room(ticket.bytes);
+}
+
 bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
   while (grant_next()) {
   }
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, timeout, [&] {
-    return head_ != nullptr || closed_ || (!parked_.empty() && has_room(parked_.front()->bytes));
+    return head_ != nullptr || closed_ || (!parked_.empty() && next_may_go(*parked_.front()));
   });
   *group = {};
   std::uint64_t bytes = 0;

@@ -52,6 +52,7 @@ class RequestQueue {
 
  private:
   bool has_room(std::uint64_t bytes) const noexcept;
+  bool next_may_go(const Ticket& ticket) const noexcept;
   bool grant_next();
 
   const std::uint64_t most_bytes_;

@@ -37,8 +37,7 @@ struct Store::Impl {
                                           std::chrono::milliseconds(settings.sync_interval_ms),
                                           &failed, [this] { writer->trim(); });
     }
-    writer = std::make_unique<Writer>(env.get(), settings, &pool, &links, &queue, flusher.get(),
-                                      &failed);
+    writer = std::make_unique<Writer>(env.get(), settings, &links, &queue, flusher.get(), &failed);
   }
 
   Result<void> start_threads() {

@@ -49,7 +49,30 @@ class WriteTxn {
   MDB_txn* txn_;
 };
 
-/// A cursor of a write transaction; must go before the transaction ends.
+/// A read transaction of its own, outside the pool.
+class ReadTxn {
+ public:
+  static Result<ReadTxn> begin(MDB_env* env) noexcept {
+    MDB_txn* txn = nullptr;
+    if (const int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn); rc != 0) {
+      return from_lmdb(rc, "mdb_txn_begin");
+    }
+    return ReadTxn(txn);
+  }
+  ReadTxn(ReadTxn&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
+  ReadTxn& operator=(ReadTxn&&) = delete;
+  ~ReadTxn() {
+    if (txn_ != nullptr) mdb_txn_abort(txn_);
+  }
+  MDB_txn* get() const noexcept { return txn_; }
+
+ private:
+  explicit ReadTxn(MDB_txn* txn) noexcept : txn_(txn) {}
+  MDB_txn* txn_;
+};
+
+/// A cursor; in a write transaction it must go before the transaction ends, in a read transaction
+/// before the next use of its slot.
 class Cursor {
  public:
   static Result<Cursor> open(MDB_txn* txn, MDB_dbi dbi) noexcept {

@@ -65,11 +65,10 @@ void add_demand(Demand* demand, const Request& request, const TreeShape& shape) 
 
 }  // namespace
 
-Writer::Writer(Env* env, const Settings& settings, ReadPool* pool, Links* links,
-               RequestQueue* queue, Flusher* flusher, std::atomic<bool>* failed)
+Writer::Writer(Env* env, const Settings& settings, Links* links, RequestQueue* queue,
+               Flusher* flusher, std::atomic<bool>* failed)
     : env_(env),
       settings_(settings),
-      pool_(pool),
       links_(links),
       queue_(queue),
       flusher_(flusher),
@@ -181,8 +180,7 @@ Result<void> Writer::perform(Change& change, Request& request, std::uint64_t* pa
   }
   return change.apply(request.ops, [&](std::uint64_t more) -> Result<void> {
     *pages += more;
-    if (!env_->mapped_writes()) return {};
-    return env_->reserve().extend(*pages * change.shape().page_bytes);
+    return extend_blocks(change.shape(), *pages);
   });
 }
 
@@ -204,18 +202,22 @@ Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Req
     needed = pages_needed(shape, demand);
   }
   *pages = reserve_pages(shape, demand, needed);
+  return extend_blocks(shape, *pages);
+}
+
+Result<void> Writer::extend_blocks(const TreeShape& shape, std::uint64_t pages) {
   if (!env_->mapped_writes()) return {};
-  return env_->reserve().extend(*pages * shape.page_bytes);
+  return env_->reserve().extend(shape.end_page * shape.page_bytes, pages * shape.page_bytes);
 }
 
 // The file has reached the capacity: now the free pages inside it count.
 Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* first,
                                              const Request* end) {
   check_readers();
-  // LMDB shows its free list to readers only.
-  auto lease = pool_->lease();
-  if (!lease) return lease.error();
-  auto free = free_pages(lease.value().txn());
+  // LMDB shows its free list to readers only. Not a lease: those may all be taken.
+  auto reader = ReadTxn::begin(env_->get());
+  if (!reader) return reader.error();
+  auto free = free_pages(reader.value().get());
   if (!free) return free.error();
   const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
   std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());

@@ -15,7 +15,6 @@
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 #include "links.h"
-#include "read_pool.h"
 #include "request_queue.h"
 
 namespace hyper_lmdb {
@@ -26,8 +25,8 @@ namespace hyper_lmdb {
 class Writer {
  public:
   /// `flusher` is null where every commit is flushed.
-  Writer(Env* env, const Settings& settings, ReadPool* pool, Links* links, RequestQueue* queue,
-         Flusher* flusher, std::atomic<bool>* failed);
+  Writer(Env* env, const Settings& settings, Links* links, RequestQueue* queue, Flusher* flusher,
+         std::atomic<bool>* failed);
 
   Result<void> start(const ThreadApi& threads);
   /// Does what is queued, ends the thread; no write happens afterwards. The queue must be closed.
@@ -54,13 +53,13 @@ class Writer {
   Result<void> make_room(const TreeShape& shape, Request* first, const Request* end,
                          std::uint64_t* pages);
   Result<void> make_room_near_capacity(const TreeShape& shape, Request* first, const Request* end);
+  Result<void> extend_blocks(const TreeShape& shape, std::uint64_t pages);
   Result<void> commit(Change& change);
   Error explain(Error error) const;
   void check_readers() noexcept;
 
   Env* env_;
   const Settings& settings_;
-  ReadPool* pool_;
   Links* links_;
   RequestQueue* queue_;
   Flusher* flusher_;
