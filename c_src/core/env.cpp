@@ -232,12 +232,14 @@ Result<void> Env::hold_lock_file() {
     if (!mapped_writes_ && (errno == ENOENT || errno == EACCES || errno == EROFS)) return {};
     return from_errno(errno, "open lock file");
   }
+#ifdef __linux__
   // LMDB maps the file for writing: a reader slot must not be where the disk has no block for it.
   struct stat found;
   if (::fstat(lock_file_.get(), &found) != 0) return from_errno(errno, "stat lock file");
   if (const int rc = ::posix_fallocate(lock_file_.get(), 0, found.st_size); rc != 0) {
     return from_errno(rc, "reserve lock file");
   }
+#endif
   if (lock_file_lock(F_RDLCK, 0) != 0) return from_errno(errno, "lock lock file");
   FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC)).reset();
   if (lock_file_lock(F_WRLCK, ::getpid()) != 0) return from_errno(errno, "lock lock file");

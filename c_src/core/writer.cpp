@@ -216,8 +216,7 @@ Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* fi
   check_readers();
   // LMDB shows its free list to readers only. Not a lease: those may all be taken.
   auto reader = ReadTxn::begin(env_->get());
-  if (!reader) return reader.error();
-  auto free = free_pages(reader.value().get());
+  auto free = reader ? free_pages(reader.value().get()) : Result<std::uint64_t>(0);
   if (!free) return free.error();
   const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
   std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
