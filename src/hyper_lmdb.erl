@@ -339,12 +339,13 @@ list_prefix(Store, Prefix, Listing) ->
     page(list_prefix, Store, Prefix, Listing).
 
 page(Function, Store, At, Listing) when is_map(Listing) ->
-    case hyper_lmdb_options:listing(Listing) of
-        {ok, {_, Cursor, _} = Page, ReturnCursor} ->
+    case hyper_lmdb_options:listing(Function, Listing) of
+        {ok, {_, Cursor, Reverse} = Page, ReturnCursor} ->
             case hyper_lmdb_nif:Function(Store, At, Page) of
                 {ok, Names, _More} when not ReturnCursor -> {ok, Names};
                 {ok, Names, false} -> {ok, Names, nil};
-                {ok, [], true} when is_binary(Cursor) -> {ok, [], Cursor};
+                %% A limit of 0: the next part begins where this one did.
+                {ok, [], true} when is_binary(Cursor); Reverse -> {ok, [], Cursor};
                 {ok, [], true} -> {ok, [], <<>>};
                 {ok, Names, true} -> {ok, Names, lists:last(Names)};
                 {badarg, N} -> hyper_lmdb_args:retry(Function, [Store, At, Listing], N);

@@ -3,7 +3,7 @@
 %% @private
 -module(hyper_lmdb_options).
 
--export([normalise/1, name/1, listing/1]).
+-export([normalise/1, name/1, listing/2]).
 
 -type name() :: binary().
 -type normal() :: [{atom(), atom() | non_neg_integer()}].
@@ -36,14 +36,15 @@ name(Name) when is_list(Name) ->
 name(_) -> error.
 
 %% @doc What a listing is asked for: the page, and whether the cursor is wanted.
--spec listing(map()) ->
+-spec listing(list | list_prefix, map()) ->
           {ok, {non_neg_integer() | infinity, binary() | nil, boolean()}, boolean()}
         | {error, {bad_option, term()}}.
-listing(Listing) ->
+listing(Function, Listing) ->
     Default = #{limit => infinity, cursor => nil, return_cursor => false, reverse => false},
     try
         #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse} =
             maps:fold(fun page/3, Default, Listing),
+        Reverse andalso Function =:= list_prefix andalso throw({bad_option, reverse}),
         {ok, {Limit, Cursor, Reverse}, ReturnCursor}
     catch
         throw:{bad_option, _} = Reason -> {error, Reason}

@@ -44,10 +44,10 @@ Result<bool> check_against_store(MDB_txn* txn, MDB_dbi dbi, const Op& op) {
   return holds_value(op.key, *found.value(), op.value);
 }
 
+/// The check beside the last element before it that changed the key.
 bool check_against_op(const Op& earlier, const Op& op) noexcept {
-  const bool present = earlier.kind == OpKind::put;
-  if (op.kind == OpKind::check_absent) return !present;
-  return present && earlier.value == op.value;
+  if (op.kind == OpKind::check_absent) return earlier.kind == OpKind::remove;
+  return earlier.kind == OpKind::put && earlier.value == op.value;
 }
 
 bool is_check(const Op& op) noexcept {
@@ -187,7 +187,7 @@ Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::s
       auto resolved = view.locate_for_write(written.view(), &path);
       if (!resolved) return resolved.error();
       key = path.view();
-      if (resolved.value() == Resolved::dead || key.empty() || key == kReservedKey) {
+      if (resolved.value() == Resolved::dead || key.empty() || is_reserved_path(key)) {
         return corrupt_path(i);
       }
     }
@@ -205,7 +205,8 @@ Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops)
   for (std::size_t i = 0; i < end; ++i) {
     const Op& op = ops[i];
     if (!is_check(op)) {
-      earlier[op.key] = &op;
+      // A mark changes nothing that a check looks at.
+      if (op.kind != OpKind::group) earlier[op.key] = &op;
       continue;
     }
     Result<bool> holds = false;

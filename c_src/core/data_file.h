@@ -25,7 +25,7 @@ struct LinkCounts {
 /// What the store keeps about itself under the reserved key.
 struct Identity {
   std::string store_id;  ///< 32 hexadecimal digits
-  LinkCounts links;
+  LinkCounts links = {};
 };
 std::string encode_identity(const Identity& identity);
 /// Errors: unknown_format, version_mismatch.

@@ -52,6 +52,7 @@ class Children {
 
   /// The last name before `following`, or the last of all.
   Result<Name> previous(Name following) {
+    if (following && following->empty()) return Name();  // nothing comes before the empty name
     std::string bound = following ? std::string(*following) : std::string();
     std::optional<std::string> best;
     auto found = following ? name_before(bound) : last_name();
@@ -98,7 +99,7 @@ class Children {
   }
 
   bool is_path_below(std::string_view key) const noexcept {
-    return key.size() > base_.size() && key != kReservedKey && is_canonical_path(key);
+    return key.size() > base_.size() && !is_reserved_path(key) && is_canonical_path(key);
   }
 
   /// Moves the cursor; false at the end.

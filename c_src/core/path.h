@@ -12,6 +12,12 @@
 
 namespace hyper_lmdb {
 
+/// Whether a canonical path is the reserved key or lies below it: no path function sees it.
+inline bool is_reserved_path(std::string_view path) noexcept {
+  return path.starts_with(kReservedKey) &&
+         (path.size() == kReservedKey.size() || path[kReservedKey.size()] == '/');
+}
+
 /// Bytes of the canonical form.
 std::size_t canonical_size(std::string_view path) noexcept;
 

@@ -11,12 +11,9 @@ namespace hyper_lmdb {
 
 namespace {
 
-/// The kind of a record; nothing where there is no record.
-Result<Kind> kind_of(const std::optional<std::string_view>& bytes) noexcept {
-  if (!bytes) return Kind::none;
-  auto record = decode(*bytes);
-  if (!record) return record.error();
-  return record.value().kind;
+/// The record in stored bytes; one of no kind where there are none.
+Result<Record> record_in(const std::optional<std::string_view>& bytes) noexcept {
+  return bytes ? decode(*bytes) : Result<Record>(Record());
 }
 
 }  // namespace
@@ -28,7 +25,7 @@ std::uint64_t steady_ms() noexcept {
 }
 
 Result<PathView::Bytes> PathView::look_up(std::string_view key) {
-  if (key.empty() || key == kReservedKey) return Bytes();
+  if (key.empty() || is_reserved_path(key)) return Bytes();
   if (lookups_left_ == 0) return Error{.code = Code::work_limit, .operation = "resolve"};
   --lookups_left_;
   MDB_val wanted = to_val(key);
@@ -57,28 +54,27 @@ Result<Resolved> PathView::follow(std::string_view path, PathText* end) {
     (void)end->assign(path);
     return Resolved::path;
   }
-  if (!view_.use_cache) return follow_uncached(path, end);
   PathCache& cache = links_->cache();
-  const std::uint64_t now_ms = clock_();
+  const bool cached = view_.use_cache;
+  const std::uint64_t now_ms = cached ? clock_() : 0;
   PathCache::Resolution at;
-  const auto answer = [&] {
+  const auto known = [&](std::string_view prefix, PathCache::Slots* slots) {
+    return cached && cache.find(prefix, view_.version, now_ms, &at, slots);
+  };
+  if (known(path, nullptr)) {
     *end = at.end;
     return at.resolved;
-  };
-  if (cache.find(path, view_.version, now_ms, &at, nullptr)) return answer();
-
+  }
   // From the nearest parent that is known, downwards; each parent on the way is remembered.
   PathCache::Slots slots;
-  std::string_view known = parent_of(path);
-  while (!known.empty() && !cache.find(known, view_.version, now_ms, &at, &slots)) {
-    known = parent_of(known);
-  }
-  if (known.empty()) at = {};
+  std::string_view start = cached ? parent_of(path) : std::string_view();
+  while (!start.empty() && !known(start, &slots)) start = parent_of(start);
+  if (start.empty()) at = PathCache::Resolution();
   const auto traced = [&](std::string_view key) {
-    slots.push_back(cache.slot_of(key));
+    if (cached) slots.push_back(cache.slot_of(key));
     return link_at(key);
   };
-  for (std::size_t done = known.size(); done < path.size();) {
+  for (std::size_t done = start.size(); done < path.size();) {
     const std::size_t from = done == 0 ? 0 : done + 1;
     done = std::min(path.find('/', from), path.size());
     if (at.resolved == Resolved::path) {
@@ -93,15 +89,10 @@ Result<Resolved> PathView::follow(std::string_view path, PathText* end) {
       at.resolved = followed.value();
       at.steps = kMostSteps - steps_left;
     }
-    cache.insert(path.substr(0, done), view_.version, now_ms, at, slots);
+    if (cached) cache.insert(path.substr(0, done), view_.version, now_ms, at, slots);
   }
-  return answer();
-}
-
-Result<Resolved> PathView::follow_uncached(std::string_view path, PathText* end) {
-  (void)end->assign(path);
-  unsigned steps_left = kMostSteps;
-  return follow_links(end, 0, &steps_left, [this](std::string_view key) { return link_at(key); });
+  *end = at.end;
+  return at.resolved;
 }
 
 // The path with the links among its parents followed, its own name left alone.
@@ -114,36 +105,37 @@ Result<Resolved> PathView::through_parents(std::string_view path, PathText* key)
 Result<PathView::Found> PathView::locate(std::string_view path) {
   Found found;
   (void)found.key.assign(path);
-  auto bytes = look_up(path);
-  if (!bytes) return bytes.error();
-  found.bytes = bytes.value();
-  auto kind = kind_of(found.bytes);
-  if (!kind) return kind.error();
-  if (kind.value() == Kind::value || view_.none) return found;
-
-  if (kind.value() == Kind::none) {
+  auto record = look_at(&found);
+  if (!record) return record.error();
+  if (record.value().kind == Kind::none && !view_.none) {
     auto followed = through_parents(path, &found.key);
     if (!followed) return followed.error();
-    found.resolved = followed.value();
-    if (found.resolved == Resolved::dead) found.bytes.reset();
-    if (found.resolved == Resolved::dead || found.key.view() == path) return found;
-    bytes = look_up(found.key.view());
-    if (!bytes) return bytes.error();
-    found.bytes = bytes.value();
-    kind = kind_of(found.bytes);
-    if (!kind) return kind.error();
-    if (kind.value() != Kind::link) return found;
+    if (followed.value() == Resolved::dead) return dead_end();
+    if (found.key.view() == path) return found;
+    record = look_at(&found);
+    if (!record) return record.error();
   }
-  const PathText link = found.key;
-  auto followed = follow(link.view(), &found.key);
+  if (record.value().kind != Kind::link) return found;
+  // Its own target first, then the links on the way to that.
+  if (auto intact = verify(found.key.view(), *found.bytes); !intact) return intact.error();
+  auto followed = follow(record.value().payload, &found.key);
   if (!followed) return followed.error();
-  found.resolved = followed.value();
-  found.bytes.reset();
-  if (found.resolved == Resolved::dead) return found;
-  bytes = look_up(found.key.view());
-  if (!bytes) return bytes.error();
-  found.bytes = bytes.value();
+  if (followed.value() == Resolved::dead) return dead_end();
+  if (auto last = look_at(&found); !last) return last.error();
   return found;
+}
+
+PathView::Found PathView::dead_end() {
+  Found found;
+  found.resolved = Resolved::dead;
+  return found;
+}
+
+Result<Record> PathView::look_at(Found* found) {
+  auto bytes = look_up(found->key.view());
+  if (!bytes) return bytes.error();
+  found->bytes = bytes.value();
+  return record_in(found->bytes);
 }
 
 Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key) {
@@ -156,9 +148,9 @@ Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key
   // The links among the parents lead elsewhere, unless the path itself holds something.
   auto bytes = look_up(path);
   if (!bytes) return bytes.error();
-  auto kind = kind_of(bytes.value());
-  if (!kind) return kind.error();
-  if (kind.value() == Kind::none) return followed;
+  auto record = record_in(bytes.value());
+  if (!record) return record.error();
+  if (record.value().kind == Kind::none) return followed;
   (void)key->assign(path);
   return Resolved::path;
 }

@@ -11,6 +11,7 @@
 #include "path.h"
 #include "path_cache.h"
 #include "resolve.h"
+#include "value.h"
 
 namespace hyper_lmdb {
 
@@ -49,10 +50,11 @@ class PathView {
  private:
   using Bytes = std::optional<std::string_view>;
 
+  static Found dead_end();
+  Result<Record> look_at(Found* found);
   Result<Bytes> look_up(std::string_view key);
   Result<std::optional<std::string_view>> link_at(std::string_view key);
   Result<Resolved> follow(std::string_view path, PathText* end);
-  Result<Resolved> follow_uncached(std::string_view path, PathText* end);
   Result<Resolved> through_parents(std::string_view path, PathText* key);
 
   MDB_txn* txn_;

@@ -47,7 +47,7 @@ Store::Lookup find_value(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
 Result<PathText> path_text(std::string_view path) {
   PathText text;
   if (!text.assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
-  if (text.view() == kReservedKey) return Error{.code = Code::bad_key, .operation = "path"};
+  if (is_reserved_path(text.view())) return Error{.code = Code::bad_key, .operation = "path"};
   return text;
 }
 

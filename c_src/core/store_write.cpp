@@ -19,7 +19,7 @@ Result<void> check_path(std::string_view path) noexcept {
   const std::size_t size = canonical_size(path);
   if (size == 0) return key_error(Code::bad_key);
   if (size > kMaxKeyBytes) return key_error(Code::key_too_large);
-  return size == path.size() ? check_key(path) : Result<void>();
+  return is_reserved_path(path) ? key_error(Code::bad_key) : Result<void>();
 }
 
 Result<void> check_op(const Op& op, std::uint64_t max_value_bytes) noexcept {

@@ -18,8 +18,8 @@ enum class OpKind : std::uint8_t {
 /// One element of a batch. The views must stay valid until the write has been answered.
 struct Op {
   OpKind kind = OpKind::put;
-  std::string_view key;
-  std::string_view value;  ///< put and check_value: the value; link: the target, in any form
+  std::string_view key = {};
+  std::string_view value = {};  ///< put and check_value: the value; link: the target, in any form
   /// put, link and group: the key is a path in any form, and the element goes where a read of it
   /// would look, with the links among its parents followed as the elements before it left them.
   bool is_path = false;
