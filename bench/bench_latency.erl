@@ -19,9 +19,8 @@ run(#{map := Map, sync := Sync, ets := Ets}, #{keys := Keys, ops := Ops}) ->
 
 row(Case, Side, Data, Fun) ->
     Counts = counters:new(buckets(), []),
-    {Pid, Monitor} = spawn_monitor(fun() ->
-                                           exit({most, pass(Fun, Counts, bench_stores:kept(Data), 0)})
-                                   end),
+    Items = bench_stores:kept(Data),
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({most, pass(Fun, Counts, Items, 0)}) end),
     Most = receive
                {'DOWN', Monitor, process, Pid, {most, Ns}} -> Ns;
                {'DOWN', Monitor, process, Pid, Reason} -> error({case_failed, Reason})

@@ -3,7 +3,8 @@
 -module(bench_loops).
 -compile({no_auto_import, [get/2, put/2]}).
 -export([get/2, get_ets/2, get_dets/2, put/2, put_ets/2, put_dets/2, put_dets_sync/2, batch/2,
-         batch_ets/2, batch_dets/2, read_many/2, read_many_ets/2, empty/1]).
+         batch_ets/2, batch_dets/2, read_many/2, read_many_keys/2,
+         read_many_ets/2, empty/1]).
 
 get(Store, [Key | Keys]) ->
     {ok, _} = hyper_lmdb:get(Store, Key),
@@ -60,6 +61,11 @@ read_many(Store, [Keys | Batches]) ->
     {ok, [_ | _]} = hyper_lmdb:read_many(Store, Keys),
     read_many(Store, Batches);
 read_many(_, []) -> ok.
+
+read_many_keys(Store, [Keys | Batches]) ->
+    {ok, [_ | _]} = hyper_lmdb:read_many_fast(Store, Keys),
+    read_many_keys(Store, Batches);
+read_many_keys(_, []) -> ok.
 
 read_many_ets(Table, [Keys | Batches]) ->
     [_ | _] = [{Key, ets:lookup(Table, Key)} || Key <- Keys],

@@ -51,7 +51,8 @@ in_process(Fun) ->
 resident() ->
     [erlang:garbage_collect(Pid) || Pid <- processes()],
     {ok, Smaps} = file:read_file("/proc/self/smaps"),
-    {_, Inside, Outside} = lists:foldl(fun count/2, {false, 0, 0}, binary:split(Smaps, <<"\n">>, [global])),
+    Lines = binary:split(Smaps, <<"\n">>, [global]),
+    {_, Inside, Outside} = lists:foldl(fun count/2, {false, 0, 0}, Lines),
     true = Inside > 0 andalso Outside > 0,
     #{in_map => Inside * 1024, outside_map => Outside * 1024}.
 

@@ -29,6 +29,7 @@ goals() ->
      {erl_batch_map, "batch_write/2 of 100, per put / raw", at_most, 1.00},
      {core_batch_map, "the same in the core", at_most, 1.00},
      {erl_read_many, "read_many/2 of 100, per key / raw", at_most, 1.30},
+     {erl_read_many_keys, "read_many_fast/2 of 100, per key / raw", at_most, 1.30},
      {core_read_many, "the same in the core", at_most, 1.30},
      {erl_put_map_64, "64 writers / one, map_async", at_least, 0.50},
      {erl_put_sync_64, "64 writers / one, sync", at_least, 5.0},

@@ -3,11 +3,12 @@
 -export([single/1, latency/1, concurrent/2, workload/1, memory/1, figures/3]).
 
 single(Rows) ->
-    io:format("one process, ns an operation (no clock in the loop), median of interleaved rounds~n"),
+    io:format("one process, an operation (no clock in the loop), median of interleaved rounds~n"),
     bench_out:table(["", "raw LMDB", "hyper_lmdb", "ets", "dets", "/raw", "/ets"],
                     [[title(Case)] ++ [cell(Rows, Case, Side) || Side <- [raw, ours, ets, dets]] ++
                          [over(Rows, Case, Side) || Side <- [raw, ets]]
-                     || Case <- [get, put_map, batch_map, read_many, put_sync, batch_sync, empty_nif]]).
+                     || Case <- [get, put_map, batch_map, read_many, read_many_keys, put_sync,
+                                 batch_sync, empty_nif]]).
 
 latency(Rows) ->
     io:format("one process, the clock read around each operation (its own cost: empty NIF)~n"),
@@ -36,8 +37,9 @@ workload(Rows) ->
               "reads, 1,000 writes in batches of 100~n"),
     Old = (bench_workload:old_figures())#{side => old},
     bench_out:table(["", "writes", "reads", "batched", "what is kept"],
-                    [[name(Side) | [bench_out:rate(maps:get(What, Row)) || What <- [write, read, batch]]]
-                     ++ [kept(Side)] || #{side := Side} = Row <- [Old | Rows]]).
+                    [[name(Side)] ++ [bench_out:rate(maps:get(What, Row))
+                                      || What <- [write, read, batch]] ++ [kept(Side)]
+                     || #{side := Side} = Row <- [Old | Rows]]).
 
 kept(old) -> "its figures, from another machine";
 kept(Side) -> bench_stores:promise(Side).
@@ -56,6 +58,7 @@ figures(Single, Readers, Writers) ->
     [{erl_get_raw, ratio(Single, get, raw)}, {erl_get_ets, ratio(Single, get, ets)},
      {erl_put_map, ratio(Single, put_map, raw)}, {erl_batch_map, ratio(Single, batch_map, raw)},
      {erl_read_many, ratio(Single, read_many, raw)},
+     {erl_read_many_keys, ratio(Single, read_many_keys, raw)},
      {erl_put_sync, ratio(Single, put_sync, raw)}, {erl_batch_sync, ratio(Single, batch_sync, raw)},
      {erl_get_scaling, gain(Readers, get, ours, 2) / gain(Readers, get, raw, 2)},
      {erl_put_map_64, gain(Writers, put_map, ours, 64)},
@@ -99,7 +102,8 @@ title(put_map) -> "put/3, map_async";
 title(put_sync) -> "put/3, sync";
 title(batch_map) -> "batch_write/2 of 100, map_async, per put";
 title(batch_sync) -> "batch_write/2 of 100, sync, per put";
-title(read_many) -> "read_many/2 of 100, per key";
+title(read_many) -> "read_many/2 of 100 paths, per path";
+title(read_many_keys) -> "read_many_fast/2 of 100 keys, per key";
 title(empty_nif) -> "empty NIF".
 
 name(old) -> "the old system";
