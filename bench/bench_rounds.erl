@@ -1,5 +1,5 @@
-%% Interleaved repeats: in each round every case runs once, each in a process of its own, in an order
-%% that moves on by one a round. A ratio is the median over the rounds of the ratio inside a round:
+%% Interleaved repeats: in each round every case runs once, each in a process of its own; the order
+%% moves on by one a round. A ratio is the median over the rounds of the ratio inside a round:
 %% what slows the machine for longer than a round slows all sides alike.
 -module(bench_rounds).
 -export([run/2, ratio/2, at_least/2, ns/1, median/1]).
