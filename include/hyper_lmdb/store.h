@@ -60,9 +60,9 @@ inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
 /// A part of a listing.
 struct Page {
-  std::uint64_t limit = kNoLimit;          ///< names at most
-  std::optional<std::string_view> cursor;  ///< go on after this name; it need not exist
-  bool reverse = false;                    ///< from the last to the first; not for list_prefix
+  std::uint64_t limit = kNoLimit;               ///< names at most
+  std::optional<std::string_view> cursor = {};  ///< go on after this name; it need not exist
+  bool reverse = false;                         ///< from the last to the first; not for list_prefix
 };
 
 /// Thread-safety: every function may be called from any thread at any time, `close` included.
