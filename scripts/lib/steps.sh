@@ -21,14 +21,18 @@ count_ctest() {
     echo "$((total - bad - skip)) $bad $skip"
 }
 
-count_eunit() { # a cancelled test did not pass, a skipped one says so and returns
-    last_match "$1" '([0-9]+) tests, ([0-9]+) failures' || return 0
-    local total=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} skip
-    if last_match "$1" ' failures.*, ([0-9]+) cancelled'; then
-        bad=$((bad + BASH_REMATCH[1]))
+count_eunit() { # cancelled tests did not pass; skipped ones say so and return
+    local good bad=0 skip=0
+    if last_match "$1" 'Failed: ([0-9]+)\.  Skipped: ([0-9]+)\.  Passed: ([0-9]+)\.'; then
+        bad=${BASH_REMATCH[1]} skip=${BASH_REMATCH[2]} good=${BASH_REMATCH[3]}
+    else
+        last_match "$1" '([0-9]+) tests passed\.' || return 0
+        good=${BASH_REMATCH[1]}
     fi
-    skip=$(lines_with "$1" '^\*\*\* SKIPPED')
-    echo "$((total - bad - skip)) $bad $skip"
+    bad=$((bad + $(lines_with "$1" 'tests were cancelled')))
+    local told
+    told=$(lines_with "$1" '^\*\*\* SKIPPED')
+    echo "$((good - told)) $bad $((skip + told))"
 }
 
 count_plain() {
