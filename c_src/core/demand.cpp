@@ -70,6 +70,13 @@ PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept 
   return {.growth = growth, .total = direct + free_list};
 }
 
+std::uint64_t reserve_pages(const TreeShape& shape, const Demand& demand,
+                            const PagesNeeded& needed) noexcept {
+  std::uint64_t pages = shape.end_page + needed.total;
+  if (demand.puts != 0) pages += 2 * pages_needed(shape, {.changes = 1}).total;
+  return pages;
+}
+
 Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept {
   constexpr MDB_dbi kFreeList = 0;
   auto cursor = Cursor::open(txn, kFreeList);

@@ -38,6 +38,11 @@ struct PagesNeeded {
 };
 PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept;
 
+/// How far into the file blocks must be there before the transaction. What puts leave untouched is
+/// kept for removals, which must go on when the disk is full.
+std::uint64_t reserve_pages(const TreeShape& shape, const Demand& demand,
+                            const PagesNeeded& needed) noexcept;
+
 /// Pages of the file that hold nothing, as of a read transaction. Walks the free list.
 Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept;
 

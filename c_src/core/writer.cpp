@@ -21,7 +21,6 @@ namespace {
 // Past these a write is no longer short, and a scheduler should not run it.
 constexpr std::size_t kMostInlineOps = 100;
 constexpr std::uint64_t kMostInlineBytes = 64 << 10;
-constexpr std::uint64_t kMostRemovedAtOnce = 1000;
 constexpr auto kSpin = std::chrono::microseconds(2);
 constexpr auto kBetweenReaderChecks = std::chrono::seconds(60);
 
@@ -47,20 +46,6 @@ bool is_own_fault(const Error& error) noexcept {
   return error.index != 0 || error.code == Code::map_full || error.code == Code::batch_too_large ||
          error.code == Code::no_memory || error.code == Code::disk_full ||
          error.code == Code::quota_exceeded || error.code == Code::file_too_large;
-}
-
-/// How far into the file blocks must be there before the transaction. What puts leave untouched is
-/// kept for removals, which must go on when the disk is full.
-std::uint64_t reserve_pages(const TreeShape& shape, const Demand& demand,
-                            const PagesNeeded& needed) noexcept {
-  std::uint64_t pages = shape.end_page + needed.total;
-  if (demand.puts != 0) pages += 2 * pages_needed(shape, {.changes = 1}).total;
-  return pages;
-}
-
-void add_demand(Demand* demand, const Request& request, const TreeShape& shape) noexcept {
-  demand->add(request.ops, shape.page_bytes);
-  if (request.kind == Request::Kind::remove_prefix) demand->changes += kMostRemovedAtOnce;
 }
 
 }  // namespace
@@ -182,55 +167,6 @@ Result<void> Writer::perform(Change& change, Request& request, std::uint64_t* pa
     *pages += more;
     return extend_blocks(change.shape(), *pages);
   });
-}
-
-// Decides what the capacity and the disk have room for, before anything is changed. `*pages` is
-// where the blocks that were made sure of end.
-Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Request* end,
-                               std::uint64_t* pages) {
-  Demand demand;
-  for (Request* r = first; r != end; r = r->next) add_demand(&demand, *r, shape);
-  PagesNeeded needed = pages_needed(shape, demand);
-  const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
-  if (needed.growth != 0 && shape.end_page + needed.growth > capacity_pages) {
-    if (auto done = make_room_near_capacity(shape, first, end); !done) return done;
-    Demand admitted;
-    for (Request* r = first; r != end; r = r->next) {
-      if (r->outcome) add_demand(&admitted, *r, shape);
-    }
-    demand = admitted;
-    needed = pages_needed(shape, demand);
-  }
-  *pages = reserve_pages(shape, demand, needed);
-  return extend_blocks(shape, *pages);
-}
-
-Result<void> Writer::extend_blocks(const TreeShape& shape, std::uint64_t pages) {
-  if (!env_->mapped_writes()) return {};
-  return env_->reserve().extend(shape.end_page * shape.page_bytes, pages * shape.page_bytes);
-}
-
-// The file has reached the capacity: now the free pages inside it count.
-Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* first,
-                                             const Request* end) {
-  check_readers();
-  // LMDB shows its free list to readers only. Not a lease: those may all be taken.
-  auto reader = ReadTxn::begin(env_->get());
-  auto free = reader ? free_pages(reader.value().get()) : Result<std::uint64_t>(0);
-  if (!free) return free.error();
-  const std::uint64_t capacity_pages = env_->capacity() / shape.page_bytes;
-  std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
-  for (Request* r = first; r != end; r = r->next) {
-    Demand demand;
-    add_demand(&demand, *r, shape);
-    const std::uint64_t growth = pages_needed(shape, demand).growth;
-    if (growth != 0 && used + growth > capacity_pages) {
-      r->outcome = Error{.code = Code::map_full, .operation = "write"};
-    } else {
-      used += growth;
-    }
-  }
-  return {};
 }
 
 // A failure before this point is undone by the abort. One in here may leave pages that the kernel

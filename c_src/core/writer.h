@@ -44,7 +44,10 @@ class Writer {
   Counts counts() const noexcept;
 
  private:
+  static constexpr std::uint64_t kMostRemovedAtOnce = 1000;  // of a prefix, in one transaction
+
   static void* run(void* self);
+  static void add_demand(Demand* demand, const Request& request, const TreeShape& shape) noexcept;
   void loop();
   bool lock_soon(std::unique_lock<std::mutex>& lock) const noexcept;
   void serve(Group group);

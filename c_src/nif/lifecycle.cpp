@@ -2,6 +2,7 @@
 #include <string>
 
 #include "calls.h"
+#include "config_term.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
 #include "term.h"

@@ -8,9 +8,7 @@
 #include <string_view>
 
 #include "hyper_lmdb/batch.h"
-#include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
-#include "hyper_lmdb/store.h"
 
 namespace hyper_lmdb::nif {
 
@@ -52,10 +50,5 @@ struct OpList {
   Elements elements;
 };
 OpList as_op_list(ErlNifEnv* env, ERL_NIF_TERM term) noexcept;
-
-/// A list of `{Option, Value}` as hyper_lmdb_options makes it. Errors: bad_option.
-Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_TERM list);
-
-ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info);
 
 }  // namespace hyper_lmdb::nif

@@ -1,0 +1,182 @@
+#include "config_term.h"
+
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+bool is(ERL_NIF_TERM a, ERL_NIF_TERM b) noexcept {
+  return enif_is_identical(a, b) != 0;
+}
+
+std::optional<std::uint64_t> as_uint64(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
+  ErlNifUInt64 value = 0;
+  if (enif_get_uint64(env, term, &value) == 0) return std::nullopt;
+  return value;
+}
+
+std::optional<bool> as_bool(ERL_NIF_TERM term) noexcept {
+  if (is(term, atoms().true_)) return true;
+  if (is(term, atoms().false_)) return false;
+  return std::nullopt;
+}
+
+struct NumberOption {
+  const char* name;
+  std::optional<std::uint64_t> Options::*field;
+};
+constexpr NumberOption kNumbers[] = {
+    {"capacity", &Options::capacity},
+    {"write_buffer_bytes", &Options::write_buffer_bytes},
+    {"sync_interval_ms", &Options::sync_interval_ms},
+    {"max_value_bytes", &Options::max_value_bytes},
+    {"max_batch_bytes", &Options::max_batch_bytes},
+    {"max_readers", &Options::max_readers},
+    {"path_cache_entries", &Options::path_cache_entries},
+    {"path_cache_ttl_ms", &Options::path_cache_ttl_ms},
+};
+struct FlagOption {
+  const char* name;
+  std::optional<bool> Options::*field;
+};
+constexpr FlagOption kFlags[] = {
+    {"checksum", &Options::checksum},
+    {"read_only", &Options::read_only},
+    {"shared", &Options::shared},
+    {"force", &Options::force},
+    {"no_readahead", &Options::no_readahead},
+};
+
+/// Sets one option; false where the value is not of the option's type or there is no such option.
+bool set_option(ErlNifEnv* env, std::string_view name, ERL_NIF_TERM value, Options* options) {
+  for (const NumberOption& option : kNumbers) {
+    if (name == option.name) return (options->*option.field = as_uint64(env, value)).has_value();
+  }
+  for (const FlagOption& option : kFlags) {
+    if (name == option.name) return (options->*option.field = as_bool(value)).has_value();
+  }
+  if (name == "durability") {
+    if (is(value, atoms().sync_mode)) options->durability = Durability::sync;
+    if (is(value, atoms().map_async_mode)) options->durability = Durability::map_async;
+    return options->durability.has_value();
+  }
+  if (name == "on_unclean") {
+    if (is(value, atoms().error_mode)) options->on_unclean = OnUnclean::error;
+    if (is(value, atoms().reset_mode)) options->on_unclean = OnUnclean::reset;
+    return options->on_unclean.has_value();
+  }
+  return false;
+}
+
+/// Option names live as long as the process: an Error refers to them.
+const char* known_name(std::string_view name) noexcept {
+  for (const NumberOption& option : kNumbers) {
+    if (name == option.name) return option.name;
+  }
+  for (const FlagOption& option : kFlags) {
+    if (name == option.name) return option.name;
+  }
+  for (const char* other : {"durability", "on_unclean"}) {
+    if (name == other) return other;
+  }
+  return "unknown";
+}
+
+std::uint64_t default_max_readers() noexcept {
+  ErlNifSysInfo system;
+  enif_system_info(&system, sizeof system);
+  // Normal and dirty schedulers may each read at once, and a pool leaves a few slots to others.
+  constexpr std::uint64_t kLeast = 126;
+  const std::uint64_t threads = 3 * static_cast<std::uint64_t>(system.scheduler_threads) + 64;
+  return threads < kLeast ? kLeast : threads;
+}
+
+}  // namespace
+
+Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_TERM list) {
+  Options options;
+  options.directory = directory;
+  options.default_max_readers = default_max_readers();
+  ERL_NIF_TERM head = 0;
+  while (enif_get_list_cell(env, list, &head, &list) != 0) {
+    int arity = 0;
+    const ERL_NIF_TERM* part = nullptr;
+    char name[64];
+    if (enif_get_tuple(env, head, &arity, &part) == 0 || arity != 2 ||
+        enif_get_atom(env, part[0], name, sizeof name, ERL_NIF_LATIN1) == 0) {
+      return Error{.code = Code::bad_option, .operation = "open", .option = "unknown"};
+    }
+    if (!set_option(env, name, part[1], &options)) {
+      return Error{.code = Code::bad_option, .operation = "open", .option = known_name(name)};
+    }
+  }
+  return options;
+}
+
+ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
+  constexpr std::size_t kMost = 48;
+  ERL_NIF_TERM keys[kMost];
+  ERL_NIF_TERM values[kMost];
+  std::size_t count = 0;
+  const auto add = [&](const char* key, ERL_NIF_TERM value) {
+    keys[count] = enif_make_atom(env, key);
+    values[count++] = value;
+  };
+  const auto number = [&](const char* key, std::uint64_t value) {
+    add(key, enif_make_uint64(env, value));
+  };
+  const auto flag = [&](const char* key, bool value) {
+    add(key, value ? atoms().true_ : atoms().false_);
+  };
+  const auto text = [&](const char* key, std::string_view value) {
+    add(key, make_binary(env, value).value_or(atoms().undefined));
+  };
+  const Settings& settings = info.settings;
+  text("name", info.directory);
+  text("store_id", info.store_id);
+  add("durability",
+      settings.durability == Durability::sync ? atoms().sync_mode : atoms().map_async_mode);
+  add("on_unclean",
+      settings.on_unclean == OnUnclean::error ? atoms().error_mode : atoms().reset_mode);
+  number("capacity", settings.capacity);
+  number("write_buffer_bytes", settings.write_buffer_bytes);
+  number("sync_interval_ms", settings.sync_interval_ms);
+  number("max_value_bytes", settings.max_value_bytes);
+  number("max_batch_bytes", settings.max_batch_bytes);
+  number("max_readers", settings.max_readers);
+  number("path_cache_entries", settings.path_cache_entries);
+  number("path_cache_ttl_ms", settings.path_cache_ttl_ms);
+  flag("checksum", settings.checksum);
+  flag("read_only", settings.read_only);
+  flag("shared", settings.shared);
+  flag("no_readahead", settings.no_readahead);
+  flag("force", settings.force);
+  number("entries", info.entries);
+  number("page_size", info.page_size);
+  number("tree_depth", info.tree_depth);
+  number("map_bytes", info.map_bytes);
+  number("file_bytes", info.file_bytes);
+  number("used_bytes", info.used_bytes);
+  number("last_transaction_id", info.last_transaction_id);
+  number("reader_slots", info.reader_slots);
+  number("reader_slots_used", info.reader_slots_used);
+  number("writes_inline", info.writes_inline);
+  number("groups", info.groups);
+  number("grouped_writes", info.grouped_writes);
+  number("queued_bytes", info.queued_bytes);
+  number("waiting_writers", info.waiting_writers);
+  number("flushes", info.flushes);
+  number("links", info.links);
+  number("path_cache_hits", info.path_cache_hits);
+  number("path_cache_misses", info.path_cache_misses);
+  number("path_cache_evictions", info.path_cache_evictions);
+  number("path_cache_size", info.path_cache_size);
+  flag("failed", info.failed);
+  text("lmdb_version", info.lmdb_version);
+  ERL_NIF_TERM map = 0;
+  if (enif_make_map_from_arrays(env, keys, values, count, &map) == 0) return atoms().undefined;
+  return map;
+}
+
+}  // namespace hyper_lmdb::nif
