@@ -50,12 +50,12 @@ TEST_CASE("Blocks are there once they were asked for") {
   CHECK(reserve.covers(0));
   CHECK_FALSE(reserve.covers(1));
   CHECK(blocks_of(path) == 0);
-  REQUIRE(outcome(reserve.extend(3 * kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, 3 * kMiB)) == "ok");
   CHECK(reserve.covers(3 * kMiB));
   CHECK_FALSE(reserve.covers(64 * kMiB));
   CHECK(blocks_of(path) >= 3 * kMiB);
   const std::uint64_t before = blocks_of(path);
-  REQUIRE(outcome(reserve.extend(kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, kMiB)) == "ok");
   CHECK(blocks_of(path) == before);
   CHECK(stat_of(path).st_size == 64 * std::int64_t{kMiB});
 }
@@ -65,7 +65,7 @@ TEST_CASE("What lies before the end of the file is reserved too where it is a ho
   const std::string path = sparse_file(temp, 8 * kMiB);
   BlockReserve reserve;
   REQUIRE(outcome(reserve.open(path)) == "ok");
-  REQUIRE(outcome(reserve.extend(8 * kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, 8 * kMiB)) == "ok");
   CHECK(blocks_of(path) >= 8 * kMiB);
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("Trimming gives back what lies far past the end, and keeps the bytes b
   std::filesystem::resize_file(path, 64 * kMiB);
   BlockReserve reserve;
   REQUIRE(outcome(reserve.open(path)) == "ok");
-  REQUIRE(outcome(reserve.extend(32 * kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, 32 * kMiB)) == "ok");
   reserve.trim(2 * kMiB);
   CHECK(blocks_of(path) <= 3 * kMiB);
   CHECK(reserve.covers(2 * kMiB));
@@ -88,7 +88,7 @@ TEST_CASE("Trimming gives back what lies far past the end, and keeps the bytes b
   const std::uint64_t before = blocks_of(path);
   reserve.trim(2 * kMiB);
   CHECK(blocks_of(path) == before);
-  REQUIRE(outcome(reserve.extend(4 * kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, 4 * kMiB)) == "ok");
   CHECK(blocks_of(path) >= 4 * kMiB);
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("Truncating ends the file and what was reserved of it") {
   const std::string path = sparse_file(temp, 64 * kMiB);
   BlockReserve reserve;
   REQUIRE(outcome(reserve.open(path)) == "ok");
-  REQUIRE(outcome(reserve.extend(8 * kMiB)) == "ok");
+  REQUIRE(outcome(reserve.extend(0, 8 * kMiB)) == "ok");
   REQUIRE(outcome(reserve.truncate(kMiB)) == "ok");
   CHECK(stat_of(path).st_size == std::int64_t{kMiB});
   CHECK(reserve.covers(kMiB));
@@ -117,14 +117,14 @@ TEST_CASE("A full disk is disk_full, and the last block before it can be had") {
     const std::string path = sparse_file(temp, 64 * kMiB);
     BlockReserve reserve;
     CHILD_EQUAL(outcome(reserve.open(path)), "ok");
-    CHILD_EQUAL(outcome(reserve.extend(5 * kMiB)), "disk_full");
+    CHILD_EQUAL(outcome(reserve.extend(0, 5 * kMiB)), "disk_full");
     CHILD_REQUIRE(!reserve.covers(1));
     // The step that is taken where there is room must not stand in the way.
-    CHILD_EQUAL(outcome(reserve.extend(4 * kMiB)), "ok");
+    CHILD_EQUAL(outcome(reserve.extend(0, 4 * kMiB)), "ok");
     CHILD_REQUIRE(reserve.covers(4 * kMiB));
-    CHILD_EQUAL(outcome(reserve.extend(4 * kMiB + 1)), "disk_full");
+    CHILD_EQUAL(outcome(reserve.extend(0, 4 * kMiB + 1)), "disk_full");
     reserve.trim(kMiB);
-    CHILD_EQUAL(outcome(reserve.extend(2 * kMiB)), "ok");
+    CHILD_EQUAL(outcome(reserve.extend(0, 2 * kMiB)), "ok");
     return 0;
   });
   test::require_done_or_skipped(ended, "no tmpfs can be mounted");
@@ -142,10 +142,10 @@ TEST_CASE("On a full disk a file that has data keeps it") {
     test::write_whole(temp / "ballast", std::string(kMiB, 'b'));
     BlockReserve reserve;
     CHILD_EQUAL(outcome(reserve.open(path)), "ok");
-    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB + 1)), "disk_full");
+    CHILD_EQUAL(outcome(reserve.extend(2 * kMiB, 3 * kMiB + 1)), "disk_full");
     CHILD_REQUIRE(test::read_whole(path, bytes.size()) == bytes);
-    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB)), "ok");
-    CHILD_EQUAL(outcome(reserve.extend(3 * kMiB + 1)), "disk_full");
+    CHILD_EQUAL(outcome(reserve.extend(2 * kMiB, 3 * kMiB)), "ok");
+    CHILD_EQUAL(outcome(reserve.extend(2 * kMiB, 3 * kMiB + 1)), "disk_full");
     CHILD_REQUIRE(test::read_whole(path, bytes.size()) == bytes);
     return 0;
   });
@@ -163,8 +163,8 @@ TEST_CASE("A limit on file sizes is file_too_large and raises no signal") {
     CHILD_EQUAL(outcome(reserve.open(path)), "ok");
     {
       const FileSizeSignalBlock block;
-      CHILD_EQUAL(outcome(reserve.extend(8 * kMiB)), "file_too_large");
-      CHILD_EQUAL(outcome(reserve.extend(4 * kMiB)), "ok");
+      CHILD_EQUAL(outcome(reserve.extend(0, 8 * kMiB)), "file_too_large");
+      CHILD_EQUAL(outcome(reserve.extend(0, 4 * kMiB)), "ok");
     }
     // Past the end of the block nothing may be pending either.
     sigset_t pending;
@@ -185,7 +185,7 @@ TEST_CASE("Without the block the same limit ends the process") {
     CHILD_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
     BlockReserve reserve;
     CHILD_EQUAL(outcome(reserve.open(path)), "ok");
-    CHILD_EQUAL(outcome(reserve.extend(8 * kMiB)), "file_too_large");
+    CHILD_EQUAL(outcome(reserve.extend(0, 8 * kMiB)), "file_too_large");
     return 0;
   });
   CHECK(ended == "signal " + std::to_string(SIGXFSZ));

@@ -1,5 +1,7 @@
 #include "clean_mark.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <string>
 
@@ -44,8 +46,9 @@ TEST_CASE("A mark tells a machine that went down from one that did not") {
 
   REQUIRE(outcome(clear_mark(directory)) == "ok");
   CHECK(state_of(directory, "boot-2") == "clean");
+  CHECK(state_of(directory, "clean") == "clean");
   CHECK(outcome(clear_mark(directory)) == "ok");
-  CHECK(std::filesystem::is_empty(temp.path()));
+  CHECK(state_of(directory, "") == "clean");
 }
 
 TEST_CASE("Without a boot id no mark can be trusted") {
@@ -57,12 +60,31 @@ TEST_CASE("Without a boot id no mark can be trusted") {
   CHECK(state_of(directory, "boot-1") == "other_boot");
 }
 
-TEST_CASE("A mark cut short or written over counts as another boot") {
+TEST_CASE("A mark is written over in place, so that a full disk keeps nobody from opening") {
+  const TempDir temp;
+  const Directory directory = Directory::open(temp.path(), {}).value();
+  const std::string mark = temp / std::string(kMarkFile);
+  REQUIRE(outcome(clear_mark(directory)) == "ok");
+  struct stat before, after;
+  REQUIRE(::stat(mark.c_str(), &before) == 0);
+  REQUIRE(outcome(set_mark(directory, "boot-1")) == "ok");
+  REQUIRE(outcome(clear_mark(directory)) == "ok");
+  REQUIRE(outcome(set_mark(directory, std::string(100, 'b'))) == "ok");
+  REQUIRE(::stat(mark.c_str(), &after) == 0);
+  CHECK(after.st_ino == before.st_ino);
+  CHECK(after.st_size == before.st_size);
+  constexpr int kSectorBytes = 512;
+  CHECK(after.st_size <= kSectorBytes);
+}
+
+TEST_CASE("A mark that is neither clean nor this boot's is not trusted") {
   const TempDir temp;
   const Directory directory = Directory::open(temp.path(), {}).value();
   const std::string mark = temp / std::string(kMarkFile);
   for (const std::string& bytes :
-       {std::string(), std::string("boot"), std::string("boot-1\n"), std::string(10'000, 'b')}) {
+       {std::string(), std::string("boot"), std::string("cleanboot-1"), std::string("clea"),
+        std::string(64, '\0'), std::string("boot-1 boot-1"), std::string(10'000, 'b')}) {
+    INFO(bytes.substr(0, 20));
     test::write_whole(mark, bytes);
     CHECK(state_of(directory, "boot-1") == "other_boot");
   }

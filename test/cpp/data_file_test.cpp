@@ -74,9 +74,12 @@ const std::set<std::string> kListed{"ok", "not_a_database", "version_mismatch", 
 
 TEST_CASE("An identity comes back, and what is none is refused") {
   const std::string id(32, 'a');
-  const std::string bytes = encode_identity({.store_id = id});
+  const LinkCounts links{.count = 0x0102030405060708, .generation = ~std::uint64_t{1}};
+  const std::string bytes = encode_identity({.store_id = id, .links = links});
   REQUIRE(outcome(decode_identity(bytes)) == "ok");
   CHECK(decode_identity(bytes).value().store_id == id);
+  CHECK(decode_identity(bytes).value().links.count == links.count);
+  CHECK(decode_identity(bytes).value().links.generation == links.generation);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     CHECK(outcome(decode_identity(bytes.substr(0, size))) == "unknown_format");
   }
@@ -143,12 +146,30 @@ TEST_CASE("Whichever call fails, a new file is there whole or not at all") {
   }
 }
 
-TEST_CASE("The map's size is read from the file") {
+TEST_CASE("The map's size and the last page are read from the file") {
   const TempDir temp;
-  const auto map_bytes =
-      (test::write_whole(temp / "f", grown_file(10)), inspect_data_file(temp / "f"));
-  REQUIRE(outcome(map_bytes) == "ok");
-  CHECK(map_bytes.value() == 64 << 20);
+  const std::string bytes = grown_file(10);
+  test::write_whole(temp / "f", bytes);
+  const auto shape = inspect_data_file(temp / "f");
+  REQUIRE(outcome(shape) == "ok");
+  CHECK(shape.value().map_bytes == 64 << 20);
+  CHECK(shape.value().used_bytes == bytes.size());
+}
+
+TEST_CASE("Whose file it is can be told without changing a byte") {
+  const TempDir temp;
+  REQUIRE(outcome(create_data_file(open_directory(temp))) == "ok");
+  const std::string ours = test::read_whole(temp / "data.mdb");
+  const auto identity = identify_data_file(temp / "data.mdb");
+  REQUIRE(outcome(identity) == "ok");
+  CHECK(identity.value().store_id.size() == 32);
+  CHECK(identity.value().links.count == 0);
+  CHECK(test::read_whole(temp / "data.mdb") == ours);
+  const std::string foreign = grown_file(10);
+  test::write_whole(temp / "data.mdb", foreign);
+  CHECK(outcome(identify_data_file(temp / "data.mdb")) == "unknown_format");
+  CHECK(test::read_whole(temp / "data.mdb") == foreign);
+  CHECK(names_in(temp.path()) == 1);
 }
 
 TEST_CASE("What is no database is told from what is none any more") {

@@ -50,7 +50,7 @@ TEST_CASE("After an OS crash no map_async file is opened unless it may be thrown
     CHECK(env->store_id() != id);
     CHECK_FALSE(holds(*env, "key"));
     CHECK(closed(env) == "ok");
-    CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+    CHECK_FALSE(is_marked(temp));
     CHECK(outcome(open_env(temp.path(), settings)) == "ok");
   }
 }
@@ -64,12 +64,12 @@ TEST_CASE("After a killed process under the same boot nothing is lost") {
       return 1;
     });
     REQUIRE(ended == "signal 9");
-    REQUIRE(fs::exists(temp / "dirty.mark"));
+    REQUIRE(is_marked(temp));
     EnvPtr env = must_open(temp.path(), settings);
     CHECK(holds(*env, "key"));
-    CHECK(fs::exists(temp / "dirty.mark") == env->mapped_writes());
+    CHECK(is_marked(temp) == env->mapped_writes());
     CHECK(closed(env) == "ok");
-    CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+    CHECK_FALSE(is_marked(temp));
   }
 }
 
@@ -77,7 +77,7 @@ TEST_CASE("A mark beside no file says nothing") {
   const TempDir temp;
   leave_mark(temp, "another boot");
   EnvPtr env = must_open(temp.path(), kSynced);
-  CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+  CHECK_FALSE(is_marked(temp));
 }
 
 TEST_CASE("What is not ours is refused and left as it was") {
@@ -94,7 +94,7 @@ TEST_CASE("What is not ours is refused and left as it was") {
   }
   SECTION("a store of a later format") {
     const RawEnv later(temp.path(), {.map_bytes = 1 << 20});
-    std::string identity = encode_identity({.store_id = std::string(32, 'a')});
+    std::string identity = encode_identity({.store_id = std::string(32, 'a'), .links = {}});
     ++identity[3];
     later.put(kReservedKey, identity);
   }
@@ -111,7 +111,7 @@ TEST_CASE("What is not ours is refused and left as it was") {
       CHECK(outcome(open_env(temp.path(), settings)) == expected);
       CHECK(size_of(temp / "data.mdb") == before.size());
       CHECK(read_whole(temp / "data.mdb", before.size()) == before);
-      CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+      CHECK_FALSE(is_marked(temp));
       CHECK(open_descriptors() == descriptors);
     }
   }
@@ -135,7 +135,7 @@ TEST_CASE("A read-only environment changes nothing and needs a store to be there
     EnvPtr env = must_open(temp.path(), settings);
     CHECK(holds(*env, "key"));
     CHECK_FALSE(env->mapped_writes());
-    CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+    CHECK_FALSE(is_marked(temp));
     CHECK(closed(env) == "ok");
   }
   CHECK(read_whole(temp / "data.mdb") == before);

@@ -30,7 +30,7 @@ TEST_CASE("A new environment has its files, an identity, and no leftovers of an 
     CHECK(env->store_id().find_first_not_of("0123456789abcdef") == std::string::npos);
     CHECK(env->page_bytes() >= 4096);
     CHECK(env->mapped_writes() == (settings.durability == Durability::map_async));
-    CHECK(fs::exists(temp / "dirty.mark") == env->mapped_writes());
+    CHECK(is_marked(temp) == env->mapped_writes());
     const std::string id = env->store_id();
     put(*env, "key", "value");
     CHECK(closed(env) == "ok");
@@ -61,7 +61,7 @@ TEST_CASE("A clean close takes the mark away and cuts the file to its last page"
   put(*env, "key", std::string(300'000, 'v'));
   CHECK(size_of(temp / "data.mdb") >= kMapped.capacity);
   CHECK(closed(env) == "ok");
-  CHECK_FALSE(fs::exists(temp / "dirty.mark"));
+  CHECK_FALSE(is_marked(temp));
   CHECK(size_of(temp / "data.mdb") < 1'000'000);
   env = must_open(temp.path(), kMapped);
   CHECK(holds(*env, "key"));
@@ -71,7 +71,7 @@ TEST_CASE("A close after a failed flush says so and leaves the mark") {
   const TempDir temp;
   EnvPtr env = must_open(temp.path(), kMapped);
   CHECK(closed(env, true) == "env_failed");
-  CHECK(fs::exists(temp / "dirty.mark"));
+  CHECK(is_marked(temp));
 }
 
 TEST_CASE("Readers in other processes survive that somebody here reads the lock file") {

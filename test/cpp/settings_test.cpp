@@ -42,6 +42,10 @@ const std::vector<Range>& ranges() {
       {"max_value_bytes", &Options::max_value_bytes, &Settings::max_value_bytes, 0, kGiB - 1},
       {"max_batch_bytes", &Options::max_batch_bytes, &Settings::max_batch_bytes, 1, 1ULL << 40},
       {"max_readers", &Options::max_readers, &Settings::max_readers, 2, 1ULL << 14},
+      {"path_cache_entries", &Options::path_cache_entries, &Settings::path_cache_entries, 0,
+       1ULL << 32},
+      {"path_cache_ttl_ms", &Options::path_cache_ttl_ms, &Settings::path_cache_ttl_ms, 0,
+       1ULL << 48},
   };
   return all;
 }
@@ -98,6 +102,9 @@ TEST_CASE("Defaults are those of the manual") {
   CHECK(mapped.value().max_value_bytes == kGiB - 1);
   CHECK(mapped.value().max_batch_bytes == 256 * kKiB * kKiB);
   CHECK(mapped.value().max_readers == 126);
+  CHECK(mapped.value().path_cache_entries == 10'000);
+  CHECK(mapped.value().path_cache_ttl_ms == 300'000);
+  CHECK_FALSE(mapped.value().capacity_given);
   CHECK_FALSE(mapped.value().checksum);
   CHECK_FALSE(mapped.value().read_only);
   CHECK_FALSE(mapped.value().shared);
@@ -109,6 +116,8 @@ TEST_CASE("Defaults are those of the manual") {
   const auto synced = resolve_settings(options);
   REQUIRE(synced.ok());
   CHECK(synced.value().capacity == 1024 * kGiB);
+  options.capacity = kGiB;
+  CHECK(resolve_settings(options).value().capacity_given);
 }
 
 TEST_CASE("The default of max_readers is the caller's") {

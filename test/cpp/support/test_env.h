@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "clean_mark.h"
 #include "env.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
@@ -68,6 +69,14 @@ inline bool holds(const Env& env, std::string_view key) {
 
 inline std::uint64_t size_of(const std::string& path) {
   return std::filesystem::file_size(path);
+}
+
+/// Whether the directory says that a map_async store was not closed.
+inline bool is_marked(const TempDir& temp) {
+  const Directory directory = Directory::open(temp.path(), {}).value();
+  const auto state = read_mark(directory, boot_id());
+  if (!state) throw std::runtime_error("read mark: " + outcome(state));
+  return state.value() != MarkState::clean;
 }
 
 inline unsigned mode_of(const std::string& path) {

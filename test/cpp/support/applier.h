@@ -1,0 +1,52 @@
+// Batches on an environment, as the writer makes them.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "apply.h"
+#include "support/outcome.h"
+#include "support/raw_env.h"
+#include "txn.h"
+
+namespace hyper_lmdb::test {
+
+class Applier {
+ public:
+  explicit Applier(const RawEnv& env, bool checksum = false)
+      : env_(env), checksum_(checksum), links_({.entries = 0}, 0, false, {}, 0) {}
+
+  /// Checks and applies in a transaction, without its commit.
+  Result<void> apply_in(MDB_txn* txn, std::span<const Op> ops) {
+    if (auto held = evaluate_checks(txn, env_.dbi(), ops); !held) return held;
+    if (auto begun = links_.begin(txn, env_.dbi()); !begun) return begun;
+    const auto more_pages = [](std::uint64_t) { return Result<void>(); };
+    const ApplyTarget target{.txn = txn,
+                             .dbi = env_.dbi(),
+                             .links = &links_,
+                             .clock = [] { return std::uint64_t{0}; },
+                             .checksum = checksum_,
+                             .page_bytes = kPageBytes,
+                             .more_pages = more_pages};
+    auto done = apply(target, ops);
+    links_.end(done.ok());
+    return done;
+  }
+
+  std::string write(std::span<const Op> ops) {
+    auto txn = WriteTxn::begin(env_.get());
+    if (!txn) return outcome(txn);
+    if (auto done = apply_in(txn.value().get(), ops); !done) return outcome(done);
+    return outcome(txn.value().commit());
+  }
+
+  std::uint64_t links() const { return links_.count(); }
+
+ private:
+  static constexpr std::uint64_t kPageBytes = 4096;
+  const RawEnv& env_;
+  const bool checksum_;
+  Links links_;
+};
+
+}  // namespace hyper_lmdb::test
