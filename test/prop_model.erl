@@ -11,7 +11,7 @@ new() -> #{}.
 
 %% -- commands: the answer, and the store after it ------------------------------------------------
 
-run(restart, M) -> {ok, M};
+run({restart, _}, M) -> {ok, M};
 run(sync, M) -> {ok, M};
 run(reset, _) -> {ok, new()};
 run({put, K, V}, M) -> exact(key(K), fun(Key) -> {ok, set(Key, {value, V}, M)} end, M);
@@ -174,16 +174,35 @@ leads_to(Path, M) ->
         none -> chase(Path, M)
     end.
 
-chase(Path, M) -> chase(Path, M, #{}).
+chase(Path, M) ->
+    case chase(segments(Path), byte_size(Path), M, {never, 1, 1}) of
+        dead -> dead;
+        Segments -> join(Segments)
+    end.
 
-%% The same path once more means for ever.
-chase(Path, _, Seen) when is_map_key(Path, Seen); byte_size(Path) > ?MOST -> dead;
-chase(Path, M, Seen) ->
-    Segments = segments(Path),
-    Splits = [lists:split(N, Segments) || N <- lists:seq(1, length(Segments))],
-    case [{Target, Rest} || {Prefix, Rest} <- Splits, {link, Target} <- [content(join(Prefix), M)]] of
-        [] -> Path;
-        [{Target, Rest} | _] -> chase(join(segments(Target) ++ Rest), M, Seen#{Path => true})
+%% The same path once more means for ever: compared with one that is renewed after 1, 2, 4.. steps.
+chase(_, Size, _, _) when Size > ?MOST -> dead;
+chase(Segments, _, _, {Segments, _, _}) -> dead;
+chase(Segments, Size, M, Watch) ->
+    case shortest_link(<<>>, Segments, M) of
+        none -> Segments;
+        {Prefix, Target, Rest} ->
+            chase(segments(Target) ++ Rest, replaced(Size, Prefix, Target, Rest), M, watch(Segments, Watch))
+    end.
+
+watch(Segments, {_, 1, Span}) -> {Segments, 2 * Span, 2 * Span};
+watch(_, {Earlier, Left, Span}) -> {Earlier, Left - 1, Span}.
+
+%% The root brings no slash.
+replaced(Size, Prefix, <<>>, Rest) when Rest =/= [] -> Size - byte_size(Prefix) - 1;
+replaced(Size, Prefix, Target, _) -> Size - byte_size(Prefix) + byte_size(Target).
+
+shortest_link(_, [], _) -> none;
+shortest_link(Above, [Name | Rest], M) ->
+    Prefix = case Above of <<>> -> Name; _ -> <<Above/binary, "/", Name/binary>> end,
+    case content(Prefix, M) of
+        {link, Target} -> {Prefix, Target, Rest};
+        _ -> shortest_link(Prefix, Rest, M)
     end.
 
 %% -- paths ---------------------------------------------------------------------------------------

@@ -19,35 +19,37 @@ all_test_() ->
 check(Options) ->
     Seed = test_store:seed(),
     Done = counters:new(1, []),
-    Passed = proper:quickcheck(?SETUP(fun() -> reseed(Seed) end, prop_model(Options, Done)),
-                               [{numtests, ?TESTS}, {max_shrinks, 300}, {on_output, fun(_, _) -> ok end}]),
-    case {Passed, counters:get(Done, 1)} of
-        {true, Count} when Count >= ?LEAST_COMMANDS ->
-            io:format(user, "  ~b commands~n", [Count]);
-        {true, Count} -> error({too_few_commands, Count});
-        _ ->
-            Found = proper:counterexample(),
-            io:format(user, "  TEST_SEED=~b finds~n~p~n", [Seed, Found]),
-            error({differs_from_model, outcome(Found, Options)})
-    end.
+    test_store:with_store(Options, fun(S, Dir) ->
+        Runner = #{options => Options#{name => Dir}, done => Done},
+        put(?MODULE, S),
+        Passed = proper:quickcheck(?SETUP(fun() -> reseed(Seed) end, prop_model(Runner)),
+                                   [{numtests, ?TESTS}, {max_shrinks, 300}, {on_output, fun(_, _) -> ok end}]),
+        verdict(Passed, counters:get(Done, 1), Seed, Runner)
+    end).
+
+verdict(true, Count, _, _) when Count >= ?LEAST_COMMANDS -> io:format(user, "  ~b commands~n", [Count]);
+verdict(true, Count, _, _) -> error({too_few_commands, Count});
+verdict(_, _, Seed, Runner) ->
+    [Steps] = proper:counterexample(),
+    io:format(user, "  TEST_SEED=~b finds~n~p~n", [Seed, Steps]),
+    error({differs_from_model, outcome(Steps, Runner)}).
 
 %% PropEr seeds itself from the clock.
 reseed(Seed) ->
     rand:seed(exsss, Seed),
     fun() -> ok end.
 
-prop_model(Options, Done) ->
-    ?FORALL({Durability, Steps}, {durability(), resize(?LONGEST, list(step()))},
+prop_model(#{done := Done} = Runner) ->
+    ?FORALL(Steps, resize(?LONGEST, list(step())),
             begin
                 counters:add(Done, 1, length(Steps)),
-                outcome([{Durability, Steps}], Options) =:= same
+                outcome(Steps, Runner) =:= same
             end).
 
-outcome([{Durability, Steps}], Options) ->
-    Given = Options#{durability => Durability},
-    test_store:with_store(Given, fun(S, Dir) ->
-        run(Steps, S, Given#{name => Dir}, prop_model:new())
-    end).
+%% One store serves all: a start costs more than the commands. A restart leaves its handle here.
+outcome(Steps, #{options := Options}) ->
+    ok = hyper_lmdb:reset(get(?MODULE)),
+    run(Steps, get(?MODULE), Options, prop_model:new()).
 
 %% -- running -------------------------------------------------------------------------------------
 
@@ -61,7 +63,10 @@ run([{Command, Looks} | Rest], S, Options, M) ->
         Different -> {Command, Different, {store, After}}
     end.
 
-command(restart, S, Options) -> {ok, test_store:restart(S, Options)};
+command({restart, Durability}, S, Options) ->
+    Next = test_store:restart(S, Options#{durability => Durability}),
+    put(?MODULE, Next),
+    {ok, Next};
 command({old_batch, Elements}, S, _) ->
     {ok, B} = hyper_lmdb:begin_batch(S),
     Adds = [add(B, Element) || Element <- Elements],
@@ -125,7 +130,7 @@ command() ->
                {8, {batch_write, short_list(op())}},
                {8, {old_batch, short_list(element())}},
                {2, {delete_prefix, prefix()}},
-               {1, reset}, {1, sync}, {1, restart}]).
+               {1, reset}, {1, sync}, {1, {restart, durability()}}]).
 
 op() ->
     frequency([{4, {put, plain_key(), value()}}, {2, {delete, plain_key()}}, {5, {link, path(), plain_key()}},
