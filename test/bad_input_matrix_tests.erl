@@ -17,14 +17,18 @@ all_test_() ->
 
 %% Good arguments for every function of the API; start and child_spec have a test of their own.
 functions(S) ->
-    [{init, []}, {scope, []}, {scope, [S]}, {stop, [S]}, {reset, [S]}, {sync, [S]}, {info, [S]},
-     {get, [S, <<"k">>]}, {put, [S, <<"k">>, <<"v">>]}, {delete, [S, <<"k">>]},
-     {exists, [S, <<"k">>]}, {put_new, [S, <<"k">>, <<"v">>]},
-     {batch_write, [S, [{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]},
-     {read_many, [S, [<<"k">>]]}, {format_error, [closed]}, {start, [#{}]}, {child_spec, [#{}]}].
+    [{Name, [S | Args]} || {Name, Args} <- test_terms:calls()]
+    ++ [{init, []}, {scope, []}, {scope, [S]}, {format_error, [closed]}, {start, [#{}]}, {child_spec, [#{}]},
+        {path, [S, <<"k">>]}, {add_path, [S, <<"k">>, <<"l">>]}].
+
+%% A batch takes one commit only, so each call has one of its own.
+batch_functions() ->
+    [{batch_write, [<<"k">>, <<"v">>]}, {batch_make_group, [<<"k">>]}, {batch_make_link, [<<"k">>, <<"l">>]},
+     {commit_batch, []}].
 
 complete() ->
-    Known = [{Name, length(Args)} || {Name, Args} <- functions(store)],
+    Known = [{Name, length(Args)} || {Name, Args} <- functions(store)]
+        ++ [{Name, 1 + length(Args)} || {Name, Args} <- batch_functions()],
     Exported = [F || {Name, _} = F <- hyper_lmdb:module_info(exports), Name =/= module_info],
     %% format_error/2 is what the shell calls with a stack trace, not for users.
     ?assertEqual([], Exported -- [{format_error, 2} | Known]).
@@ -35,11 +39,23 @@ api_matrix(State) ->
         [{{Name, Position, Term}, Make, fun(Made) -> call(Name, replace(Position, Made, Args)) end}
          || {Name, Args} <- functions(S), Position <- lists:seq(1, length(Args)),
             {Term, Make} <- Nasty ++ element_terms(Name, Position, Nasty)]
+        ++ [{{Name, Position, Term}, Make, fun(Made) -> call_batch(S, Name, replace(Position, Made, [batch | Args])) end}
+            || {Name, Args} <- batch_functions(), Position <- lists:seq(1, 1 + length(Args)), {Term, Make} <- Nasty]
     end).
 
 %% A store that was started after all is stopped.
 call(start, [Options]) -> test_store:with_dir(fun(_) -> test_store:start(Options) end);
 call(Name, Args) -> apply(hyper_lmdb, Name, Args).
+
+call_batch(S, Name, [batch | Args]) ->
+    case hyper_lmdb:begin_batch(S) of
+        {ok, Batch} ->
+            Added = apply(hyper_lmdb, Name, [Batch | Args]),
+            {ok, _} = {ok, hyper_lmdb:commit_batch(Batch)},
+            Added;
+        Error -> Error
+    end;
+call_batch(_, Name, Args) -> apply(hyper_lmdb, Name, Args).
 
 %% For functions that take lists: each term as an element, and inside an element.
 element_terms(batch_write, 2, Nasty) ->
@@ -47,16 +63,19 @@ element_terms(batch_write, 2, Nasty) ->
      || {Term, Make} <- Nasty,
         {Shape, Wrap} <- [{element, fun(T) -> T end}, {put_key, fun(T) -> {put, T, <<"v">>} end},
                           {put_value, fun(T) -> {put, <<"k">>, T} end},
-                          {delete, fun(T) -> {delete, T} end},
+                          {delete, fun(T) -> {delete, T} end}, {group, fun(T) -> {group, T} end},
+                          {target, fun(T) -> {link, T, <<"l">>} end}, {link, fun(T) -> {link, <<"k">>, T} end},
                           {check_key, fun(T) -> {check, T, absent} end},
                           {check_value, fun(T) -> {check, <<"k">>, T} end},
                           {tag, fun(T) -> {T, <<"k">>, <<"v">>} end}]];
-element_terms(read_many, 2, Nasty) ->
+element_terms(ReadMany, 2, Nasty) when ReadMany =:= read_many; ReadMany =:= read_many_fast ->
     [{{Shape, Term}, fun() -> Wrap(Make()) end}
      || {Term, Make} <- Nasty,
         {Shape, Wrap} <- [{element, fun(T) -> [<<"a">>, T, <<"b">>] end},
                           {tail, fun(T) -> [<<"a">> | T] end},
                           {in_a_key, fun(T) -> [[<<"a">>, T]] end}]];
+element_terms(_, 3, Nasty) ->
+    [{{Key, Term}, fun() -> #{Key => Make()} end} || {Term, Make} <- Nasty, Key <- [limit, cursor, <<"return_cursor">>, reverse]];
 element_terms(_, _, _) -> [].
 
 option_matrix() ->
@@ -75,7 +94,13 @@ option_matrix() ->
 
 huge_terms() ->
     in_matrix(?HUGE_HANG_MS, fun(S, _) ->
-        [{{Name, 2, Term}, Make, fun(Made) -> apply(hyper_lmdb, Name, [S, Made]) end}
+        [{{Name, last, Term}, Make,
+          fun(Made) ->
+              case Name of
+                  format_error -> hyper_lmdb:format_error(Made);
+                  _ -> apply(hyper_lmdb, Name, [S, Made])
+              end
+          end}
          || {Names, Term, Make} <- test_terms:huge(), Name <- Names]
     end).
 
@@ -122,6 +147,7 @@ in_matrix(Limit, MakeCases) ->
                 Verdict
             end,
             %% What the first calls make for good (atoms of modules, pools) does not count.
+            _ = [watched(Make, fun(_) -> ok end, Limit) || {_, Make} <- Nasty],
             _ = [Run(Case) || {{_, _, Term}, _, _} = Case <- Cases, lists:member(Term, [atom, zero, reference])],
             Before = resources(),
             Bad = [{Where, Why} || {Where, _, _} = Case <- Cases, {bad, Why} <- [Run(Case)]],
@@ -176,7 +202,8 @@ documented({ok, _}) -> true;
 documented(#{id := _, start := {_, _, _}}) -> true;
 documented(Binary) when is_binary(Binary) -> true;
 documented([_ | _] = Text) -> is_list(catch unicode:characters_to_list(Text));
-documented(Result) -> lists:member(Result, [ok, not_found, true, false, local]).
+documented({ok, Names, Cursor}) -> is_list(Names) andalso (Cursor =:= nil orelse is_binary(Cursor));
+documented(Result) -> lists:member(Result, [ok, not_found, true, false, local, simple, composite]).
 
 resources() ->
     {ok, Fds} = file:list_dir("/proc/self/fd"),

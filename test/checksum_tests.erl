@@ -13,7 +13,7 @@ round_trip(Mode) ->
         Values = [{<<N:32>>, rand:bytes(N)} || N <- [0, 1, 7, 8, 63, 100, 2000, 4096, 100000]],
         [ok = hyper_lmdb:put(S, K, V) || {K, V} <- Values],
         [?assertEqual({ok, V}, hyper_lmdb:get(S, K)) || {K, V} <- Values],
-        ?assertEqual({ok, [{K, {ok, V}} || {K, V} <- Values]}, hyper_lmdb:read_many(S, [K || {K, _} <- Values])),
+        ?assertEqual({ok, [{K, {ok, V}} || {K, V} <- Values]}, hyper_lmdb:read_many_fast(S, [K || {K, _} <- Values])),
         ?assertEqual(ok, hyper_lmdb:batch_write(S, [{check, K, V} || {K, V} <- Values])),
         S2 = test_store:restart(S, #{name => Dir, durability => Mode, checksum => true}),
         [?assertEqual({ok, V}, hyper_lmdb:get(S2, K)) || {K, V} <- Values]
@@ -54,7 +54,7 @@ flipped(Mode) ->
     with_damage(#{durability => Mode, checksum => true}, fun(S, Value, Damaged) ->
         ?assertEqual({error, checksum_mismatch}, hyper_lmdb:get(S, <<"damaged">>)),
         ?assertEqual({ok, [{<<"whole">>, {ok, <<"whole">>}}, {<<"damaged">>, {error, checksum_mismatch}}]},
-                     hyper_lmdb:read_many(S, [<<"whole">>, <<"damaged">>])),
+                     hyper_lmdb:read_many_fast(S, [<<"whole">>, <<"damaged">>])),
         [?assertEqual({error, checksum_mismatch}, hyper_lmdb:batch_write(S, [{check, <<"damaged">>, V}]))
          || V <- [Value, Damaged]]
     end).

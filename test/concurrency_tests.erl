@@ -36,7 +36,7 @@ thousand_writers(S) ->
      || {I, Result} <- lists:zip(lists:seq(1, 1000), Results)],
     ?assertEqual(3000, test_store:info(S, entries)),
     ?assertEqual({ok, [{<<T, I:32>>, {ok, <<I:32>>}} || T <- "pnb", I <- lists:seq(1, 1000)]},
-                 hyper_lmdb:read_many(S, [<<T, I:32>> || T <- "pnb", I <- lists:seq(1, 1000)])),
+                 hyper_lmdb:read_many_fast(S, [<<T, I:32>> || T <- "pnb", I <- lists:seq(1, 1000)])),
     idle(S).
 
 %% Nothing is queued, nobody waits.
@@ -75,7 +75,7 @@ versions(S, Fun) ->
 one_moment(S) ->
     versions(S, fun(Keys) ->
         [begin
-             {ok, Found} = hyper_lmdb:read_many(S, Keys),
+             {ok, Found} = hyper_lmdb:read_many_fast(S, Keys),
              ?assertMatch([_], lists:usort([V || {_, {ok, V}} <- Found]))
          end || _ <- lists:seq(1, 300)]
     end).
@@ -113,7 +113,7 @@ reset_under_readers(S) ->
     ?assert(lists:all(fun(Reads) -> Reads > 0 end, test_store:gather(Readers))).
 
 read_all_or_nothing(S, Keys, Stop, Reads) ->
-    {ok, Found} = hyper_lmdb:read_many(S, Keys),
+    {ok, Found} = hyper_lmdb:read_many_fast(S, Keys),
     case lists:usort([V || {_, V} <- Found]) of
         [not_found] -> ok;
         _ -> ?assertEqual([{K, {ok, binary:copy(K, 50)}} || K <- Keys], Found)
@@ -146,7 +146,7 @@ write_until_refused(S, I, J) ->
     end.
 
 read_until_refused(S) ->
-    case hyper_lmdb:read_many(S, [<<1:16, 1:32>>, <<2:16, 1:32>>]) of
+    case hyper_lmdb:read_many_fast(S, [<<1:16, 1:32>>, <<2:16, 1:32>>]) of
         {ok, [_, _]} -> read_until_refused(S);
         {error, Reason} -> Reason
     end.
@@ -192,7 +192,7 @@ killed_callers(S) ->
      end || Round <- lists:seq(1, 20)],
     idle(S),
     Keys = [<<Round:16, I:16>> || Round <- lists:seq(1, 20), I <- lists:seq(1, 200)],
-    {ok, Found} = hyper_lmdb:read_many(S, Keys),
+    {ok, Found} = hyper_lmdb:read_many_fast(S, Keys),
     [?assert(Result =:= not_found orelse Result =:= {ok, Value}) || {_, Result} <- Found],
     ?assertEqual([ok], lists:usort(test_store:in_parallel(500, fun(I) -> hyper_lmdb:put(S, <<"after", I:32>>, Value) end))),
     idle(S).

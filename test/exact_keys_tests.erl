@@ -1,4 +1,4 @@
-%% @doc get, put, delete, exists, put_new, read_many: what they answer on an open store.
+%% @doc get, put, delete, exists, put_new, read_many_fast: what they answer on an open store.
 -module(exact_keys_tests).
 -include_lib("eunit/include/eunit.hrl").
 
@@ -10,8 +10,9 @@ in_each_mode(Title, Fun) ->
 all_test_() ->
     [in_each_mode("put, get, overwrite, delete", fun life_of_a_key/1),
      in_each_mode("put_new", fun put_new/1),
-     in_each_mode("read_many", fun read_many/1),
-     in_each_mode("read_many keeps order and doubles", fun read_many_order/1),
+     in_each_mode("read_many_fast", fun read_many_fast/1),
+     in_each_mode("read_many_fast keeps order and doubles", fun read_many_order/1),
+     in_each_mode("read_many of plain keys", fun read_many/1),
      in_each_mode("empty values", fun empty_values/1),
      in_each_mode("values of every first byte", fun every_first_byte/1),
      in_each_mode("keys of any bytes", fun any_key_bytes/1),
@@ -47,24 +48,34 @@ put_new(S) ->
     ?assertEqual(ok, hyper_lmdb:put_new(S, <<"k">>, <<"third">>)),
     ?assertEqual({ok, <<"third">>}, hyper_lmdb:get(S, <<"k">>)).
 
-read_many(S) ->
+read_many_fast(S) ->
     ok = hyper_lmdb:put(S, <<"a">>, <<"1">>),
     ok = hyper_lmdb:put(S, <<"b">>, <<>>),
-    ?assertEqual({ok, []}, hyper_lmdb:read_many(S, [])),
+    ?assertEqual({ok, []}, hyper_lmdb:read_many_fast(S, [])),
     ?assertEqual({ok, [{<<"a">>, {ok, <<"1">>}}, {<<"no">>, not_found}, {<<"b">>, {ok, <<>>}}]},
-                 hyper_lmdb:read_many(S, [<<"a">>, <<"no">>, <<"b">>])),
+                 hyper_lmdb:read_many_fast(S, [<<"a">>, <<"no">>, <<"b">>])),
     Long = binary:copy(<<"x">>, 512),
     ?assertEqual({ok, [{<<>>, {error, bad_key}}, {<<"a">>, {ok, <<"1">>}},
                        {Long, {error, key_too_large}},
                        {<<0, "hyper_lmdb">>, {error, bad_key}}]},
-                 hyper_lmdb:read_many(S, [<<>>, <<"a">>, Long, <<0, "hyper_lmdb">>])).
+                 hyper_lmdb:read_many_fast(S, [<<>>, <<"a">>, Long, <<0, "hyper_lmdb">>])).
 
 read_many_order(S) ->
     Keys = [<<I:32>> || I <- lists:seq(1, 5000)],
     ok = hyper_lmdb:batch_write(S, [{put, K, <<"v", K/binary>>} || K <- Keys]),
     Shuffled = [K || {_, K} <- lists:sort([{erlang:phash2(K), K} || K <- Keys ++ Keys])],
     ?assertEqual({ok, [{K, {ok, <<"v", K/binary>>}} || K <- Shuffled]},
-                 hyper_lmdb:read_many(S, Shuffled)).
+                 hyper_lmdb:read_many_fast(S, Shuffled)).
+
+%% Keys without empty segments, and without links on the way, are paths to themselves.
+read_many(S) ->
+    Keys = [<<"a/", (integer_to_binary(I))/binary>> || I <- lists:seq(1, 1000)],
+    ok = hyper_lmdb:batch_write(S, [{put, K, <<"v", K/binary>>} || K <- Keys]),
+    ?assertEqual({ok, []}, hyper_lmdb:read_many(S, [])),
+    ?assertEqual({ok, [{<<"a/9">>, {ok, <<"va/9">>}}, {<<"no">>, not_found}, {<<"a">>, not_found},
+                       {<<"a/9">>, {ok, <<"va/9">>}}]},
+                 hyper_lmdb:read_many(S, [<<"/a//9/">>, <<"no">>, <<"a">>, [<<"a">>, <<"9">>]])),
+    ?assertEqual({ok, [{K, {ok, <<"v", K/binary>>}} || K <- Keys]}, hyper_lmdb:read_many(S, Keys)).
 
 empty_values(S) ->
     ok = hyper_lmdb:put(S, <<"k">>, <<>>),
@@ -115,7 +126,7 @@ refused_everywhere(S, Key, Reason) ->
     ?assertEqual({error, Reason}, hyper_lmdb:delete(S, Key)),
     ?assertEqual({error, Reason}, hyper_lmdb:exists(S, Key)),
     ?assertEqual({error, Reason}, hyper_lmdb:put_new(S, Key, <<"v">>)),
-    ?assertEqual({ok, [{Key, {error, Reason}}]}, hyper_lmdb:read_many(S, [Key])),
+    ?assertEqual({ok, [{Key, {error, Reason}}]}, hyper_lmdb:read_many_fast(S, [Key])),
     [?assertEqual({error, {2, Reason}}, hyper_lmdb:batch_write(S, [{put, <<"other">>, <<>>}, Op]))
      || Op <- [{put, Key, <<"v">>}, {delete, Key}, {check, Key, <<"v">>}, {check, Key, absent}]],
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"other">>)).

@@ -36,11 +36,7 @@ data_outlives_stop(S, Dir) ->
     ?assertEqual(length(Pairs), test_store:info(S2, entries)),
     ?assertEqual(Id, test_store:info(S2, store_id)).
 
-%% As in bad_argument_tests: every function that takes a store.
-calls() ->
-    [{stop, []}, {reset, []}, {sync, []}, {info, []}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
-     {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]}, {batch_write, [[]]},
-     {batch_write, [[{put, <<"k">>, <<"v">>}]]}, {read_many, [[]]}, {read_many, [[<<"k">>]]}].
+calls() -> [{batch_write, [[]]}, {read_many, [[]]} | test_terms:calls()].
 
 closed_handle(S, Dir) ->
     Map = #{name => Dir},
@@ -117,7 +113,7 @@ reset(S, Dir) ->
     ?assertEqual(ok, hyper_lmdb:reset(S)),
     ?assertEqual(0, test_store:info(S, entries)),
     ?assertEqual(Id, test_store:info(S, store_id)),
-    ?assertEqual({ok, [{K, not_found} || K <- Keys]}, hyper_lmdb:read_many(S, Keys)),
+    ?assertEqual({ok, [{K, not_found} || K <- Keys]}, hyper_lmdb:read_many_fast(S, Keys)),
     ?assertEqual(ok, hyper_lmdb:reset(S)),
     ?assertEqual(ok, hyper_lmdb:put_new(S, <<"after">>, <<"reset">>)),
     S2 = test_store:restart(S, #{name => Dir}),

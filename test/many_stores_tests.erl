@@ -10,7 +10,16 @@ all_test_() ->
     ++ test_store:each_mode("start and stop over and over", 240, fun over_and_over/1)
     ++ [{"no descriptors left is an error", {timeout, 60, fun too_many_files/0}}].
 
+%% In a VM of its own, whose memory has no history.
 two_hundred(Mode) ->
+    Peer = child_vm:start_peer([]),
+    {Times, Each} = child_vm:call(Peer, fun() -> start_two_hundred(Mode) end),
+    child_vm:stop_peer(Peer),
+    io:format(user, "~n  ~s: start of an empty directory, median of ~b: ~.1f ms; memory at rest: ~b KiB a store~n",
+              [Mode, ?STORES, test_store:median(Times) / 1000, Each div 1024]),
+    ?assert(Each =< ?MOST_BYTES_A_STORE).
+
+start_two_hundred(Mode) ->
     test_store:with_dir(fun(Dir) ->
         warm_up(Dir, Mode),
         Before = anonymous_bytes(),
@@ -18,14 +27,12 @@ two_hundred(Mode) ->
                    || I <- lists:seq(1, ?STORES)],
         {Times, Stores} = lists:unzip(Started),
         Each = (anonymous_bytes() - Before) div ?STORES,
-        io:format(user, "~n  ~s: start of an empty directory, median of ~b: ~.1f ms; memory at rest: ~b KiB a store~n",
-                  [Mode, ?STORES, test_store:median(Times) / 1000, Each div 1024]),
-        ?assert(Each =< ?MOST_BYTES_A_STORE),
         Numbered = lists:zip(lists:seq(1, ?STORES), Stores),
         [ok = hyper_lmdb:put(S, <<"number">>, <<I:32>>) || {I, S} <- Numbered],
         [?assertEqual({ok, <<I:32>>}, hyper_lmdb:get(S, <<"number">>)) || {I, S} <- Numbered],
         ?assertEqual(?STORES, length(lists:usort([test_store:info(S, store_id) || S <- Stores]))),
-        [?assertEqual(ok, hyper_lmdb:stop(S)) || S <- Stores]
+        [?assertEqual(ok, hyper_lmdb:stop(S)) || S <- Stores],
+        {Times, Each}
     end).
 
 name(Dir, I) -> <<Dir/binary, "/store ", (integer_to_binary(I))/binary>>.

@@ -119,7 +119,7 @@ unclean() ->
     with_marked_store(?OTHER_BOOT, fun(Dir) ->
         [?assertEqual({error, unclean_shutdown}, test_store:start(#{name => Dir})) || _ <- [1, 2]],
         ?assertEqual({error, unclean_shutdown}, test_store:start(#{name => Dir, on_unclean => error})),
-        ?assertEqual({ok, ?OTHER_BOOT}, file:read_file(mark_file(Dir)))
+        ?assertEqual(?OTHER_BOOT, test_store:mark(Dir))
     end).
 
 unclean_reset() ->
@@ -148,10 +148,10 @@ same_boot() ->
 clean_stop() ->
     test_store:with_store(#{durability => map_async}, fun(S, Dir) ->
         {ok, Boot} = file:read_file("/proc/sys/kernel/random/boot_id"),
-        ?assertEqual({ok, string:trim(Boot)}, file:read_file(mark_file(Dir))),
+        ?assertEqual(string:trim(Boot), test_store:mark(Dir)),
         ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
         ok = hyper_lmdb:stop(S),
-        ?assertNot(filelib:is_file(mark_file(Dir)))
+        ?assertEqual(clean, test_store:mark(Dir))
     end).
 
 leftovers() ->

@@ -22,12 +22,14 @@ reads_only(Mode) ->
         ?assertEqual({ok, <<"v", 7:32>>}, hyper_lmdb:get(S, <<7:32>>)),
         ?assertEqual(not_found, hyper_lmdb:get(S, <<"no">>)),
         ?assertEqual(true, hyper_lmdb:exists(S, <<7:32>>)),
-        ?assertMatch({ok, [{_, {ok, _}}, {_, not_found}]}, hyper_lmdb:read_many(S, [<<1:32>>, <<"no">>])),
+        ?assertMatch({ok, [{_, {ok, _}}, {_, not_found}]}, hyper_lmdb:read_many_fast(S, [<<1:32>>, <<"no">>])),
         ?assertMatch({ok, #{entries := 500, read_only := true}}, hyper_lmdb:info(S)),
         [?assertEqual({Function, {error, read_only}}, {Function, apply(hyper_lmdb, Function, [S | Args])})
          || {Function, Args} <- [{put, [<<"k">>, <<"v">>]}, {delete, [<<1:32>>]}, {put_new, [<<"k">>, <<"v">>]},
                                  {put_new, [<<1:32>>, <<"v">>]}, {batch_write, [[{put, <<"k">>, <<"v">>}]]},
-                                 {batch_write, [[{delete, <<1:32>>}]]}, {reset, []}]],
+                                 {batch_write, [[{delete, <<1:32>>}]]}, {reset, []},
+                                 {write, [<<"k">>, <<"v">>]}, {make_group, [<<"k">>]}, {make_link, [<<"k">>, <<"l">>]},
+                                 {delete_prefix, [<<>>]}]],
         ?assertEqual(500, test_store:info(S, entries)),
         ?assertEqual({error, {conflicting_option, read_only}}, hyper_lmdb:start(#{name => Dir, read_only => false})),
         S2 = test_store:restart(S, #{name => Dir, read_only => false}),
@@ -39,7 +41,7 @@ leaves_files_alone(Mode) ->
         Picture = fun() ->
             {ok, Bytes} = file:read_file(filename:join(Dir, "data.mdb")),
             {filelib:file_size(filename:join(Dir, "data.mdb")), erlang:md5(Bytes),
-             filelib:is_file(filename:join(Dir, "dirty.mark"))}
+             test_store:mark(Dir)}
         end,
         Before = Picture(),
         S = test_store:start_ok(#{name => Dir, read_only => true}),

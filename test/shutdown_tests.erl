@@ -41,7 +41,7 @@ run_child(WayOut, Mode, Dir) ->
 missing(Dir, Acks) ->
     S = test_store:start_ok(#{name => Dir}),
     Keys = [ack_child:key(Writer, Number) || {Writer, Number} <- Acks],
-    {ok, Found} = hyper_lmdb:read_many(S, Keys),
+    {ok, Found} = hyper_lmdb:read_many_fast(S, Keys),
     ok = hyper_lmdb:stop(S),
     [Key || {Key, Result} <- Found, Result =/= {ok, Key}].
 

@@ -3,7 +3,7 @@
 
 -export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1]).
 -export([each_mode/3, modes/0, titled/3, skip/2, is_root/0]).
--export([info/2, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
+-export([mark/1, info/2, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
 
 -define(STARTED, test_store_started).
@@ -57,6 +57,17 @@ start_ok(Options) ->
 restart(Store, Options) ->
     ok = hyper_lmdb:stop(Store),
     start_ok(Options).
+
+%% What the mark in a store's directory says: clean, or the boot in which it was left open.
+mark(Dir) ->
+    case file:read_file(filename:join(Dir, "dirty.mark")) of
+        {error, enoent} -> clean;
+        {ok, Bytes} ->
+            case string:trim(Bytes) of
+                <<"clean">> -> clean;
+                Boot -> Boot
+            end
+    end.
 
 remove(Dir) ->
     case file:del_dir_r(Dir) of

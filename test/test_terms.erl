@@ -1,14 +1,24 @@
-%% @doc Terms nobody should pass, and the reasons every function may answer.
+%% @doc Calls of every function, terms nobody should pass, and the reasons that may be answered.
 -module(test_terms).
 
--export([reasons/0, is_reason/1, nasty/1, huge/0]).
+-export([calls/0, reasons/0, is_reason/1, nasty/1, huge/0]).
+
+%% Every function that looks at a store, with good arguments to go after it.
+calls() ->
+    [{stop, []}, {reset, []}, {sync, []}, {info, []}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
+     {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
+     {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
+     {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
+     {make_link, [<<"k">>, <<"l">>]}, {type, [<<"k">>]}, {list, [<<"k">>]}, {list, [<<"k">>, #{}]},
+     {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {begin_batch, []},
+     {read_fast, [<<"k">>]}, {write_fast, [<<"k">>, <<"v">>]}, {read_many_fast, [[<<"k">>]]}].
 
 plain_reasons() ->
     [bad_key, key_too_large, value_too_large, batch_too_large, exists, map_full, disk_full,
      quota_exceeded, file_too_large, io_error, env_failed, corrupted, checksum_mismatch,
      not_a_database, version_mismatch, unknown_format, unclean_shutdown, readers_full, overloaded,
      no_memory, too_many_files, permission_denied, read_only, no_such_directory, unsupported_fs,
-     already_open, closed, not_started, internal].
+     already_open, closed, not_started, committed, internal].
 
 %% One of each shape.
 reasons() ->
@@ -51,7 +61,7 @@ nasty(#{dir := Dir, closed := Closed}) ->
      {empty_tuple, fun() -> {} end}, {pair, fun() -> {ok, 1} end},
      {put_alone, fun() -> [{put}] end}, {put_of_atoms, fun() -> [{put, a, b}] end},
      {put_tail, fun() -> [{put, <<"t">>, <<"v">>} | {put, <<"t">>, <<"v">>}] end},
-     {wide_tuple, fun() -> erlang:make_tuple(100000, x) end},
+     {wide_tuple, fun() -> erlang:make_tuple(10000, x) end},
      {pid, fun() -> self() end}, {reference, fun() -> make_ref() end},
      {port, fun() -> hd(erlang:ports()) end}, {local_fun, fun() -> fun(X) -> X end end},
      {external_fun, fun() -> fun erlang:halt/1 end},
@@ -68,18 +78,20 @@ nasty(#{dir := Dir, closed := Closed}) ->
      {map_two_names, fun() -> #{name => 1, <<"name">> => 2} end},
      {map_unknown_atom, fun() -> #{name => <<Dir/binary, "/u">>, no_such_option => 1} end},
      {map_option_map, fun() -> #{name => <<Dir/binary, "/m">>, capacity => #{}} end},
-     {map_of_100000, fun() -> maps:from_list([{<<I:32>>, I} || I <- lists:seq(1, 100000)]) end},
-     {deep_list, fun() -> deep_list(1000000) end}, {deep_tuple, fun() -> deep_tuple(1000000) end}].
+     {large_map, fun() -> maps:from_list([{<<I:32>>, I} || I <- lists:seq(1, 2000)]) end},
+     {deep_list, fun() -> deep_list(20000) end}, {deep_tuple, fun() -> deep_tuple(20000) end}].
 
 %% Slow to make and to look at: for a few functions only.
 huge() ->
-    [{[get, batch_write, read_many], ten_million_numbers, fun() -> lists:seq(1, 10000000) end},
-     {[get], ten_million_binaries, fun() -> lists:duplicate(10000000, <<"k">>) end},
+    [{[get, batch_write, read_many, list_prefix, format_error], million_deep_list, fun() -> deep_list(1000000) end},
+     {[get, batch_write, read_many, list_prefix, format_error], million_deep_tuple, fun() -> deep_tuple(1000000) end},
+     {[get], map_of_a_million,
+      fun() -> maps:from_list([{<<I:32>>, I} || I <- lists:seq(1, 1000000)]) end},
+     {[get, batch_write, read_many], ten_million_numbers, fun() -> lists:seq(1, 10000000) end},
+     {[get], million_binaries, fun() -> lists:duplicate(1000000, <<"k">>) end},
      {[batch_write], ten_million_bad_tails, fun() -> lists:duplicate(10000000, {put, <<"k">>, <<>>}) ++ bad end}].
 
-deep_list(0) -> [];
-deep_list(N) -> [deep_list_(N)].
-deep_list_(N) -> lists:foldl(fun(_, Inner) -> [Inner] end, <<"a">>, lists:seq(1, N)).
+deep_list(N) -> lists:foldl(fun(_, Inner) -> [Inner] end, <<"a">>, lists:seq(1, N)).
 
 deep_tuple(N) -> lists:foldl(fun(_, Inner) -> {Inner} end, <<"a">>, lists:seq(1, N)).
 

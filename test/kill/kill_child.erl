@@ -67,7 +67,7 @@ check(Store, Expected, Seed) ->
     States.
 
 check_writer(Store, Writer, #{acked := Acked, state := State, in_flight := InFlight}, Seed) ->
-    {ok, Results} = hyper_lmdb:read_many(Store, [kill_model:key(Writer, Slot) || Slot <- kill_model:slots()]),
+    {ok, Results} = hyper_lmdb:read_many_fast(Store, [kill_model:key(Writer, Slot) || Slot <- kill_model:slots()]),
     Seen = [{Slot, kill_model:describe(Writer, Slot, Result)}
             || {Slot, {_, Result}} <- lists:zip(kill_model:slots(), Results)],
     Found = maps:from_list([{Slot, What} || {Slot, What} <- Seen, What =/= absent]),
