@@ -75,7 +75,9 @@ PathCache::Freshness PathCache::freshness(Entry& entry, std::uint64_t version) c
   for (const std::uint32_t slot : entry.slots) {
     if (slots[slot].load(std::memory_order_acquire) > entry.computed_at) return Freshness::ended;
   }
-  entry.validated_at = last;
+  // Not past the view: the version that follows may change more links, or be given up and begin
+  // anew.
+  entry.validated_at = std::max(entry.validated_at, std::min(last, version));
   return Freshness::fresh;
 }
 

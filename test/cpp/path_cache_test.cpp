@@ -86,6 +86,17 @@ TEST_CASE("What was found before a change and put in after it is not served to l
   CHECK(recall(cache, "a/x", 7) == "e/x");
 }
 
+// A transaction that was given up and one that changes several links both record a version more
+// than once; a look-up in between took the entry for checked up to that version.
+TEST_CASE("A second change in the same version is seen") {
+  PathCache cache({}, 1);
+  remember(cache, "a/x", "b/x", 5, {"a"});
+  cache.link_changes("other", 6);
+  CHECK(recall(cache, "a/x", 5) == "b/x");
+  cache.link_changes("a", 6);
+  CHECK(recall(cache, "a/x", 6) == "(miss)");
+}
+
 TEST_CASE("An older view does not use what a newer one found") {
   PathCache cache({}, 1);
   remember(cache, "a/x", "b/x", 9, {"a"});
