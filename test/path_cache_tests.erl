@@ -40,6 +40,15 @@ given_up(S) ->
     ok = hyper_lmdb:batch_write(B, <<"loop/x">>, <<>>),
     ?assertEqual({error, {2, bad_key}}, hyper_lmdb:commit_batch(B)),
     ?assertEqual({ok, <<"1">>}, hyper_lmdb:read(S, <<"l/x">>)),
+    %% What is first looked at after it, too.
+    ok = hyper_lmdb:make_link(S, <<"t">>, <<"m">>),
+    {ok, C} = hyper_lmdb:begin_batch(S),
+    ok = hyper_lmdb:batch_make_link(C, <<"loop">>, <<"loop">>),
+    ok = hyper_lmdb:batch_write(C, <<"loop/x">>, <<>>),
+    ?assertEqual({error, {2, bad_key}}, hyper_lmdb:commit_batch(C)),
+    warm(S, [<<"m/x">>]),
+    ok = hyper_lmdb:batch_write(S, [{put, <<"m">>, <<"plain">>}]),
+    ?assertEqual(not_found, hyper_lmdb:read(S, <<"m/x">>)),
     ok = hyper_lmdb:put(S, <<"l">>, <<"plain">>),
     ?assertEqual(not_found, hyper_lmdb:read(S, <<"l/x">>)).
 
