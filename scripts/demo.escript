@@ -152,6 +152,7 @@ names_left_out(NotStored) ->
                       Names#{Group => [Name | maps:get(Group, Names, [])]}
               end, #{}, NotStored).
 
+%% Of the store the time is that of read_many, type and list together.
 compare_batch(Store, Root, Batch, Names, Pass) ->
     Paths = [Path || {_, Path, _} <- Batch],
     {Time, {Found, Told}} = timed(fun() ->
@@ -180,9 +181,13 @@ told_by_disk(Root, {_, Path, What}, Names) ->
     case {file:read_file(OnDisk), What} of
         {{ok, _} = Value, _} -> {Value, simple, none};
         {{error, eisdir}, {group, Group}} ->
-            {ok, All} = file:list_dir_all(OnDisk),
-            Listed = lists:sort([list_to_binary(Name) || Name <- All]),
-            {not_found, composite, {ok, Listed -- maps:get(Group, Names, [])}};
+            case file:list_dir_all(OnDisk) of
+                {ok, All} ->
+                    Listed = lists:sort([list_to_binary(Name) || Name <- All]),
+                    {not_found, composite, {ok, Listed -- maps:get(Group, Names, [])}};
+                {error, Posix} ->
+                    {{disk, Posix}, none, none}
+            end;
         {{error, Posix}, _} when Posix =:= enoent; Posix =:= eloop; Posix =:= enotdir ->
             {not_found, not_found, none};
         {{error, Posix}, _} -> {{disk, Posix}, none, none}
