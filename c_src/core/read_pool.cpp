@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "errors.h"
+#include "page_order.h"
 
 namespace hyper_lmdb {
 
@@ -83,7 +84,10 @@ Result<ReadPool::Lease> ReadPool::lease() noexcept {
       Slot* const slot = take(want, &closed);
       if (slot == nullptr) continue;
       auto renewed = renew(slot);
-      if (renewed) return Lease(slot);
+      if (renewed) {
+        pages_entered(env_);
+        return Lease(slot);
+      }
       slot->state.store(kFree, std::memory_order_release);
       error = renewed.error();
       if (error.code != Code::readers_full) break;
@@ -113,6 +117,7 @@ void ReadPool::close() noexcept {
 
 ReadPool::Lease::~Lease() {
   if (slot_ == nullptr) return;
+  pages_left(mdb_txn_env(slot_->txn));
   mdb_txn_reset(slot_->txn);
   slot_->state.store(kFree, std::memory_order_release);
 }

@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "hyper_lmdb/result.h"
+#include "page_order.h"
 
 namespace hyper_lmdb {
 
@@ -26,6 +27,7 @@ class WriteTxn {
     if (const int rc = mdb_txn_begin(env, nullptr, 0, &txn); rc != 0) {
       return from_lmdb(rc, "mdb_txn_begin");
     }
+    pages_entered(env);
     return WriteTxn(txn);
   }
   WriteTxn(WriteTxn&& other) noexcept : txn_(std::exchange(other.txn_, nullptr)) {}
@@ -34,9 +36,12 @@ class WriteTxn {
 
   MDB_txn* get() const noexcept { return txn_; }
   void abort() noexcept {
-    if (txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
+    if (txn_ == nullptr) return;
+    pages_left(mdb_txn_env(txn_));
+    mdb_txn_abort(std::exchange(txn_, nullptr));
   }
   Result<void> commit() noexcept {
+    pages_left(mdb_txn_env(txn_));
     // Ended either way: LMDB frees the transaction even where the commit fails.
     if (const int rc = mdb_txn_commit(std::exchange(txn_, nullptr)); rc != 0) {
       return from_lmdb(rc, "mdb_txn_commit");

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,7 +46,6 @@ struct Tally {
       ++closed;
     } else {
       ++unexpected;
-      UNSCOPED_INFO(name_of(result.error().code) << " from " << result.error().operation);
     }
   }
 };
@@ -123,7 +123,8 @@ std::shared_ptr<Store> open_store(const test::TempDir& directory, Durability dur
   options.sync_interval_ms = 5;
   options.path_cache_entries = 16;
   auto store = Store::open(options);
-  REQUIRE(store.ok());
+  // No assertion of Catch2's: threads come here.
+  if (!store) throw std::runtime_error(name_of(store.error().code));
   return store.value();
 }
 
