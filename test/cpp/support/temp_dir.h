@@ -15,8 +15,9 @@ namespace hyper_lmdb::test {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "hyper_lmdb_XXXXXX").string();
+  TempDir() : TempDir(std::filesystem::temp_directory_path()) {}
+  explicit TempDir(const std::filesystem::path& parent) {
+    std::string pattern = (parent / "hyper_lmdb_XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
       throw std::system_error(errno, std::generic_category(), "mkdtemp " + pattern);
     }
@@ -35,6 +36,16 @@ class TempDir {
  private:
   std::string path_;
 };
+
+/// Where a flush costs nothing, if there is such a place: for tests of many synced writes that are
+/// not about the disk.
+inline std::filesystem::path memory_directory() {
+  const std::filesystem::path memory = "/dev/shm";
+  std::error_code absent;
+  const auto space = std::filesystem::space(memory, absent);
+  constexpr std::uintmax_t kEnough = 512 << 20;
+  return !absent && space.available >= kEnough ? memory : std::filesystem::temp_directory_path();
+}
 
 /// The file's bytes, or the first so many of them.
 inline std::string read_whole(const std::string& path, std::size_t most = SIZE_MAX) {

@@ -1,0 +1,182 @@
+// A disk that is full, and a limit on file sizes: an error before the write is acknowledged, never
+// a signal, and everything that was acknowledged is there.
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "hyper_lmdb/store.h"
+#include "support/child.h"
+#include "support/gate.h"
+#include "support/small_disk.h"
+#include "support/test_store.h"
+
+using namespace hyper_lmdb;
+using namespace hyper_lmdb::test;
+
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+/// Puts values until the store answers otherwise; that answer.
+std::string fill(Store& store, std::size_t value_size, int* count) {
+  const std::string value(value_size, 'v');
+  for (;; ++*count) {
+    const std::string word = outcome(store.put(std::to_string(*count), value));
+    if (word != "ok") return word;
+  }
+}
+
+/// Takes the room that is left with a file of its own.
+void take_all_room(const std::string& path) {
+  write_whole(path, "");
+  const int fd = ::open(path.c_str(), O_WRONLY);
+  const std::string bytes(4096, 'b');
+  while (::write(fd, bytes.data(), bytes.size()) > 0) {
+  }
+  ::close(fd);
+}
+
+int fill_disk(const TempDir& temp, Durability mode, std::size_t value_size) {
+  if (!mount_small_disk(temp.path(), 6 * kMiB)) return kSkipped;
+  const std::string ballast = temp / "ballast";
+  write_whole(ballast, std::string(kMiB, 'b'));
+  const Options options = options_for(temp / "store", mode);
+  StorePtr store = must_open(options);
+  int count = 0;
+  CHILD_EQUAL(fill(*store, value_size, &count), "disk_full");
+  CHILD_REQUIRE(count > 0);
+  CHILD_EQUAL(get(*store, std::to_string(count)), "nothing");
+  for (int i = 0; i < count; ++i)
+    CHILD_REQUIRE(get(*store, std::to_string(i)).size() == value_size);
+  CHILD_REQUIRE(!store->info().value().failed);
+  // Again and again: no attempt may cost anything.
+  for (int i = 0; i < 5; ++i) {
+    CHILD_EQUAL(outcome(store->put("more", std::string(2 * kMiB, 'm'))), "disk_full");
+  }
+  // Closed and opened with the disk full.
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  store = must_open(options);
+  for (int i = 0; i < count; ++i)
+    CHILD_REQUIRE(get(*store, std::to_string(i)).size() == value_size);
+  CHILD_EQUAL(outcome(store->put("more", std::string(2 * kMiB, 'm'))), "disk_full");
+  for (int i = 0; i < count; ++i)
+    CHILD_REQUIRE(get(*store, std::to_string(i)).size() == value_size);
+  std::filesystem::remove(ballast);
+  CHILD_EQUAL(outcome(store->put("small", "v")), "ok");
+  const int before = count;
+  CHILD_EQUAL(fill(*store, value_size, &count), "disk_full");
+  CHILD_REQUIRE(count > before || value_size > kMiB / 2);
+  CHILD_EQUAL(outcome(store->sync()), "ok");
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  return 0;
+}
+
+int remove_on_full_disk(const TempDir& temp, Durability mode) {
+  if (!mount_small_disk(temp.path(), 4 * kMiB)) return kSkipped;
+  const StorePtr store = must_open(options_for(temp / "store", mode));
+  int count = 0;
+  CHILD_EQUAL(fill(*store, 1000, &count), "disk_full");
+  take_all_room(temp / "ballast");
+  // What a removal needs is kept from the puts, so it works with not a block left. A sync store
+  // keeps nothing back: there it may be refused, and must be as good as before.
+  for (int i = 0; i < count; ++i) {
+    const std::string word = outcome(store->remove(std::to_string(i)));
+    if (mode == Durability::map_async || word != "disk_full") CHILD_EQUAL(word, "ok");
+  }
+  CHILD_REQUIRE(!store->info().value().failed);
+  std::filesystem::remove(temp / "ballast");
+  CHILD_EQUAL(outcome(store->put("again", "v")), "ok");
+  CHILD_EQUAL(get(*store, "again"), "v");
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  return 0;
+}
+
+int many_readers_on_full_disk(const TempDir& temp, Durability mode) {
+  if (!mount_small_disk(temp.path(), 4 * kMiB)) return kSkipped;
+  const StorePtr store = must_open(options_for(temp / "store", mode));
+  must(store->put("key", "value"));
+  take_all_room(temp / "ballast");
+  // More at once than ever before: their slots lie where the lock file was not written to yet.
+  constexpr int kReaders = 110;
+  Gate let_go;
+  std::vector<std::thread> threads;
+  std::atomic<int> reading{0}, refused{0};
+  for (int i = 0; i < kReaders; ++i) {
+    threads.emplace_back([&] {
+      const auto found = store->get("key", [&](std::string_view) {
+        if (++reading == kReaders) let_go.open();
+        let_go.wait();
+      });
+      if (!found) ++refused;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHILD_REQUIRE(refused == 0);
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  return 0;
+}
+
+int fill_to_limit(const TempDir& temp, Durability mode) {
+  const rlimit limit{8 * kMiB, 8 * kMiB};
+  CHILD_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  Options options = options_for(temp.path(), mode);
+  options.capacity.reset();
+  const StorePtr store = must_open(options);
+  int count = 0;
+  const std::string word = fill(*store, 10'000, &count);
+  // In map_async the map itself has to stay below the limit, and the capacity with it.
+  CHILD_EQUAL(word, mode == Durability::sync ? "file_too_large" : "map_full");
+  CHILD_REQUIRE(count > 50);
+  for (int i = 0; i < count; ++i) CHILD_REQUIRE(get(*store, std::to_string(i)).size() == 10'000);
+  CHILD_REQUIRE(!store->info().value().failed);
+  CHILD_EQUAL(outcome(store->remove("0")), "ok");
+  CHILD_EQUAL(outcome(store->remove("1")), "ok");
+  CHILD_EQUAL(outcome(store->put("0", "v")), "ok");
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("A disk that fills is disk_full, and costs nothing that was acknowledged") {
+  for (const Durability mode : kBothModes) {
+    for (const std::size_t value_size : {100, 3000, 700'000}) {
+      INFO(name_of(mode) << ", values of " << value_size << " bytes");
+      const TempDir temp;
+      const std::string ended = run_child([&] { return fill_disk(temp, mode, value_size); });
+      require_done_or_skipped(ended, "no tmpfs can be mounted");
+    }
+  }
+}
+
+TEST_CASE("On a full disk removals go on") {
+  for (const Durability mode : kBothModes) {
+    INFO(name_of(mode));
+    const TempDir temp;
+    const std::string ended = run_child([&] { return remove_on_full_disk(temp, mode); });
+    require_done_or_skipped(ended, "no tmpfs can be mounted");
+  }
+}
+
+TEST_CASE("On a full disk more readers than ever before find their slots") {
+  for (const Durability mode : kBothModes) {
+    INFO(name_of(mode));
+    const TempDir temp;
+    const std::string ended = run_child([&] { return many_readers_on_full_disk(temp, mode); });
+    require_done_or_skipped(ended, "no tmpfs can be mounted");
+  }
+}
+
+TEST_CASE("Past a limit on file sizes a write is refused and no signal is raised") {
+  for (const Durability mode : kBothModes) {
+    INFO(name_of(mode));
+    const TempDir temp;
+    CHECK(run_child([&] { return fill_to_limit(temp, mode); }) == "exit 0");
+  }
+}
