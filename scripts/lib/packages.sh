@@ -5,7 +5,7 @@
 build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev erlang-base erlang-dev
     rebar3)
 test_packages=(git clang-format catch2 libbenchmark-dev erlang-eunit erlang-dialyzer erlang-edoc
-    erlang-tools elixir)
+    erlang-tools erlang-proper erlang-proper-dev elixir)
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -25,6 +25,8 @@ present() {
     erlang-base) have erl ;;
     erlang-dev) have erl &&
         [ -f "$(otp 'code:root_dir() ++ "/erts-" ++ erlang:system_info(version)')/include/erl_nif.h" ] ;;
+    erlang-proper-dev) have erl &&
+        [ "$(otp 'filelib:wildcard(code:lib_dir() ++ "/proper-*/include/proper.hrl")')" ] ;;
     erlang-*) have erl && [ "$(otp "filelib:wildcard(code:lib_dir() ++ \"/${1#erlang-}-*\")")" ] ;;
     *) have "$1" ;;
     esac
