@@ -1,12 +1,11 @@
 #include "apply.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "errors.h"
 #include "txn.h"
@@ -62,7 +61,7 @@ bool is_link(const Result<Record>& record) noexcept {
   return record && record.value().kind == Kind::link;
 }
 
-/// One key at a time under a cursor.
+/// One key at a time under a cursor; without one only puts over values.
 class KeyWriter {
  public:
   KeyWriter(const ApplyTarget& target, MDB_cursor* cursor) noexcept
@@ -87,7 +86,9 @@ class KeyWriter {
 
   /// Removes the record the cursor stands on.
   Result<void> remove_current(std::string_view key, const MDB_val& bytes) {
-    if (is_link(decode(to_view(bytes)))) target_.links->change(key, -1);
+    const auto old = decode(to_view(bytes));
+    if (is_link(old)) target_.links->change(key, -1);
+    if (old && old.value().group) target_.links->change_mark(-1);
     if (const int rc = mdb_cursor_del(cursor_, 0); rc != 0) return from_lmdb(rc, "mdb_cursor_del");
     return {};
   }
@@ -97,8 +98,9 @@ class KeyWriter {
     MDB_val name = to_val(key);
     MDB_val space{encoded_size(record), nullptr};
     // One descent: either the key is new and its space is there, or the cursor stands on the old
-    // one.
-    int rc = mdb_cursor_put(cursor_, &name, &space, MDB_NOOVERWRITE | MDB_RESERVE);
+    // one, which matters only where it may be more than a value.
+    const unsigned look = target_.links->values_only() ? 0 : MDB_NOOVERWRITE;
+    int rc = put(&name, &space, look | MDB_RESERVE);
     bool was_link = false;
     if (rc == MDB_KEYEXIST) {
       const auto old = decode(to_view(space));
@@ -106,7 +108,7 @@ class KeyWriter {
       record.group = old && old.value().group;
       was_link = is_link(old);
       space = {encoded_size(record), nullptr};
-      rc = mdb_cursor_put(cursor_, &name, &space, MDB_CURRENT | MDB_RESERVE);
+      rc = put(&name, &space, MDB_CURRENT | MDB_RESERVE);
     }
     if (rc != 0) return from_lmdb(rc, "mdb_cursor_put");
     encode(key, record, static_cast<char*>(space.mv_data));
@@ -141,14 +143,20 @@ class KeyWriter {
   }
 
   Result<void> write_mark(std::string_view key, Record record) {
+    target_.links->change_mark(+1);
     record.group = true;
     MDB_val name = to_val(key);
     MDB_val space{encoded_size(record), nullptr};
-    if (const int rc = mdb_cursor_put(cursor_, &name, &space, MDB_RESERVE); rc != 0) {
+    if (const int rc = put(&name, &space, MDB_RESERVE); rc != 0) {
       return from_lmdb(rc, "mdb_cursor_put");
     }
     encode(key, record, static_cast<char*>(space.mv_data));
     return {};
+  }
+
+  int put(MDB_val* name, MDB_val* space, unsigned flags) noexcept {
+    if (cursor_ == nullptr) return mdb_put(target_.txn, target_.dbi, name, space, flags);
+    return mdb_cursor_put(cursor_, name, space, flags);
   }
 
   Result<void> remove(std::string_view key) {
@@ -173,6 +181,37 @@ bool goes_straight(const ApplyTarget& target, std::span<const Op> ops) noexcept 
     paths = paths || (op.is_path && (links || !is_canonical_path(op.key)));
   }
   return !paths;
+}
+
+constexpr std::uint64_t kSortedFrom = 4;  // leaf pages an element
+
+/// An element's place in a batch, and the first bytes of its key as a number that sorts as they do.
+struct Position {
+  std::uint64_t prefix;
+  std::uint32_t index;
+};
+
+std::uint64_t prefix_of(std::string_view key) noexcept {
+  unsigned char bytes[8] = {};
+  std::memcpy(bytes, key.data(), std::min(key.size(), sizeof bytes));
+  std::uint64_t prefix = 0;
+  for (const unsigned char byte : bytes) prefix = prefix << 8 | byte;
+  return prefix;
+}
+
+/// In key order the cursor mostly stays on its page; one key's elements stay in the order given.
+std::vector<Position> in_key_order(std::span<const Op> ops) {
+  std::vector<Position> order;
+  order.reserve(ops.size());
+  for (const Op& op : ops) {
+    order.push_back({prefix_of(op.key), static_cast<std::uint32_t>(order.size())});
+  }
+  std::sort(order.begin(), order.end(), [&](const Position& a, const Position& b) {
+    if (a.prefix != b.prefix) return a.prefix < b.prefix;
+    const int compared = ops[a.index].key.compare(ops[b.index].key);
+    return compared != 0 ? compared < 0 : a.index < b.index;
+  });
+  return order;
 }
 
 Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::span<const Op> ops) {
@@ -201,6 +240,7 @@ Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::s
 Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops) {
   std::size_t end = ops.size();
   while (end > 0 && !is_check(ops[end - 1])) --end;
+  if (end == 0) return {};
   std::unordered_map<std::string_view, const Op*> earlier;  // the last change of a key so far
   for (std::size_t i = 0; i < end; ++i) {
     const Op& op = ops[i];
@@ -224,29 +264,23 @@ Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops)
 }
 
 Result<void> apply(const ApplyTarget& target, std::span<const Op> ops) {
+  const bool straight = goes_straight(target, ops);
+  if (straight && ops.size() == 1 && ops[0].kind == OpKind::put && target.links->values_only()) {
+    return KeyWriter(target, nullptr).apply(ops[0], ops[0].key);
+  }
   auto cursor = Cursor::open(target.txn, target.dbi);
   if (!cursor) return cursor.error();
   KeyWriter writer(target, cursor.value().get());
-  if (!goes_straight(target, ops)) return apply_in_order(target, writer, ops);
-  if (ops.size() == 1) return writer.apply(ops[0], ops[0].key);
-
-  // In key order the cursor mostly stays on its page, and pages are copied once.
-  constexpr std::size_t kSmall = 128;
-  std::array<std::uint32_t, kSmall> small;
-  std::unique_ptr<std::uint32_t[]> large;
-  std::uint32_t* order = small.data();
-  if (ops.size() > kSmall) {
-    large.reset(new std::uint32_t[ops.size()]);
-    order = large.get();
+  if (!straight) return apply_in_order(target, writer, ops);
+  // Few keys of a large tree share no page: then sorting costs more than it saves.
+  if (ops.size() * kSortedFrom < target.leaf_pages) {
+    for (const Op& op : ops) {
+      if (auto done = writer.apply(op, op.key); !done) return done;
+    }
+    return {};
   }
-  for (std::size_t i = 0; i < ops.size(); ++i) order[i] = static_cast<std::uint32_t>(i);
-  std::sort(order, order + ops.size(), [&](std::uint32_t a, std::uint32_t b) {
-    const int compared = ops[a].key.compare(ops[b].key);
-    return compared != 0 ? compared < 0 : a < b;
-  });
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    const Op& op = ops[order[i]];
-    if (auto done = writer.apply(op, op.key); !done) return done;
+  for (const Position& at : in_key_order(ops)) {
+    if (auto done = writer.apply(ops[at.index], ops[at.index].key); !done) return done;
   }
   return {};
 }

@@ -27,14 +27,14 @@ struct ApplyTarget {
   Clock clock;
   bool checksum;  ///< of the records written
   std::uint64_t page_bytes;
+  std::uint64_t leaf_pages;  ///< of the tree
   /// Asks for pages beyond those of the demand, for a record that has to be written again.
   FunctionRef<Result<void>(std::uint64_t pages)> more_pages;
 };
 
-/// Applies puts, links, marks and removals: in key order and for one key in the order given, or all
-/// in the order given where a link may turn up on the way of a path.
-/// Errors: bad_key with the index, for a path that leads nowhere; as LMDB. After an error the
-/// transaction must be aborted.
+/// Applies puts, links, marks and removals: for one key in the order given, or all in the order
+/// given where a link may turn up on the way of a path. Errors: bad_key with the index, for a path
+/// that leads nowhere; as LMDB. After an error the transaction must be aborted.
 Result<void> apply(const ApplyTarget& target, std::span<const Op> ops);
 
 /// Removes records whose key begins with `prefix`, `most` at most, and counts them.

@@ -25,6 +25,7 @@ ApplyTarget Change::target(MorePages more_pages) const noexcept {
           .clock = &steady_ms,
           .checksum = checksum_,
           .page_bytes = shape_.page_bytes,
+          .leaf_pages = shape_.leaf_pages,
           .more_pages = more_pages};
 }
 
@@ -49,8 +50,8 @@ Result<void> Change::drop_all() {
   return store_identity(links_->to_store());
 }
 
-Result<void> Change::store_identity(const LinkCounts& counts) {
-  const std::string bytes = encode_identity({.store_id = env_->store_id(), .links = counts});
+Result<void> Change::store_identity(const RecordCounts& counts) {
+  const std::string bytes = encode_identity({.store_id = env_->store_id(), .counts = counts});
   MDB_val key = to_val(kReservedKey);
   MDB_val value = to_val(bytes);
   if (const int rc = mdb_put(txn_->get(), env_->dbi(), &key, &value, 0); rc != 0) {
@@ -60,7 +61,7 @@ Result<void> Change::store_identity(const LinkCounts& counts) {
 }
 
 Result<void> Change::commit() {
-  if (links_->changed()) {
+  if (links_->counts_changed()) {
     if (auto stored = store_identity(links_->to_store()); !stored) return stored;
   }
   auto done = txn_->commit();

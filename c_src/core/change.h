@@ -40,7 +40,7 @@ class Change {
 
  private:
   ApplyTarget target(MorePages more_pages) const noexcept;
-  Result<void> store_identity(const LinkCounts& counts);
+  Result<void> store_identity(const RecordCounts& counts);
   void end(bool committed) noexcept;
 
   Env* env_;

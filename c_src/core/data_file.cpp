@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kMagic = "HLM";
 constexpr char kFormatVersion = 1;
 constexpr std::size_t kIdBytes = 16;
-constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 2 * 8;
+constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 3 * 8;
 
 Result<std::string> random_hex() {
   std::array<unsigned char, kIdBytes> bytes;
@@ -114,8 +114,9 @@ Result<Identity> identify_data_file(const std::string& path) {
 
 std::string encode_identity(const Identity& identity) {
   std::string bytes = std::string(kMagic) + kFormatVersion + identity.store_id;
-  append_little_endian(&bytes, identity.links.count);
-  append_little_endian(&bytes, identity.links.generation);
+  append_little_endian(&bytes, identity.counts.links);
+  append_little_endian(&bytes, identity.counts.marks);
+  append_little_endian(&bytes, identity.counts.link_generation);
   return bytes;
 }
 
@@ -127,8 +128,9 @@ Result<Identity> decode_identity(std::string_view bytes) {
   bytes.remove_prefix(kMagic.size() + 1);
   const char* const numbers = bytes.data() + 2 * kIdBytes;
   return Identity{.store_id = std::string(bytes.substr(0, 2 * kIdBytes)),
-                  .links = {.count = load_little_endian(numbers),
-                            .generation = load_little_endian(numbers + 8)}};
+                  .counts = {.links = load_little_endian(numbers),
+                             .marks = load_little_endian(numbers + 8),
+                             .link_generation = load_little_endian(numbers + 16)}};
 }
 
 Result<void> create_data_file(const Directory& directory) {

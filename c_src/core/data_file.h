@@ -17,15 +17,17 @@ inline constexpr std::string_view kDataFile = "data.mdb";
 inline constexpr std::string_view kLockFile = "lock.mdb";
 inline constexpr std::string_view kTemporaryPrefix = ".new-";
 
-struct LinkCounts {
-  std::uint64_t count = 0;       ///< links in the store
-  std::uint64_t generation = 0;  ///< grows with each transaction that changes a link
+/// Records that are more than a value.
+struct RecordCounts {
+  std::uint64_t links = 0;
+  std::uint64_t marks = 0;            ///< of groups
+  std::uint64_t link_generation = 0;  ///< grows with each transaction that changes a link
 };
 
 /// What the store keeps about itself under the reserved key.
 struct Identity {
   std::string store_id;  ///< 32 hexadecimal digits
-  LinkCounts links = {};
+  RecordCounts counts = {};
 };
 std::string encode_identity(const Identity& identity);
 /// Errors: unknown_format, version_mismatch.

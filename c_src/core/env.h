@@ -36,7 +36,7 @@ class Env {
   const Directory& directory() const noexcept { return directory_; }
   const std::string& store_id() const noexcept { return identity_.store_id; }
   /// As of the opening, which saw `version()`.
-  const LinkCounts& links() const noexcept { return identity_.links; }
+  const RecordCounts& counts() const noexcept { return identity_.counts; }
   std::uint64_t version() const noexcept { return version_; }
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   /// Bytes the store may hold: the option, or what the address space had room for.

@@ -11,18 +11,18 @@ constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 }  // namespace
 
 Links::Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
-             const LinkCounts& counts, std::uint64_t version)
+             const RecordCounts& counts, std::uint64_t version)
     : cache_(limits, seed),
       shared_(shared),
-      none_since_(counts.count == 0 ? version : kNever),
-      count_(counts.count),
+      none_since_(counts.links == 0 ? version : kNever),
+      count_(counts.links),
       known_(counts),
       known_version_(version) {}
 
-void Links::learn(const LinkCounts& counts, std::uint64_t version) noexcept {
+void Links::learn(const RecordCounts& counts, std::uint64_t version) noexcept {
   known_ = counts;
-  count_.store(counts.count, std::memory_order_relaxed);
-  none_since_.store(counts.count == 0 ? version : kNever, std::memory_order_release);
+  count_.store(counts.links, std::memory_order_relaxed);
+  none_since_.store(counts.links == 0 ? version : kNever, std::memory_order_release);
   // Last: who sees it does not look into the file.
   known_version_.store(version, std::memory_order_release);
 }
@@ -34,8 +34,9 @@ Result<Links::View> Links::view(MDB_txn* txn, MDB_dbi dbi) {
     if (!found) return found.error();
     const std::lock_guard lock(mutex_);
     if (known_version_.load(std::memory_order_relaxed) < version) {
-      if (found.value().links.generation != known_.generation) cache_.all_change(version);
-      learn(found.value().links, version);
+      if (found.value().counts.link_generation != known_.link_generation)
+        cache_.all_change(version);
+      learn(found.value().counts, version);
     }
   }
   return View{.version = version,
@@ -45,17 +46,19 @@ Result<Links::View> Links::view(MDB_txn* txn, MDB_dbi dbi) {
 
 Result<void> Links::begin(MDB_txn* txn, MDB_dbi dbi) {
   next_version_ = mdb_txn_id(txn);
-  changed_ = false;
+  counts_changed_ = false;
+  links_changed_ = false;
   if (shared_) {
     auto found = read_identity(txn, dbi);
     if (!found) return found.error();
     const std::lock_guard lock(mutex_);
     const std::uint64_t version = next_version_ - 1;
     if (known_version_.load(std::memory_order_relaxed) < version) {
-      if (found.value().links.generation != known_.generation) cache_.all_change(version);
-      learn(found.value().links, version);
+      if (found.value().counts.link_generation != known_.link_generation)
+        cache_.all_change(version);
+      learn(found.value().counts, version);
     }
-    next_ = found.value().links;
+    next_ = found.value().counts;
   } else {
     next_ = known_;
   }
@@ -65,40 +68,53 @@ Result<void> Links::begin(MDB_txn* txn, MDB_dbi dbi) {
 
 Links::View Links::view_of_writer() const noexcept {
   return {.version = next_version_ - 1,
-          .none = next_.count == 0,
-          .use_cache = cache_.enabled() && !changed_};
+          .none = next_.links == 0,
+          .use_cache = cache_.enabled() && !links_changed_};
 }
 
 void Links::change(std::string_view key, int difference) noexcept {
-  changed_ = true;
-  next_.count += static_cast<std::uint64_t>(static_cast<std::int64_t>(difference));
+  links_changed_ = true;
+  counts_changed_ = true;
+  next_.links += static_cast<std::uint64_t>(static_cast<std::int64_t>(difference));
   // Before the transaction can be seen.
   if (difference > 0) none_since_.store(kNever, std::memory_order_release);
   cache_.link_changes(key, next_version_);
 }
 
+void Links::change_mark(int difference) noexcept {
+  counts_changed_ = true;
+  next_.marks += static_cast<std::uint64_t>(static_cast<std::int64_t>(difference));
+}
+
 void Links::drop_all() noexcept {
-  if (next_.count == 0 && !changed_) return;
-  changed_ = true;
-  next_.count = 0;
+  if (next_.marks != 0) counts_changed_ = true;
+  next_.marks = 0;
+  if (next_.links == 0 && !links_changed_) return;
+  counts_changed_ = true;
+  links_changed_ = true;
+  next_.links = 0;
   cache_.all_change(next_version_);
 }
 
-LinkCounts Links::to_store() const noexcept {
-  return {.count = next_.count, .generation = next_.generation + (changed_ ? 1 : 0)};
+RecordCounts Links::to_store() const noexcept {
+  RecordCounts counts = next_;
+  if (links_changed_) ++counts.link_generation;
+  return counts;
 }
 
 void Links::end(bool committed) noexcept {
-  if (!changed_) return;
+  if (!counts_changed_) return;
   if (!committed) {
-    changed_ = false;
+    counts_changed_ = false;
+    links_changed_ = false;
     // In a shared store a reader may have learned something newer; there it stays unknown until
     // the next foreign commit, which costs look-ups and nothing else.
     if (!shared_) none_since_.store(none_since_before_, std::memory_order_release);
     return;
   }
   next_ = to_store();
-  changed_ = false;
+  counts_changed_ = false;
+  links_changed_ = false;
   const std::lock_guard lock(mutex_);
   // What was committed in between by another process is not known here: a reader will find out.
   if (known_version_.load(std::memory_order_relaxed) == next_version_ - 1 || !shared_) {

@@ -1,4 +1,5 @@
-// What a process knows about the links of its store: whether there are any, and the path cache.
+// What a process knows about the links and marks of its store: whether there are any, and the path
+// cache.
 #pragma once
 
 #include <lmdb.h>
@@ -17,8 +18,8 @@ namespace hyper_lmdb {
 /// any thread; the rest by the holder of the write lock.
 class Links {
  public:
-  Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared, const LinkCounts& counts,
-        std::uint64_t version);
+  Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
+        const RecordCounts& counts, std::uint64_t version);
 
   /// What a read transaction may rely on.
   struct View {
@@ -34,15 +35,20 @@ class Links {
   Result<void> begin(MDB_txn* txn, MDB_dbi dbi);
   /// What the write transaction under way may rely on, after the changes it made so far.
   View view_of_writer() const noexcept;
-  /// Whether a link may be in the store, and whether the transaction has changed one.
-  bool may_exist() const noexcept { return next_.count != 0; }
-  bool changed() const noexcept { return changed_; }
+  /// Whether a link may be in the store, and whether the file has to say something else of links
+  /// and marks than before.
+  bool may_exist() const noexcept { return next_.links != 0; }
+  bool counts_changed() const noexcept { return counts_changed_; }
+  /// Whether every record is a value and nothing else: what a write replaces need not be looked at.
+  bool values_only() const noexcept { return next_.links == 0 && next_.marks == 0; }
   /// The link at `key` is made (+1), replaced (0) or removed (-1) by the transaction.
   void change(std::string_view key, int difference) noexcept;
-  /// All links go.
+  /// A mark is made (+1) or removed (-1) by the transaction.
+  void change_mark(int difference) noexcept;
+  /// All links and marks go.
   void drop_all() noexcept;
-  /// What the file has to say of links once the transaction is in it.
-  LinkCounts to_store() const noexcept;
+  /// What the file has to say once the transaction is in it.
+  RecordCounts to_store() const noexcept;
   /// After the commit, or after the transaction was given up.
   void end(bool committed) noexcept;
 
@@ -50,7 +56,7 @@ class Links {
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
-  void learn(const LinkCounts& counts, std::uint64_t version) noexcept;
+  void learn(const RecordCounts& counts, std::uint64_t version) noexcept;
 
   PathCache cache_;
   const bool shared_;
@@ -61,14 +67,15 @@ class Links {
   // What is in the file as of known_version_. Written by the holder of the write lock; in a shared
   // store by any reader, under mutex_.
   std::mutex mutex_;
-  LinkCounts known_;
+  RecordCounts known_;
   std::atomic<std::uint64_t> known_version_;
 
   // Of the write transaction under way.
-  LinkCounts next_;
+  RecordCounts next_;
   std::uint64_t next_version_ = 0;
   std::uint64_t none_since_before_ = 0;
-  bool changed_ = false;
+  bool counts_changed_ = false;
+  bool links_changed_ = false;
 };
 
 }  // namespace hyper_lmdb

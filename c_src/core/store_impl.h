@@ -29,7 +29,7 @@ struct Store::Impl {
         env(std::move(opened)),
         pool(env->get(), env->reader_slots()),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
-              random_seed(), settings.shared, env->links(), env->version()),
+              random_seed(), settings.shared, env->counts(), env->version()),
         queue(settings.write_buffer_bytes) {
     if (settings.read_only) return;
     if (settings.durability == Durability::map_async) {

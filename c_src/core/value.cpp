@@ -3,7 +3,6 @@
 
 #include <xxhash.h>
 
-#include <bit>
 #include <cstring>
 
 #include "little_endian.h"
@@ -34,7 +33,7 @@ void encode(std::string_view key, const Record& record, char* out) noexcept {
   auto tag = static_cast<std::uint8_t>(static_cast<std::uint8_t>(record.kind) |
                                        (record.checksum ? kChecksumBit : 0) |
                                        (record.group ? kGroupBit : 0));
-  if (std::popcount(tag) % 2 != 0) tag |= kParityBit;
+  if (__builtin_parity(tag) != 0) tag |= kParityBit;
   *out++ = static_cast<char>(tag);
   if (record.checksum) {
     store_little_endian(checksum_of(key, tag, record.payload), out);
@@ -51,7 +50,7 @@ Result<Record> decode(std::string_view bytes) noexcept {
   record.group = (tag & kGroupBit) != 0;
   record.checksum = (tag & kChecksumBit) != 0;
   const std::size_t header = 1 + (record.checksum ? kChecksumBytes : 0);
-  if (std::popcount(tag) % 2 != 0 || bytes.size() < header) {
+  if (__builtin_parity(tag) != 0 || bytes.size() < header) {
     return Error{.code = Code::corrupted, .operation = "decode"};
   }
   constexpr std::uint8_t kKnownBits = kKindMask | kParityBit | kChecksumBit | kGroupBit;

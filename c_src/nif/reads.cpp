@@ -88,6 +88,8 @@ class Keys {
   /// Empty where the list or a key is of a wrong type. Stops after `most` keys.
   static std::optional<Keys> from(ErlNifEnv* env, ERL_NIF_TERM list, std::size_t most) {
     Keys keys;
+    keys.views.reserve(kMostKeysOnScheduler);
+    keys.terms.reserve(kMostKeysOnScheduler);
     ERL_NIF_TERM head = 0;
     while (keys.views.size() < most && enif_get_list_cell(env, list, &head, &list) != 0) {
       const auto key = as_binary(env, head);

@@ -158,6 +158,11 @@ std::size_t links_in(const Model& model) {
       model.begin(), model.end(), [](const auto& e) { return e.second.kind == Kind::link; }));
 }
 
+std::size_t marks_in(const Model& model) {
+  return static_cast<std::size_t>(
+      std::count_if(model.begin(), model.end(), [](const auto& e) { return e.second.group; }));
+}
+
 }  // namespace
 
 TEST_CASE("Random batches do what they do to a map") {
@@ -185,6 +190,7 @@ TEST_CASE("Random batches do what they do to a map") {
       }
       CHECK((contents(env) == model));
       CHECK(applier.links() == links_in(model));
+      CHECK(applier.marks() == marks_in(model));
       CHECK(refused > 20);
       CHECK(refused < batches / 2);
     }

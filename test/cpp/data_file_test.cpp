@@ -74,12 +74,15 @@ const std::set<std::string> kListed{"ok", "not_a_database", "version_mismatch", 
 
 TEST_CASE("An identity comes back, and what is none is refused") {
   const std::string id(32, 'a');
-  const LinkCounts links{.count = 0x0102030405060708, .generation = ~std::uint64_t{1}};
-  const std::string bytes = encode_identity({.store_id = id, .links = links});
+  const RecordCounts counts{
+      .links = 0x0102030405060708, .marks = 5, .link_generation = ~std::uint64_t{1}};
+  const std::string bytes = encode_identity({.store_id = id, .counts = counts});
   REQUIRE(outcome(decode_identity(bytes)) == "ok");
   CHECK(decode_identity(bytes).value().store_id == id);
-  CHECK(decode_identity(bytes).value().links.count == links.count);
-  CHECK(decode_identity(bytes).value().links.generation == links.generation);
+  const RecordCounts found = decode_identity(bytes).value().counts;
+  CHECK(found.links == counts.links);
+  CHECK(found.marks == counts.marks);
+  CHECK(found.link_generation == counts.link_generation);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     CHECK(outcome(decode_identity(bytes.substr(0, size))) == "unknown_format");
   }
@@ -163,7 +166,7 @@ TEST_CASE("Whose file it is can be told without changing a byte") {
   const auto identity = identify_data_file(temp / "data.mdb");
   REQUIRE(outcome(identity) == "ok");
   CHECK(identity.value().store_id.size() == 32);
-  CHECK(identity.value().links.count == 0);
+  CHECK(identity.value().counts.links == 0);
   CHECK(test::read_whole(temp / "data.mdb") == ours);
   const std::string foreign = grown_file(10);
   test::write_whole(temp / "data.mdb", foreign);

@@ -20,6 +20,8 @@ class Applier {
   Result<void> apply_in(MDB_txn* txn, std::span<const Op> ops) {
     if (auto held = evaluate_checks(txn, env_.dbi(), ops); !held) return held;
     if (auto begun = links_.begin(txn, env_.dbi()); !begun) return begun;
+    // Either order must do: one tree in two looks large.
+    const std::uint64_t leaf_pages = ++batches_ % 2 == 0 ? 0 : kPageBytes;
     const auto more_pages = [](std::uint64_t) { return Result<void>(); };
     const ApplyTarget target{.txn = txn,
                              .dbi = env_.dbi(),
@@ -27,6 +29,7 @@ class Applier {
                              .clock = [] { return std::uint64_t{0}; },
                              .checksum = checksum_,
                              .page_bytes = kPageBytes,
+                             .leaf_pages = leaf_pages,
                              .more_pages = more_pages};
     auto done = apply(target, ops);
     links_.end(done.ok());
@@ -41,12 +44,15 @@ class Applier {
   }
 
   std::uint64_t links() const { return links_.count(); }
+  /// As the file would have it.
+  std::uint64_t marks() const { return links_.to_store().marks; }
 
  private:
   static constexpr std::uint64_t kPageBytes = 4096;
   const RawEnv& env_;
   const bool checksum_;
   Links links_;
+  std::uint64_t batches_ = 0;
 };
 
 }  // namespace hyper_lmdb::test
