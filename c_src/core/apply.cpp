@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "decide.h"
 #include "errors.h"
 #include "txn.h"
 #include "value.h"
@@ -14,48 +13,6 @@
 namespace hyper_lmdb {
 
 namespace {
-
-/// Whether a key holds a present record, and its bytes where it does.
-Result<std::optional<std::string_view>> present_bytes(MDB_txn* txn, MDB_dbi dbi,
-                                                      std::string_view key) {
-  MDB_val wanted = to_val(key);
-  MDB_val found{};
-  const int rc = mdb_get(txn, dbi, &wanted, &found);
-  if (rc == MDB_NOTFOUND) return std::optional<std::string_view>();
-  if (rc != 0) return from_lmdb(rc, "mdb_get");
-  auto record = decode(to_view(found));
-  if (!record) return record.error();
-  if (!is_present(record.value())) return std::optional<std::string_view>();
-  return std::optional<std::string_view>(to_view(found));
-}
-
-Result<bool> holds_value(std::string_view key, std::string_view bytes, std::string_view value) {
-  if (auto intact = verify(key, bytes); !intact) return intact.error();
-  const Record record = decode(bytes).value();
-  return record.kind == Kind::value && record.payload == value;
-}
-
-Result<bool> check_against_store(MDB_txn* txn, MDB_dbi dbi, const Op& op) {
-  auto found = present_bytes(txn, dbi, op.key);
-  if (!found) return found.error();
-  if (op.kind == OpKind::check_absent) return !found.value().has_value();
-  if (!found.value()) return false;
-  return holds_value(op.key, *found.value(), op.value);
-}
-
-/// The check beside the last element before it that changed the key.
-bool check_against_op(const Op& earlier, const Op& op) noexcept {
-  if (op.kind == OpKind::check_absent) return earlier.kind == OpKind::remove;
-  return earlier.kind == OpKind::put && earlier.value == op.value;
-}
-
-bool is_check(const Op& op) noexcept {
-  return op.kind == OpKind::check_value || op.kind == OpKind::check_absent;
-}
-
-Error corrupt_path(std::size_t index) noexcept {
-  return {.code = Code::bad_key, .operation = "resolve", .index = index + 1};
-}
 
 bool is_link(const Result<Record>& record) noexcept {
   return record && record.value().kind == Kind::link;
@@ -172,17 +129,6 @@ class KeyWriter {
   MDB_cursor* cursor_;
 };
 
-/// Whether every element goes to the key it names, so that the order between keys does not matter.
-bool goes_straight(const ApplyTarget& target, std::span<const Op> ops) noexcept {
-  bool paths = false;
-  bool links = target.links->may_exist();
-  for (const Op& op : ops) {
-    links = links || op.kind == OpKind::link;
-    paths = paths || (op.is_path && (links || !is_canonical_path(op.key)));
-  }
-  return !paths;
-}
-
 constexpr std::uint64_t kSortedFrom = 4;  // leaf pages an element
 
 /// An element's place in a batch, and the first bytes of its key as a number that sorts as they do.
@@ -215,20 +161,16 @@ std::vector<Position> in_key_order(std::span<const Op> ops) {
 }
 
 Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::span<const Op> ops) {
+  // The transaction shows what the elements before left.
+  const View view(target.txn, target.dbi, mdb_txn_id(target.txn));
   for (std::size_t i = 0; i < ops.size(); ++i) {
     PathText path;
     std::string_view key = ops[i].key;
     if (ops[i].is_path) {
-      PathView view(target.txn, target.dbi, target.links, target.links->view_of_writer(),
-                    target.clock, kAnyLookups);
-      PathText written;
-      if (!written.assign_canonical(ops[i].key)) return corrupt_path(i);
-      auto resolved = view.locate_for_write(written.view(), &path);
-      if (!resolved) return resolved.error();
+      auto led = target_of(view, target.links, target.clock, ops, i);
+      if (!led) return led.error();
+      path = led.value();
       key = path.view();
-      if (resolved.value() == Resolved::dead || key.empty() || is_reserved_path(key)) {
-        return corrupt_path(i);
-      }
     }
     if (auto done = writer.apply(ops[i], key); !done) return done;
   }
@@ -237,34 +179,8 @@ Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::s
 
 }  // namespace
 
-Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops) {
-  std::size_t end = ops.size();
-  while (end > 0 && !is_check(ops[end - 1])) --end;
-  if (end == 0) return {};
-  std::unordered_map<std::string_view, const Op*> earlier;  // the last change of a key so far
-  for (std::size_t i = 0; i < end; ++i) {
-    const Op& op = ops[i];
-    if (!is_check(op)) {
-      // A mark changes nothing that a check looks at.
-      if (op.kind != OpKind::group) earlier[op.key] = &op;
-      continue;
-    }
-    Result<bool> holds = false;
-    if (const auto seen = earlier.find(op.key); seen != earlier.end()) {
-      holds = check_against_op(*seen->second, op);
-    } else {
-      holds = check_against_store(txn, dbi, op);
-    }
-    if (!holds) return holds.error();
-    if (!holds.value()) {
-      return Error{.code = Code::check_failed, .operation = "batch_write", .index = i + 1};
-    }
-  }
-  return {};
-}
-
 Result<void> apply(const ApplyTarget& target, std::span<const Op> ops) {
-  const bool straight = goes_straight(target, ops);
+  const bool straight = goes_straight(*target.links, ops);
   if (straight && ops.size() == 1 && ops[0].kind == OpKind::put && target.links->values_only()) {
     return KeyWriter(target, nullptr).apply(ops[0], ops[0].key);
   }

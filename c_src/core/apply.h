@@ -1,4 +1,4 @@
-// A batch and a write transaction: what it needs, what it checks, what it changes.
+// A batch in a write transaction of LMDB: what it changes.
 #pragma once
 
 #include <lmdb.h>
@@ -13,11 +13,6 @@
 #include "path_view.h"
 
 namespace hyper_lmdb {
-
-/// Evaluates the checks of a batch as if its elements were applied in order; changes nothing.
-/// Paths are not resolved: a batch has checks or paths, not both.
-/// Errors: check_failed with the index; corrupted, unknown_format, checksum_mismatch.
-Result<void> evaluate_checks(MDB_txn* txn, MDB_dbi dbi, std::span<const Op> ops);
 
 /// What `apply` works on.
 struct ApplyTarget {

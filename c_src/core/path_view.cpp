@@ -3,16 +3,13 @@
 #include <chrono>
 #include <utility>
 
-#include "errors.h"
-#include "txn.h"
-#include "value.h"
 
 namespace hyper_lmdb {
 
 namespace {
 
 /// The record in stored bytes; one of no kind where there are none.
-Result<Record> record_in(const std::optional<std::string_view>& bytes) noexcept {
+Result<Record> record_in(const Bytes& bytes) noexcept {
   return bytes ? decode(*bytes) : Result<Record>(Record());
 }
 
@@ -24,16 +21,11 @@ std::uint64_t steady_ms() noexcept {
       duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count());
 }
 
-Result<PathView::Bytes> PathView::look_up(std::string_view key) {
+Result<Bytes> PathView::look_up(std::string_view key) {
   if (key.empty() || is_reserved_path(key)) return Bytes();
   if (lookups_left_ == 0) return Error{.code = Code::work_limit, .operation = "resolve"};
   --lookups_left_;
-  MDB_val wanted = to_val(key);
-  MDB_val found{};
-  const int rc = mdb_get(txn_, dbi_, &wanted, &found);
-  if (rc == MDB_NOTFOUND) return Bytes();
-  if (rc != 0) return from_lmdb(rc, "mdb_get");
-  return Bytes(to_view(found));
+  return store_.find(key);
 }
 
 Result<std::optional<std::string_view>> PathView::link_at(std::string_view key) {

@@ -1,8 +1,6 @@
 // Paths in one snapshot: where a read looks, where a write goes.
 #pragma once
 
-#include <lmdb.h>
-
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -12,6 +10,7 @@
 #include "path_cache.h"
 #include "resolve.h"
 #include "value.h"
+#include "view.h"
 
 namespace hyper_lmdb {
 
@@ -23,10 +22,9 @@ std::uint64_t steady_ms() noexcept;
 class PathView {
  public:
   /// More look-ups than `most_lookups` end a call with work_limit.
-  PathView(MDB_txn* txn, MDB_dbi dbi, Links* links, const Links::View& view, Clock clock,
+  PathView(const View& store, Links* links, const Links::View& view, Clock clock,
            std::uint64_t most_lookups) noexcept
-      : txn_(txn),
-        dbi_(dbi),
+      : store_(store),
         links_(links),
         view_(view),
         clock_(clock),
@@ -36,7 +34,7 @@ class PathView {
   struct Found {
     Resolved resolved = Resolved::path;
     PathText key;                           ///< where the path leads
-    std::optional<std::string_view> bytes;  ///< the record there; no link
+    Bytes bytes;                            ///< the record there; no link
   };
   /// The path is canonical and at most kMaxKeyBytes long. Errors: corrupted, unknown_format,
   /// work_limit.
@@ -48,8 +46,6 @@ class PathView {
   Result<Resolved> locate_for_write(std::string_view path, PathText* key);
 
  private:
-  using Bytes = std::optional<std::string_view>;
-
   static Found dead_end();
   Result<Record> look_at(Found* found);
   Result<Bytes> look_up(std::string_view key);
@@ -57,8 +53,7 @@ class PathView {
   Result<Resolved> follow(std::string_view path, PathText* end);
   Result<Resolved> through_parents(std::string_view path, PathText* key);
 
-  MDB_txn* txn_;
-  MDB_dbi dbi_;
+  View store_;
   Links* links_;
   Links::View view_;
   Clock clock_;
