@@ -12,7 +12,7 @@ namespace hyper_lmdb {
 /// What a key holds.
 struct BufferOutcome {
   bool removed = false;
-  std::string_view record;  ///< empty where removed
+  std::string_view record = {};  ///< empty where removed
 };
 
 struct BufferVersion {
