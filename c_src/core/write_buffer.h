@@ -1,0 +1,99 @@
+// Writes that are in the journal and not yet in LMDB, in memory. For each key it keeps every
+// outcome it was given with the version of it, so that a view of any version finds what it has to.
+// Nothing is taken out: the buffer goes as a whole.
+//
+// A hash index of fixed size finds a key; the keys in order are made when somebody asks
+// (write_buffer_order.h), so that a write pays for neither.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "pages.h"
+#include "write_buffer_node.h"
+#include "write_buffer_order.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: one writer at a time, which is whoever holds the store's write lock, for
+/// `reserve` and `insert`; everything else may be called from any thread meanwhile. A reader of a
+/// version sees all of it if the version was published after its last insert. `find` takes no lock.
+class WriteBuffer {
+ public:
+  using Outcome = BufferOutcome;
+
+  /// Index, nodes and order stay within `most_bytes`; memory is taken as it is used. Throws
+  /// std::bad_alloc.
+  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed);
+  WriteBuffer(const WriteBuffer&) = delete;
+  WriteBuffer& operator=(const WriteBuffer&) = delete;
+  ~WriteBuffer() = default;
+
+  /// Makes sure that the inserts up to the next reserve cannot fail, if they are at most `outcomes`
+  /// with `bytes` of keys and records in all. What an earlier reserve was not used for is given
+  /// back. False where it does not fit: the buffer is full. Throws std::bad_alloc; either way the
+  /// buffer is as it was, and nothing is reserved.
+  bool reserve(std::size_t outcomes, std::uint64_t bytes);
+
+  /// Copies both. The key is 1 to kMaxKeyBytes long; the version is not below that of the insert
+  /// before; of several with one key and version the last counts. The inserts are reserved.
+  void insert(std::string_view key, std::uint64_t version, const Outcome& outcome) noexcept;
+
+  /// What a view of `version` sees at the key; nothing where the layer below has to tell. The
+  /// record is valid as long as the buffer.
+  std::optional<Outcome> find(std::string_view key, std::uint64_t version) const noexcept;
+
+  bool empty() const noexcept { return newest_.load(std::memory_order_acquire) == nullptr; }
+
+  /// What the inserts took of most_bytes; 0 while the buffer is empty.
+  std::uint64_t bytes_used() const noexcept { return used_.load(std::memory_order_relaxed); }
+  std::uint64_t keys() const noexcept {
+    const BufferKey* const newest = newest_.load(std::memory_order_acquire);
+    return newest == nullptr ? 0 : newest->number;
+  }
+
+  /// The keys so far, in order, or null: see BufferSorter::order.
+  std::shared_ptr<const WriteBufferOrder> order(std::uint64_t most_unsorted) const {
+    return sorter_.order(newest_.load(std::memory_order_acquire), most_unsorted);
+  }
+
+ private:
+  using Bucket = std::atomic<const BufferKey*>;
+  /// Memory that is not yet used; always aligned for a node.
+  struct Room {
+    char* at = nullptr;
+    std::size_t left = 0;
+  };
+
+  std::uint64_t hash_of(std::string_view key) const noexcept;
+  Bucket& bucket_of(std::uint64_t hash) const noexcept;
+  const BufferKey* look_up(std::string_view key, std::uint64_t hash) const noexcept;
+  std::uint64_t index_bytes() const noexcept { return buckets_ * sizeof(Bucket); }
+  void gather_index(std::uint64_t keys) noexcept;
+  void add_chunk(Room* room, std::size_t bytes);
+  char* take(std::size_t bytes) noexcept;
+  void count(std::uint64_t bytes) noexcept;
+
+  const std::uint64_t most_bytes_;
+  const std::uint64_t seed_;
+  const std::size_t buckets_;  // a power of two
+  Pages index_;
+  std::atomic<const BufferKey*> newest_{nullptr};
+  std::atomic<std::uint64_t> used_{0};
+  mutable BufferSorter sorter_;
+
+  // The writer's own.
+  bool index_gathered_ = false;
+  std::vector<Pages> chunks_;
+  std::size_t next_chunk_;
+  Room shared_;  // of the newest chunk of the usual size
+  Room big_;     // of the newest chunk made for one large reservation
+  Room* active_ = &shared_;
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,202 @@
+#include "write_buffer_order.h"
+
+#include <algorithm>
+#include <cassert>
+#include <iterator>
+#include <utility>
+
+namespace hyper_lmdb {
+
+namespace {
+
+using Run = WriteBufferOrder::Run;
+using Runs = WriteBufferOrder::Runs;
+
+bool key_less(const BufferKey* a, const BufferKey* b) noexcept {
+  return a->key() < b->key();  // bytes as unsigned, then the length: LMDB's order
+}
+
+/// Eight bytes of the key as a number that compares as they do.
+std::uint64_t digest(std::string_view key, std::size_t from) noexcept {
+  std::uint64_t number = 0;
+  for (std::size_t i = from; i < from + 8; ++i) {
+    number = number << 8 | (i < key.size() ? static_cast<std::uint8_t>(key[i]) : 0U);
+  }
+  return number;
+}
+
+std::size_t common_prefix(std::string_view a, std::string_view b) noexcept {
+  const auto ends = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return static_cast<std::size_t>(ends.first - a.begin());
+}
+
+/// The `count` keys up to `newest`, in order.
+std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count) {
+  // The keys lie apart in memory, so most comparisons go by a few bytes kept beside the pointer:
+  // those behind what all keys begin with.
+  struct Entry {
+    std::uint64_t digest;
+    const BufferKey* key;
+  };
+  std::size_t prefix = newest->size;
+  const BufferKey* key = newest;
+  for (std::size_t i = 0; i < count; ++i, key = key->older) {
+    prefix = common_prefix(newest->key().substr(0, prefix), key->key());
+  }
+  std::vector<Entry> entries;
+  entries.reserve(count);
+  key = newest;
+  for (std::size_t i = 0; i < count; ++i, key = key->older) {
+    entries.push_back({.digest = digest(key->key(), prefix), .key = key});
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return a.digest != b.digest ? a.digest < b.digest : key_less(a.key, b.key);
+  });
+  auto run = std::make_shared<Run>();
+  run->reserve(count);
+  for (const Entry& entry : entries) run->push_back(entry.key);
+  return run;
+}
+
+std::shared_ptr<const Run> merged(const Run& a, const Run& b) {
+  auto run = std::make_shared<Run>();
+  run->reserve(a.size() + b.size());
+  std::merge(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(*run), key_less);
+  return run;
+}
+
+/// What is to be done so that an order has `unsorted` more keys.
+struct Plan {
+  std::size_t runs_kept;
+  std::uint64_t keys_moved;
+};
+
+Plan plan_for(const Runs& runs, std::uint64_t unsorted) noexcept {
+  Plan plan{.runs_kept = runs.size(), .keys_moved = unsorted};
+  std::uint64_t length = unsorted;
+  while (plan.runs_kept > 0 && runs[plan.runs_kept - 1]->size() < 2 * length) {
+    length += runs[--plan.runs_kept]->size();
+    plan.keys_moved += length;
+  }
+  return plan;
+}
+
+std::shared_ptr<const WriteBufferOrder> extended(const WriteBufferOrder& old, const Plan& plan,
+                                                 const BufferKey* newest) {
+  std::shared_ptr<const Run> run = sorted(newest, newest->number - old.keys());
+  for (std::size_t i = old.runs().size(); i > plan.runs_kept; --i) {
+    run = merged(*old.runs()[i - 1], *run);
+  }
+  Runs runs;
+  runs.reserve(plan.runs_kept + 1);
+  for (std::size_t i = 0; i < plan.runs_kept; ++i) runs.push_back(old.runs()[i]);
+  runs.push_back(std::move(run));
+  return std::make_shared<const WriteBufferOrder>(std::move(runs), newest);
+}
+
+}  // namespace
+
+std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* newest,
+                                                            std::uint64_t most) {
+  const std::uint64_t wanted = newest == nullptr ? 0 : newest->number;
+  std::unique_lock lock(mutex_);
+  while (order_->keys() < wanted && sorting_ != 0) {
+    if (sorting_ > most) return nullptr;
+    done_.wait(lock);
+  }
+  if (order_->keys() >= wanted) return order_;
+  const std::shared_ptr<const WriteBufferOrder> old = order_;
+  const Plan plan = plan_for(old->runs(), wanted - old->keys());
+  if (plan.keys_moved > most) return nullptr;
+  sorting_ = plan.keys_moved;
+  lock.unlock();
+
+  const auto publish = [&](std::shared_ptr<const WriteBufferOrder> made) noexcept {
+    lock.lock();
+    if (made != nullptr) order_ = made;
+    sorting_ = 0;
+    lock.unlock();
+    done_.notify_all();
+  };
+  std::shared_ptr<const WriteBufferOrder> made;
+  try {
+    made = extended(*old, plan, newest);
+  } catch (...) {
+    publish(nullptr);
+    throw;
+  }
+  publish(made);
+  return made;
+}
+
+BufferCursor::BufferCursor(std::shared_ptr<const WriteBufferOrder> order,
+                           std::uint64_t version) noexcept
+    : order_(std::move(order)), version_(version), runs_(order_->runs().size()) {
+  assert(runs_ <= kMostRuns);
+  for (std::size_t i = 0; i < runs_; ++i) {
+    const Run& run = *order_->runs()[i];
+    places_[i] = {.begin = run.data(), .at = run.data(), .end = run.data() + run.size()};
+  }
+}
+
+void BufferCursor::place(std::string_view key) noexcept {
+  current_ = nullptr;
+  for (std::size_t i = 0; i < runs_; ++i) {
+    Place& place = places_[i];
+    place.at = std::lower_bound(
+        place.begin, place.end, key,
+        [](const BufferKey* node, std::string_view sought) { return node->key() < sought; });
+  }
+}
+
+bool BufferCursor::seek(std::string_view key) noexcept {
+  place(key);
+  return next();
+}
+
+bool BufferCursor::seek_before(std::string_view key) noexcept {
+  place(key);
+  return previous();
+}
+
+bool BufferCursor::last() noexcept {
+  current_ = nullptr;
+  for (std::size_t i = 0; i < runs_; ++i) places_[i].at = places_[i].end;
+  return previous();
+}
+
+bool BufferCursor::next() noexcept {
+  for (;;) {
+    if (current_ != nullptr) ++current_->at;
+    current_ = nullptr;
+    for (std::size_t i = 0; i < runs_; ++i) {
+      Place& place = places_[i];
+      if (place.at == place.end) continue;
+      const std::string_view key = (*place.at)->key();
+      if (current_ != nullptr && key >= key_) continue;
+      current_ = &place;
+      key_ = key;
+    }
+    if (current_ == nullptr) return false;
+    if ((outcome_ = (*current_->at)->at(version_)) != nullptr) return true;
+  }
+}
+
+bool BufferCursor::previous() noexcept {
+  for (;;) {
+    current_ = nullptr;
+    for (std::size_t i = 0; i < runs_; ++i) {
+      Place& place = places_[i];
+      if (place.at == place.begin) continue;
+      const std::string_view key = place.at[-1]->key();
+      if (current_ != nullptr && key <= key_) continue;
+      current_ = &place;
+      key_ = key;
+    }
+    if (current_ == nullptr) return false;
+    --current_->at;
+    if ((outcome_ = (*current_->at)->at(version_)) != nullptr) return true;
+  }
+}
+
+}  // namespace hyper_lmdb
