@@ -1,6 +1,7 @@
 #include "change.h"
 
 #include "data_file.h"
+#include "decide.h"
 #include "errors.h"
 #include "hyper_lmdb/store.h"
 
@@ -13,7 +14,11 @@ Result<void> Change::begin() {
   auto shape = shape_of(txn_->get(), env_->dbi());
   if (!shape) return shape.error();
   shape_ = shape.value();
-  if (auto begun = links_->begin(txn_->get(), env_->dbi()); !begun) return begun;
+  if (links_->shared()) {
+    if (auto begun = links_->begin_shared(txn_->get(), env_->dbi()); !begun) return begun;
+  } else {
+    links_->begin(seq_ != 0 ? seq_ : mdb_txn_id(txn_->get()));
+  }
   links_begun_ = true;
   return {};
 }
@@ -30,7 +35,7 @@ ApplyTarget Change::target(MorePages more_pages) const noexcept {
 }
 
 Result<void> Change::evaluate_checks(std::span<const Op> ops) {
-  return hyper_lmdb::evaluate_checks(txn_->get(), env_->dbi(), ops);
+  return hyper_lmdb::evaluate_checks(View(txn_->get(), env_->dbi(), mdb_txn_id(txn_->get())), ops);
 }
 
 Result<void> Change::apply(std::span<const Op> ops, MorePages more_pages) {
@@ -47,24 +52,22 @@ Result<void> Change::drop_all() {
     return from_lmdb(rc, "mdb_drop");
   }
   links_->drop_all();
-  return store_identity(links_->to_store());
+  return store_identity();
 }
 
-Result<void> Change::store_identity(const RecordCounts& counts) {
-  const std::string bytes = encode_identity({.store_id = env_->store_id(), .counts = counts});
-  MDB_val key = to_val(kReservedKey);
-  MDB_val value = to_val(bytes);
-  if (const int rc = mdb_put(txn_->get(), env_->dbi(), &key, &value, 0); rc != 0) {
-    return from_lmdb(rc, "mdb_put");
-  }
-  return {};
+Result<void> Change::store_identity() {
+  return write_identity(txn_->get(), env_->dbi(),
+                        {.store_id = env_->store_id(),
+                         .counts = links_->to_store(),
+                         .applied_seq = seq_ != 0 ? seq_ : env_->applied_seq()});
 }
 
 Result<void> Change::commit() {
-  if (links_->counts_changed()) {
-    if (auto stored = store_identity(links_->to_store()); !stored) return stored;
+  if (links_->counts_changed() || seq_ != 0) {
+    if (auto stored = store_identity(); !stored) return stored;
   }
   auto done = txn_->commit();
+  if (done && seq_ != 0) env_->applied(seq_, links_->to_store());
   end(done.ok());
   return done;
 }

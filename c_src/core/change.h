@@ -19,8 +19,9 @@ class Change {
  public:
   using MorePages = FunctionRef<Result<void>(std::uint64_t pages)>;
 
-  Change(Env* env, Links* links, bool checksum) noexcept
-      : env_(env), links_(links), checksum_(checksum) {}
+  /// `seq` is the number the journal would have given the write; 0 where there is no journal.
+  Change(Env* env, Links* links, bool checksum, std::uint64_t seq = 0) noexcept
+      : env_(env), links_(links), checksum_(checksum), seq_(seq) {}
   Change(const Change&) = delete;
   Change& operator=(const Change&) = delete;
   /// Gives the transaction up unless it was committed.
@@ -29,7 +30,7 @@ class Change {
   Result<void> begin();
   const TreeShape& shape() const noexcept { return shape_; }
 
-  /// As the functions of apply.h.
+  /// As the functions of decide.h and apply.h.
   Result<void> evaluate_checks(std::span<const Op> ops);
   Result<void> apply(std::span<const Op> ops, MorePages more_pages);
   Result<std::uint64_t> remove_prefix(std::string_view prefix, std::uint64_t most);
@@ -40,12 +41,13 @@ class Change {
 
  private:
   ApplyTarget target(MorePages more_pages) const noexcept;
-  Result<void> store_identity(const RecordCounts& counts);
+  Result<void> store_identity();
   void end(bool committed) noexcept;
 
   Env* env_;
   Links* links_;
   bool checksum_;
+  std::uint64_t seq_;
   bool links_begun_ = false;
   std::optional<WriteTxn> txn_;
   TreeShape shape_;

@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kMagic = "HLM";
 constexpr char kFormatVersion = 1;
 constexpr std::size_t kIdBytes = 16;
-constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 3 * 8;
+constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 5 * 8;
 
 Result<std::string> random_hex() {
   std::array<unsigned char, kIdBytes> bytes;
@@ -78,14 +78,12 @@ Result<void> write_new_file(const std::string& path, const Identity& identity) {
   auto txn = WriteTxn::begin(raw);
   if (!txn) return txn.error();
   MDB_dbi dbi = 0;
-  const std::string bytes = encode_identity(identity);
-  MDB_val key = to_val(kReservedKey);
-  MDB_val value = to_val(bytes);
-  int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi);
-  if (rc == 0) rc = mdb_put(txn.value().get(), dbi, &key, &value, 0);
-  if (rc != 0) return from_lmdb(rc, "mdb_put");
+  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
+    return from_lmdb(rc, "mdb_dbi_open");
+  }
+  if (auto written = write_identity(txn.value().get(), dbi, identity); !written) return written;
   if (auto done = txn.value().commit(); !done) return done;
-  if (rc = mdb_env_sync(raw, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
+  if (const int rc = mdb_env_sync(raw, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
   return {};
 }
 
@@ -117,6 +115,8 @@ std::string encode_identity(const Identity& identity) {
   append_little_endian(&bytes, identity.counts.links);
   append_little_endian(&bytes, identity.counts.marks);
   append_little_endian(&bytes, identity.counts.link_generation);
+  append_little_endian(&bytes, identity.applied_seq);
+  append_little_endian(&bytes, identity.applying_seq);
   return bytes;
 }
 
@@ -130,7 +130,17 @@ Result<Identity> decode_identity(std::string_view bytes) {
   return Identity{.store_id = std::string(bytes.substr(0, 2 * kIdBytes)),
                   .counts = {.links = load_little_endian(numbers),
                              .marks = load_little_endian(numbers + 8),
-                             .link_generation = load_little_endian(numbers + 16)}};
+                             .link_generation = load_little_endian(numbers + 16)},
+                  .applied_seq = load_little_endian(numbers + 24),
+                  .applying_seq = load_little_endian(numbers + 32)};
+}
+
+Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity) {
+  const std::string bytes = encode_identity(identity);
+  MDB_val key = to_val(kReservedKey);
+  MDB_val value = to_val(bytes);
+  if (const int rc = mdb_put(txn, dbi, &key, &value, 0); rc != 0) return from_lmdb(rc, "mdb_put");
+  return {};
 }
 
 Result<void> create_data_file(const Directory& directory) {

@@ -28,6 +28,9 @@ struct RecordCounts {
 struct Identity {
   std::string store_id;  ///< 32 hexadecimal digits
   RecordCounts counts = {};
+  std::uint64_t applied_seq = 0;  ///< the journal's last number that is in the tree
+  /// Above applied_seq while a part of the journal up to here may be in the tree.
+  std::uint64_t applying_seq = 0;
 };
 std::string encode_identity(const Identity& identity);
 /// Errors: unknown_format, version_mismatch.
@@ -35,6 +38,8 @@ Result<Identity> decode_identity(std::string_view bytes);
 
 /// Errors: as `decode_identity`, and as LMDB.
 Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi);
+/// Errors: as LMDB.
+Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity);
 
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
 /// what is there. Errors: as the system calls.

@@ -82,10 +82,9 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
   switch (op.kind) {
     case OpKind::put:
       if (old.link) links->change(key, -1);
-      draft->add(key, {.kind = Kind::value,
-                       .group = old.group,
-                       .checksum = checksum,
-                       .payload = op.value});
+      draft->add(
+          key,
+          {.kind = Kind::value, .group = old.group, .checksum = checksum, .payload = op.value});
       break;
     case OpKind::link: {
       PathText target;
@@ -93,10 +92,9 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
         return Error{.code = Code::key_too_large, .operation = "link"};
       }
       links->change(key, old.link ? 0 : +1);
-      draft->add(key, {.kind = Kind::link,
-                       .group = old.group,
-                       .checksum = checksum,
-                       .payload = target.view()});
+      draft->add(
+          key,
+          {.kind = Kind::link, .group = old.group, .checksum = checksum, .payload = target.view()});
       break;
     }
     case OpKind::group:

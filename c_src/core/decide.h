@@ -22,7 +22,8 @@ Result<void> evaluate_checks(const View& view, std::span<const Op> ops);
 bool goes_straight(const Links& links, std::span<const Op> ops) noexcept;
 
 /// The key element `index` of a batch goes to: that of the path it names, through the links that
-/// the view has. Errors: bad_key with the index, for a path that leads nowhere; as reading the view.
+/// the view has. Errors: bad_key with the index, for a path that leads nowhere; as reading the
+/// view.
 Result<PathText> target_of(const View& view, Links* links, Clock clock, std::span<const Op> ops,
                            std::size_t index);
 

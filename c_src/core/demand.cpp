@@ -52,6 +52,14 @@ void Demand::add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept {
   }
 }
 
+Demand& Demand::operator+=(const Demand& other) noexcept {
+  changes += other.changes;
+  inline_bytes += other.inline_bytes;
+  overflow_pages += other.overflow_pages;
+  puts += other.puts;
+  return *this;
+}
+
 PagesNeeded pages_needed(const TreeShape& shape, const Demand& demand) noexcept {
   // A page that is split is left at least a quarter full, so a page needs that much put in before
   // it is split again; each page that is there may be split once or twice by its first newcomers.

@@ -29,6 +29,7 @@ struct Demand {
   std::uint64_t puts = 0;            ///< changes that add something
 
   void add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept;
+  Demand& operator+=(const Demand& other) noexcept;
 };
 
 /// Pages a demand may take, none reused: an upper bound, generous but finite.

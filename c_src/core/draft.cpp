@@ -16,7 +16,8 @@ Error damaged() noexcept {
 
 template <typename Number>
 void append_number(std::string* bytes, Number value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) bytes->push_back(static_cast<char>(value >> 8 * i));
+  for (std::size_t i = 0; i < sizeof value; ++i)
+    bytes->push_back(static_cast<char>(value >> 8 * i));
 }
 
 template <typename Number>

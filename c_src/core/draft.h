@@ -62,6 +62,7 @@ class Draft {
 /// Reads a payload back. Errors: corrupted.
 Result<void> read_payload(
     std::string_view payload, RecordCounts* counts,
-    FunctionRef<Result<void>(std::string_view key, const WriteBuffer::Outcome& outcome)> on_outcome);
+    FunctionRef<Result<void>(std::string_view key, const WriteBuffer::Outcome& outcome)>
+        on_outcome);
 
 }  // namespace hyper_lmdb

@@ -1,7 +1,9 @@
 #include "env.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <atomic>
@@ -245,6 +247,26 @@ Result<void> Env::hold_lock_file() {
   if (lock_file_lock(F_WRLCK, ::getpid()) != 0) return from_errno(errno, "lock lock file");
 #endif
   return {};
+}
+
+// LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
+Error Env::explain(Error error) const {
+  if (error.code != Code::io_error || error.native != EIO) return error;
+  constexpr std::uint64_t kNearlyFullBytes = 1 << 20;
+  struct statvfs disk;
+  const std::string& path = directory_.path();
+  if (::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+    error.code = Code::disk_full;
+    return error;
+  }
+  struct rlimit limit;
+  struct stat file;
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      ::stat(directory_.file(kDataFile).c_str(), &file) == 0 &&
+      static_cast<std::uint64_t>(file.st_size) + kNearlyFullBytes > limit.rlim_cur) {
+    error.code = Code::file_too_large;
+  }
+  return error;
 }
 
 unsigned Env::reader_slots() const noexcept {

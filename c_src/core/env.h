@@ -38,6 +38,18 @@ class Env {
   /// As of the opening, which saw `version()`.
   const RecordCounts& counts() const noexcept { return identity_.counts; }
   std::uint64_t version() const noexcept { return version_; }
+  /// The journal's last number that is in the tree, and the one it was on the way to at the
+  /// opening.
+  std::uint64_t applied_seq() const noexcept { return identity_.applied_seq; }
+  std::uint64_t applying_seq() const noexcept { return identity_.applying_seq; }
+  /// After a commit that says so, by whoever may begin write transactions.
+  void applied(std::uint64_t seq, const RecordCounts& counts) noexcept {
+    identity_.applied_seq = seq;
+    identity_.applying_seq = 0;
+    identity_.counts = counts;
+  }
+  /// What an error of a write transaction comes from.
+  Error explain(Error error) const;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   /// Bytes the store may hold: the option, or what the address space had room for.
   std::uint64_t capacity() const noexcept { return capacity_; }

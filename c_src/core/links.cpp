@@ -27,10 +27,10 @@ void Links::learn(const RecordCounts& counts, std::uint64_t version) noexcept {
   known_version_.store(version, std::memory_order_release);
 }
 
-Result<Links::View> Links::view(MDB_txn* txn, MDB_dbi dbi) {
-  const std::uint64_t version = mdb_txn_id(txn);
+Result<Links::View> Links::view(const hyper_lmdb::View& store) {
+  const std::uint64_t version = store.version();
   if (shared_ && known_version_.load(std::memory_order_acquire) < version) {
-    auto found = read_identity(txn, dbi);
+    auto found = read_identity(store.txn(), store.dbi());
     if (!found) return found.error();
     const std::lock_guard lock(mutex_);
     if (known_version_.load(std::memory_order_relaxed) < version) {
@@ -44,25 +44,25 @@ Result<Links::View> Links::view(MDB_txn* txn, MDB_dbi dbi) {
               .use_cache = cache_.enabled()};
 }
 
-Result<void> Links::begin(MDB_txn* txn, MDB_dbi dbi) {
-  next_version_ = mdb_txn_id(txn);
+void Links::begin(std::uint64_t version) noexcept {
+  next_version_ = version;
   counts_changed_ = false;
   links_changed_ = false;
-  if (shared_) {
-    auto found = read_identity(txn, dbi);
-    if (!found) return found.error();
-    const std::lock_guard lock(mutex_);
-    const std::uint64_t version = next_version_ - 1;
-    if (known_version_.load(std::memory_order_relaxed) < version) {
-      if (found.value().counts.link_generation != known_.link_generation)
-        cache_.all_change(version);
-      learn(found.value().counts, version);
-    }
-    next_ = found.value().counts;
-  } else {
-    next_ = known_;
-  }
+  next_ = known_;
   none_since_before_ = none_since_.load(std::memory_order_relaxed);
+}
+
+Result<void> Links::begin_shared(MDB_txn* txn, MDB_dbi dbi) {
+  auto found = read_identity(txn, dbi);
+  if (!found) return found.error();
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t version = mdb_txn_id(txn) - 1;
+  if (known_version_.load(std::memory_order_relaxed) < version) {
+    if (found.value().counts.link_generation != known_.link_generation) cache_.all_change(version);
+    learn(found.value().counts, version);
+  }
+  begin(mdb_txn_id(txn));
+  next_ = found.value().counts;
   return {};
 }
 

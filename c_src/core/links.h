@@ -11,15 +11,19 @@
 
 #include "data_file.h"
 #include "path_cache.h"
+#include "view.h"
 
 namespace hyper_lmdb {
 
-/// Versions are LMDB transaction ids. Thread-safety: `view`, `cache` and `count` may be called from
-/// any thread; the rest by the holder of the write lock.
+/// Versions are LMDB transaction ids, or numbers of the journal where there is one. Thread-safety:
+/// `view`, `cache` and `count` may be called from any thread; the rest by the holder of the write
+/// lock.
 class Links {
  public:
   Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
         const RecordCounts& counts, std::uint64_t version);
+
+  bool shared() const noexcept { return shared_; }
 
   /// What a read transaction may rely on.
   struct View {
@@ -29,10 +33,13 @@ class Links {
   };
   /// In a shared store this finds out what other processes have changed. Errors: as
   /// `read_identity`.
-  Result<View> view(MDB_txn* txn, MDB_dbi dbi);
+  Result<View> view(const hyper_lmdb::View& store);
 
-  /// A write transaction has begun and has changed nothing yet. Errors: as `read_identity`.
-  Result<void> begin(MDB_txn* txn, MDB_dbi dbi);
+  /// A write that will make `version` has begun and has changed nothing yet.
+  void begin(std::uint64_t version) noexcept;
+  /// The same for a transaction that other processes may have gone before. Errors: as
+  /// `read_identity`.
+  Result<void> begin_shared(MDB_txn* txn, MDB_dbi dbi);
   /// What the write transaction under way may rely on, after the changes it made so far.
   View view_of_writer() const noexcept;
   /// Whether a link may be in the store, and whether the file has to say something else of links
@@ -51,6 +58,9 @@ class Links {
   RecordCounts to_store() const noexcept;
   /// After the commit, or after the transaction was given up.
   void end(bool committed) noexcept;
+
+  /// As of the last write that was kept. By the holder of the write lock.
+  const RecordCounts& known() const noexcept { return known_; }
 
   PathCache& cache() noexcept { return cache_; }
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }

@@ -3,9 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "errors.h"
 #include "path.h"
-#include "txn.h"
 #include "value.h"
 
 namespace hyper_lmdb {
@@ -24,7 +22,7 @@ constexpr char kAfterSlash = '/' + 1;  // every key below a group sorts before g
 /// name.
 class Children {
  public:
-  Children(MDB_cursor* cursor, std::string_view group, std::uint64_t most_lookups)
+  Children(ViewCursor* cursor, std::string_view group, std::uint64_t most_lookups)
       : cursor_(cursor), base_(group), lookups_left_(most_lookups) {
     if (!base_.empty()) base_ += '/';
   }
@@ -102,21 +100,22 @@ class Children {
     return key.size() > base_.size() && !is_reserved_path(key) && is_canonical_path(key);
   }
 
-  /// Moves the cursor; false at the end.
-  Result<bool> move(MDB_cursor_op op, MDB_val* key) {
+  /// Whether another move of the cursor is allowed.
+  Result<void> count_move() {
     if (lookups_left_ == 0) return Error{.code = Code::work_limit, .operation = "list"};
     --lookups_left_;
-    MDB_val value{};
-    const int rc = mdb_cursor_get(cursor_, key, &value, op);
-    if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
-    return rc == 0;
+    return {};
   }
 
+  using Move = Result<bool> (ViewCursor::*)();
+
   /// Goes on in one direction to the first key of the group that is a path.
-  Result<Name> settle(Result<bool> there, MDB_val key, MDB_cursor_op onwards) {
-    for (; there && there.value(); there = move(onwards, &key)) {
-      const Name name = child_of(to_view(key));
-      if (!name || is_path_below(to_view(key))) return name;
+  Result<Name> settle(Result<bool> there, Move onwards) {
+    while (there && there.value()) {
+      const Name name = child_of(cursor_->key());
+      if (!name || is_path_below(cursor_->key())) return name;
+      if (auto allowed = count_move(); !allowed) return allowed.error();
+      there = (cursor_->*onwards)();
     }
     if (!there) return there.error();
     return Name();
@@ -124,10 +123,8 @@ class Children {
 
   /// The child that the first path at or after `from` belongs to, in byte order.
   Result<Name> name_from(const std::string& from) {
-    const std::string start = base_ + from;
-    MDB_val key = to_val(start);
-    auto there = move(start.empty() ? MDB_FIRST : MDB_SET_RANGE, &key);
-    return settle(there, key, MDB_NEXT);
+    if (auto allowed = count_move(); !allowed) return allowed.error();
+    return settle(cursor_->seek(base_ + from), &ViewCursor::next);
   }
 
   /// The child that the last path before `before` belongs to, in byte order.
@@ -139,30 +136,29 @@ class Children {
       end.back() = kAfterSlash;  // the first key after every one that begins with `group/`
       return last_before(end);
     }
-    MDB_val key{};
-    auto there = move(MDB_LAST, &key);
-    return settle(there, key, MDB_PREV);
+    if (auto allowed = count_move(); !allowed) return allowed.error();
+    return settle(cursor_->last(), &ViewCursor::previous);
   }
 
   Result<Name> last_before(const std::string& end) {
-    MDB_val key = to_val(end);
-    auto there = move(MDB_SET_RANGE, &key);
-    if (there) there = move(there.value() ? MDB_PREV : MDB_LAST, &key);
-    return settle(there, key, MDB_PREV);
+    if (auto allowed = count_move(); !allowed) return allowed.error();
+    return settle(cursor_->seek_before(end), &ViewCursor::previous);
   }
 
   Result<bool> has_subtree(std::string_view name) {
     const std::string start = base_ + std::string(name) + '/';
-    MDB_val key = to_val(start);
-    auto there = move(MDB_SET_RANGE, &key);
-    for (; there && there.value(); there = move(MDB_NEXT, &key)) {
-      if (!to_view(key).starts_with(start)) return false;
-      if (is_path_below(to_view(key))) return true;
+    if (auto allowed = count_move(); !allowed) return allowed.error();
+    auto there = cursor_->seek(start);
+    while (there && there.value()) {
+      if (!cursor_->key().starts_with(start)) return false;
+      if (is_path_below(cursor_->key())) return true;
+      if (auto allowed = count_move(); !allowed) return allowed.error();
+      there = cursor_->next();
     }
     return there;
   }
 
-  MDB_cursor* cursor_;
+  ViewCursor* cursor_;
   std::string base_;
   std::uint64_t lookups_left_;
   std::string kept_;
@@ -171,20 +167,19 @@ class Children {
 
 }  // namespace
 
-Result<bool> has_children(MDB_txn* txn, MDB_dbi dbi, std::string_view group,
-                          std::uint64_t most_lookups) {
-  auto cursor = Cursor::open(txn, dbi);
+Result<bool> has_children(const View& view, std::string_view group, std::uint64_t most_lookups) {
+  auto cursor = ViewCursor::open(view, most_lookups);
   if (!cursor) return cursor.error();
-  auto name = Children(cursor.value().get(), group, most_lookups).next({});
+  auto name = Children(&cursor.value(), group, most_lookups).next({});
   if (!name) return name.error();
   return name.value().has_value();
 }
 
-Result<void> list_children(MDB_txn* txn, MDB_dbi dbi, std::string_view group, const Page& page,
+Result<void> list_children(const View& view, std::string_view group, const Page& page,
                            FunctionRef<bool(std::string_view)> on_name) {
-  auto cursor = Cursor::open(txn, dbi);
+  auto cursor = ViewCursor::open(view, kAnyLookups);
   if (!cursor) return cursor.error();
-  Children children(cursor.value().get(), group, kAnyLookups);
+  Children children(&cursor.value(), group, kAnyLookups);
   std::string last;
   Name at = page.cursor;
   for (std::uint64_t count = 0; count < page.limit; ++count) {
@@ -197,32 +192,28 @@ Result<void> list_children(MDB_txn* txn, MDB_dbi dbi, std::string_view group, co
   return {};
 }
 
-Result<void> list_keys(MDB_txn* txn, MDB_dbi dbi, std::string_view prefix, const Page& page,
+Result<void> list_keys(const View& view, std::string_view prefix, const Page& page,
                        FunctionRef<bool(std::string_view)> on_key) {
-  auto cursor = Cursor::open(txn, dbi);
-  if (!cursor) return cursor.error();
+  auto opened = ViewCursor::open(view, kAnyLookups);
+  if (!opened) return opened.error();
+  ViewCursor& cursor = opened.value();
   std::string start(prefix);
   if (page.cursor && std::string(*page.cursor) + '\0' > start) {
     start = std::string(*page.cursor) + '\0';
   }
   if (start.size() > kMaxKeyBytes + 1) start.resize(kMaxKeyBytes + 1);
-  MDB_val key = to_val(start);
-  MDB_val value{};
   std::uint64_t count = 0;
-  int rc =
-      mdb_cursor_get(cursor.value().get(), &key, &value, start.empty() ? MDB_FIRST : MDB_SET_RANGE);
-  for (; rc == 0 && count < page.limit;
-       rc = mdb_cursor_get(cursor.value().get(), &key, &value, MDB_NEXT)) {
-    if (!to_view(key).starts_with(prefix)) return {};
-    if (to_view(key) == kReservedKey) continue;
-    auto record = decode(to_view(value));
+  auto there = cursor.seek(start);
+  for (; there && there.value() && count < page.limit; there = cursor.next()) {
+    if (!cursor.key().starts_with(prefix)) return {};
+    if (cursor.key() == kReservedKey) continue;
+    auto record = decode(cursor.bytes());
     if (!record) return record.error();
     if (!is_present(record.value())) continue;
-    if (!on_key(to_view(key))) return {};
+    if (!on_key(cursor.key())) return {};
     ++count;
   }
-  if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
-  return {};
+  return there ? Result<void>() : there.error();
 }
 
 }  // namespace hyper_lmdb

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <utility>
 
-
 namespace hyper_lmdb {
 
 namespace {

@@ -24,17 +24,13 @@ class PathView {
   /// More look-ups than `most_lookups` end a call with work_limit.
   PathView(const View& store, Links* links, const Links::View& view, Clock clock,
            std::uint64_t most_lookups) noexcept
-      : store_(store),
-        links_(links),
-        view_(view),
-        clock_(clock),
-        lookups_left_(most_lookups) {}
+      : store_(store), links_(links), view_(view), clock_(clock), lookups_left_(most_lookups) {}
 
   /// What a read of a path finds.
   struct Found {
     Resolved resolved = Resolved::path;
-    PathText key;                           ///< where the path leads
-    Bytes bytes;                            ///< the record there; no link
+    PathText key;  ///< where the path leads
+    Bytes bytes;   ///< the record there; no link
   };
   /// The path is canonical and at most kMaxKeyBytes long. Errors: corrupted, unknown_format,
   /// work_limit.

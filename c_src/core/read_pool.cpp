@@ -29,8 +29,8 @@ std::size_t pool_size(unsigned reader_slots) noexcept {
 
 }  // namespace
 
-ReadPool::ReadPool(MDB_env* env, unsigned reader_slots)
-    : env_(env), size_(pool_size(reader_slots)), slots_(new Slot[size_]) {}
+ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers)
+    : env_(env), buffers_(buffers), size_(pool_size(reader_slots)), slots_(new Slot[size_]) {}
 
 ReadPool::~ReadPool() = default;
 
@@ -72,6 +72,34 @@ Result<void> ReadPool::renew(Slot* slot) noexcept {
   return {};
 }
 
+// The order of these steps is explained in buffers.h.
+Result<void> ReadPool::renew_with_buffers(Slot* slot) noexcept {
+  for (;;) {
+    const Buffers::State* const state = buffers_->published();
+    if (state == nullptr) {
+      if (auto done = renew(slot); !done) return done;
+      slot->version = mdb_txn_id(slot->txn);
+      return {};
+    }
+    slot->pin.store(state, std::memory_order_seq_cst);
+    if (state != buffers_->published()) continue;
+    if (auto done = renew(slot); !done) {
+      slot->pin.store(nullptr, std::memory_order_release);
+      return done;
+    }
+    slot->version = buffers_->visible();
+    if (state == buffers_->published()) return {};
+    mdb_txn_reset(slot->txn);
+  }
+}
+
+bool ReadPool::pins(const Buffers::State* state) const noexcept {
+  for (std::size_t i = 0; i < size_; ++i) {
+    if (slots_[i].pin.load(std::memory_order_seq_cst) == state) return true;
+  }
+  return false;
+}
+
 Result<ReadPool::Lease> ReadPool::lease() noexcept {
   using Clock = std::chrono::steady_clock;
   Clock::time_point deadline{};
@@ -83,7 +111,7 @@ Result<ReadPool::Lease> ReadPool::lease() noexcept {
     for (const Want want : {Want::any, Want::with_transaction}) {
       Slot* const slot = take(want, &closed);
       if (slot == nullptr) continue;
-      auto renewed = renew(slot);
+      auto renewed = renew_with_buffers(slot);
       if (renewed) {
         pages_entered(env_);
         return Lease(slot);
@@ -119,7 +147,14 @@ ReadPool::Lease::~Lease() {
   if (slot_ == nullptr) return;
   pages_left(mdb_txn_env(slot_->txn));
   mdb_txn_reset(slot_->txn);
+  slot_->pin.store(nullptr, std::memory_order_release);
   slot_->state.store(kFree, std::memory_order_release);
+}
+
+View ReadPool::Lease::view(MDB_dbi dbi) const noexcept {
+  const Buffers::State* const state = slot_->pin.load(std::memory_order_relaxed);
+  if (state == nullptr) return View(slot_->txn, dbi, slot_->version);
+  return View(slot_->txn, dbi, slot_->version, state->active.get(), state->frozen.get());
 }
 
 MDB_txn* ReadPool::Lease::txn() const noexcept {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "buffers.h"
 #include "env.h"
 #include "flusher.h"
 #include "hyper_lmdb/store.h"
@@ -27,7 +28,7 @@ struct Store::Impl {
       : settings(chosen),
         threads(api),
         env(std::move(opened)),
-        pool(env->get(), env->reader_slots()),
+        pool(env->get(), env->reader_slots(), &buffers),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
               random_seed(), settings.shared, env->counts(), env->version()),
         queue(settings.write_buffer_bytes) {
@@ -57,6 +58,7 @@ struct Store::Impl {
   const ThreadApi threads;
   std::unique_ptr<Env> env;
   std::atomic<bool> failed{false};  // a flush failed: nothing more is written
+  Buffers buffers;
   ReadPool pool;
   Links links;
   RequestQueue queue;

@@ -1,29 +1,14 @@
 // The reading half of Store.
-#include <lmdb.h>
-
 #include <utility>
 
 #include "listing.h"
 #include "path_view.h"
 #include "store_impl.h"
-#include "txn.h"
 #include "value.h"
 
 namespace hyper_lmdb {
 
 namespace {
-
-using Bytes = std::optional<std::string_view>;
-
-/// The stored bytes at a key that passed `check_key`.
-Result<Bytes> find(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
-  MDB_val wanted = to_val(key);
-  MDB_val found{};
-  const int rc = mdb_get(txn, dbi, &wanted, &found);
-  if (rc == MDB_NOTFOUND) return Bytes();
-  if (rc != 0) return from_lmdb(rc, "mdb_get");
-  return Bytes(to_view(found));
-}
 
 /// The value in stored bytes, where they hold one.
 Store::Lookup value_in(std::string_view key, const Bytes& bytes) {
@@ -37,8 +22,8 @@ Store::Lookup value_in(std::string_view key, const Bytes& bytes) {
   return Bytes(record.value().payload);
 }
 
-Store::Lookup find_value(MDB_txn* txn, MDB_dbi dbi, std::string_view key) {
-  auto bytes = find(txn, dbi, key);
+Store::Lookup find_value(const View& view, std::string_view key) {
+  auto bytes = view.find(key);
   if (!bytes) return bytes;
   return value_in(key, bytes.value());
 }
@@ -63,24 +48,24 @@ Store::Lookup read_path(PathView& view, std::string_view path, PathText* key) {
 /// A snapshot with paths in it.
 struct PathSnapshot {
   ReadPool::Lease lease;
-  PathView view;
+  View store;
+  PathView paths;
 };
 Result<PathSnapshot> path_snapshot(Store::Impl& impl, std::uint64_t most_lookups) {
   auto lease = impl.pool.lease();
   if (!lease) return lease.error();
-  MDB_txn* const txn = lease.value().txn();
-  auto links = impl.links.view(txn, impl.env->dbi());
+  const View store = lease.value().view(impl.env->dbi());
+  auto links = impl.links.view(store);
   if (!links) return links.error();
-  return PathSnapshot{std::move(lease).value(), PathView(txn, impl.env->dbi(), &impl.links,
-                                                         links.value(), &steady_ms, most_lookups)};
+  return PathSnapshot{std::move(lease).value(), store,
+                      PathView(store, &impl.links, links.value(), &steady_ms, most_lookups)};
 }
 
 /// What is at the end of a path: its type, and the key in `*key`.
-Result<PathType> type_at(Store::Impl& impl, PathSnapshot& snapshot, std::string_view path,
-                         PathText* key) {
+Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText* key) {
   auto text = path_text(path);
   if (!text) return text.error();
-  auto found = snapshot.view.locate(text.value().view());
+  auto found = snapshot.paths.locate(text.value().view());
   if (!found) return found.error();
   if (found.value().resolved == Resolved::dead) return PathType::not_found;
   *key = found.value().key;
@@ -92,8 +77,7 @@ Result<PathType> type_at(Store::Impl& impl, PathSnapshot& snapshot, std::string_
     if (record.value().group) return PathType::composite;
     value = record.value().kind == Kind::value;
   }
-  auto children = has_children(snapshot.lease.txn(), impl.env->dbi(), key->view(),
-                               snapshot.view.lookups_left());
+  auto children = has_children(snapshot.store, key->view(), snapshot.paths.lookups_left());
   if (!children) return children.error();
   if (children.value()) return PathType::composite;
   return value ? PathType::simple : PathType::not_found;
@@ -105,7 +89,7 @@ Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)
   if (auto good = check_key(key); !good) return good.error();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  auto value = find_value(lease.value().txn(), impl_->env->dbi(), key);
+  auto value = find_value(lease.value().view(impl_->env->dbi()), key);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
@@ -116,7 +100,7 @@ Result<bool> Store::exists(std::string_view key) const {
   if (auto good = check_key(key); !good) return good.error();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  auto bytes = find(lease.value().txn(), impl_->env->dbi(), key);
+  auto bytes = lease.value().view(impl_->env->dbi()).find(key);
   if (!bytes) return bytes.error();
   if (!bytes.value()) return false;
   auto record = decode(*bytes.value());
@@ -128,10 +112,10 @@ Result<void> Store::read_many(std::span<const std::string_view> keys,
                               FunctionRef<bool(std::size_t, const Lookup&)> on_result) const {
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
+  const View view = lease.value().view(impl_->env->dbi());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto good = check_key(keys[i]);
-    const Lookup found =
-        good ? find_value(lease.value().txn(), impl_->env->dbi(), keys[i]) : Lookup(good.error());
+    const Lookup found = good ? find_value(view, keys[i]) : Lookup(good.error());
     if (!on_result(i, found)) break;
   }
   return {};
@@ -142,7 +126,7 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
   auto snapshot = path_snapshot(*impl_, most_lookups);
   if (!snapshot) return snapshot.error();
   PathText key;
-  auto value = read_path(snapshot.value().view, path, &key);
+  auto value = read_path(snapshot.value().paths, path, &key);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
@@ -156,7 +140,7 @@ Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
   if (!snapshot) return snapshot.error();
   PathText key;
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const Lookup found = read_path(snapshot.value().view, paths[i], &key);
+    const Lookup found = read_path(snapshot.value().paths, paths[i], &key);
     if (!found && found.error().code == Code::work_limit) return found.error();
     if (!on_result(i, found)) break;
   }
@@ -167,7 +151,7 @@ Result<PathType> Store::type(std::string_view path, std::uint64_t most_lookups) 
   auto snapshot = path_snapshot(*impl_, most_lookups);
   if (!snapshot) return snapshot.error();
   PathText key;
-  return type_at(*impl_, snapshot.value(), path, &key);
+  return type_at(snapshot.value(), path, &key);
 }
 
 Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
@@ -175,7 +159,7 @@ Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_
   auto snapshot = path_snapshot(*impl_, most_lookups);
   if (!snapshot) return snapshot.error();
   PathText key;
-  auto type = type_at(*impl_, snapshot.value(), path, &key);
+  auto type = type_at(snapshot.value(), path, &key);
   if (!type) return type.error();
   if (type.value() == PathType::not_found) return false;
   on_key(key.view());
@@ -187,11 +171,10 @@ Result<bool> Store::list(std::string_view path, const Page& page,
   auto snapshot = path_snapshot(*impl_, kAnyLookups);
   if (!snapshot) return snapshot.error();
   PathText key;
-  auto type = type_at(*impl_, snapshot.value(), path, &key);
+  auto type = type_at(snapshot.value(), path, &key);
   if (!type) return type.error();
   if (type.value() != PathType::composite) return false;
-  auto listed =
-      list_children(snapshot.value().lease.txn(), impl_->env->dbi(), key.view(), page, on_name);
+  auto listed = list_children(snapshot.value().store, key.view(), page, on_name);
   if (!listed) return listed.error();
   return true;
 }
@@ -200,7 +183,7 @@ Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
                                 FunctionRef<bool(std::string_view)> on_key) const {
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  return list_keys(lease.value().txn(), impl_->env->dbi(), prefix, page, on_key);
+  return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
 }
 
 }  // namespace hyper_lmdb

@@ -39,6 +39,12 @@ class View {
         active_(holding(active)),
         frozen_(holding(frozen)) {}
 
+  /// The same at another version.
+  View at(std::uint64_t version) const noexcept {
+    View other = *this;
+    other.version_ = version;
+    return other;
+  }
   /// With what a batch has decided so far above it all.
   View over(const Draft* draft) const noexcept {
     View above = *this;

@@ -1,20 +1,22 @@
-// What the capacity and the disk have room for: the part of Writer that decides before it writes.
+// What the capacity and the disk have room for: the part of TreeWriter that decides before it
+// writes.
 #include <algorithm>
 
+#include "tree_writer.h"
 #include "txn.h"
-#include "writer.h"
 
 namespace hyper_lmdb {
 
-void Writer::add_demand(Demand* demand, const Request& request, const TreeShape& shape) noexcept {
+void TreeWriter::add_demand(Demand* demand, const Request& request,
+                            const TreeShape& shape) noexcept {
   demand->add(request.ops, shape.page_bytes);
   if (request.kind == Request::Kind::remove_prefix) demand->changes += kMostRemovedAtOnce;
 }
 
 // Decides what the capacity and the disk have room for, before anything is changed. `*pages` is
 // where the blocks that were made sure of end.
-Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Request* end,
-                               std::uint64_t* pages) {
+Result<void> TreeWriter::make_room(const TreeShape& shape, Request* first, const Request* end,
+                                   std::uint64_t* pages) {
   Demand demand;
   for (Request* r = first; r != end; r = r->next) add_demand(&demand, *r, shape);
   PagesNeeded needed = pages_needed(shape, demand);
@@ -32,15 +34,16 @@ Result<void> Writer::make_room(const TreeShape& shape, Request* first, const Req
   return extend_blocks(shape, *pages);
 }
 
-Result<void> Writer::extend_blocks(const TreeShape& shape, std::uint64_t pages) {
+Result<void> TreeWriter::extend_blocks(const TreeShape& shape, std::uint64_t pages) {
   if (!env_->mapped_writes()) return {};
   return env_->reserve().extend(shape.end_page * shape.page_bytes, pages * shape.page_bytes);
 }
 
 // The file has reached the capacity: now the free pages inside it count.
-Result<void> Writer::make_room_near_capacity(const TreeShape& shape, Request* first,
-                                             const Request* end) {
-  check_readers();
+Result<void> TreeWriter::make_room_near_capacity(const TreeShape& shape, Request* first,
+                                                 const Request* end) {
+  int cleared = 0;
+  (void)mdb_reader_check(env_->get(), &cleared);  // what it cannot free now it will next time
   // LMDB shows its free list to readers only. Not a lease: those may all be taken.
   auto reader = ReadTxn::begin(env_->get());
   auto free = reader ? free_pages(reader.value().get()) : Result<std::uint64_t>(0);

@@ -1,0 +1,115 @@
+#include "applier.h"
+
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "errors.h"
+#include "posix.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+constexpr auto kBetweenTries = std::chrono::seconds(1);
+constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
+
+/// Whether what went wrong may be right again later, with nothing lost meanwhile.
+bool may_pass(Code code) noexcept {
+  return code == Code::disk_full || code == Code::quota_exceeded || code == Code::file_too_large ||
+         code == Code::no_memory || code == Code::map_full;
+}
+
+}  // namespace
+
+Result<void> Applier::start(const ThreadApi& threads) {
+  if (const int rc = threads.start("hyper_lmdb_ap", &Applier::run, this, &thread_); rc != 0) {
+    return from_errno(rc, "start thread");
+  }
+  return {};
+}
+
+void Applier::stop(const ThreadApi& threads) {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (thread_ != nullptr) threads.join(std::exchange(thread_, nullptr));
+}
+
+void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
+                   const RecordCounts& counts) {
+  const std::lock_guard lock(mutex_);
+  job_ = {.buffer = buffer.get(), .seq = seq, .counts = counts};
+  done_.store(0, std::memory_order_relaxed);
+  total_.store(buffer->keys(), std::memory_order_relaxed);
+  buffer_ = std::move(buffer);
+  idle_.store(false, std::memory_order_release);
+  wake_.notify_one();
+}
+
+double Applier::progress() const noexcept {
+  if (idle()) return 1;
+  const std::uint64_t total = total_.load(std::memory_order_relaxed);
+  return total == 0 ? 1 : static_cast<double>(done_.load(std::memory_order_relaxed)) / total;
+}
+
+Result<void> Applier::wait_idle() {
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return idle() || !stall_; });
+  return idle() ? Result<void>() : stall_;
+}
+
+void Applier::wait_past(double fraction) {
+  std::unique_lock lock(mutex_);
+  // Progress is counted without the lock: looked at again before long.
+  while (!idle() && stall_ && progress() <= fraction) finished_.wait_for(lock, kBetweenLooks);
+}
+
+void* Applier::run(void* self) {
+  static_cast<Applier*>(self)->loop();
+  return nullptr;
+}
+
+/// Everything of the buffer is in the journal on disk before the first transaction begins.
+Result<void> Applier::do_job() noexcept try {
+  if (auto flushed = log_->flush(); !flushed) return flushed;
+  if (auto applied = apply_buffer(env_, job_, &done_); !applied) return applied;
+  buffers_->drop_frozen();
+  if (auto dropped = log_->drop_frozen(); !dropped) return dropped;
+  buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
+  return {};
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "apply"};
+}
+
+void Applier::loop() {
+  const FileSizeSignalBlock block;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [&] { return stopping_ || !idle(); });
+    if (idle()) return;
+    lock.unlock();
+    const Result<void> done = do_job();
+    lock.lock();
+    stall_ = done;
+    stalled_.store(!done, std::memory_order_release);
+    if (done) {
+      buffer_.reset();
+      count_.fetch_add(1, std::memory_order_relaxed);
+      idle_.store(true, std::memory_order_release);
+      finished_.notify_all();
+      continue;
+    }
+    finished_.notify_all();
+    if (!may_pass(done.error().code)) {
+      failed_->store(true, std::memory_order_release);
+      return;
+    }
+    // Buffers and journal stay, and stay readable.
+    if (wake_.wait_for(lock, kBetweenTries, [&] { return stopping_; })) return;
+  }
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,75 @@
+// The thread that applies frozen write buffers to LMDB and drops the journal behind them.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "apply_buffer.h"
+#include "buffers.h"
+#include "env.h"
+#include "hyper_lmdb/options.h"
+#include "journal_log.h"
+#include "read_pool.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: `give` and `wait_idle` by the holder of the write lock, `start` and `stop` once
+/// each; the rest may be called from any thread.
+class Applier {
+ public:
+  Applier(Env* env, Buffers* buffers, ReadPool* pool, JournalLog* log, std::atomic<bool>* failed)
+      : env_(env), buffers_(buffers), pool_(pool), log_(log), failed_(failed) {}
+
+  Result<void> start(const ThreadApi& threads);
+  /// Ends the thread; a job it cannot finish stays in the journal.
+  void stop(const ThreadApi& threads);
+
+  /// Hands over the buffer that has just been frozen. There must be no job under way.
+  void give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
+            const RecordCounts& counts);
+  bool idle() const noexcept { return idle_.load(std::memory_order_acquire); }
+  /// Waits until no job is under way. Errors: what keeps the job from being finished (it is tried
+  /// again all the same), env_failed.
+  Result<void> wait_idle();
+  /// Waits until the job is further along than `fraction`, or is done, or cannot go on.
+  void wait_past(double fraction);
+
+  /// How much of the job is done, from 0 to 1; 1 where there is none.
+  double progress() const noexcept;
+  /// A job is being tried again and again.
+  bool stalled() const noexcept { return stalled_.load(std::memory_order_acquire); }
+  std::uint64_t applied_buffers() const noexcept { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  static void* run(void* self);
+  void loop();
+  Result<void> do_job() noexcept;
+
+  Env* env_;
+  Buffers* buffers_;
+  ReadPool* pool_;
+  JournalLog* log_;
+  std::atomic<bool>* failed_;
+  void* thread_ = nullptr;
+
+  // Of the job: set by `give` before idle_ is cleared, read by the thread after it sees that.
+  std::shared_ptr<const WriteBuffer> buffer_;
+  ApplyJob job_;
+
+  std::atomic<bool> idle_{true};
+  std::atomic<bool> stalled_{false};
+  std::atomic<std::uint64_t> done_{0};
+  std::atomic<std::uint64_t> total_{0};
+  std::atomic<std::uint64_t> count_{0};
+
+  std::mutex mutex_;
+  std::condition_variable wake_;      // the thread
+  std::condition_variable finished_;  // those who wait for it
+  Result<void> stall_;                // guarded by mutex_
+  bool stopping_ = false;             // guarded by mutex_
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,29 @@
+// A write buffer goes into LMDB: in key order, in transactions of bounded size.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "data_file.h"
+#include "env.h"
+#include "hyper_lmdb/result.h"
+#include "write_buffer.h"
+
+namespace hyper_lmdb {
+
+/// A buffer and what holds once all of it is in the tree.
+struct ApplyJob {
+  const WriteBuffer* buffer = nullptr;
+  std::uint64_t seq = 0;  ///< the last number of the journal that is in the buffer
+  RecordCounts counts = {};
+};
+
+/// Applies a buffer that nobody writes any more. Can be done again after a failure or a crash at
+/// any point: the first of several transactions marks the tree as half applied, and only the last
+/// one says that it has everything up to `seq`. `*done` counts the keys as they go. Blocks; write
+/// transactions are begun and ended on this thread, one at a time with others. Errors: disk_full,
+/// quota_exceeded, file_too_large, map_full, no_memory: nothing is lost and it may be tried again;
+/// others as LMDB.
+Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done);
+
+}  // namespace hyper_lmdb

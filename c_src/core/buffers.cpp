@@ -1,0 +1,46 @@
+#include "buffers.h"
+
+#include <utility>
+
+namespace hyper_lmdb {
+
+void Buffers::publish(std::unique_ptr<const State> next) {
+  states_.push_back(std::move(next));
+  published_.store(states_.back().get(), std::memory_order_seq_cst);
+}
+
+void Buffers::start(std::shared_ptr<WriteBuffer> active, std::shared_ptr<WriteBuffer> frozen,
+                    std::uint64_t version) {
+  const std::lock_guard lock(mutex_);
+  show(version);
+  publish(std::make_unique<const State>(State{std::move(active), std::move(frozen)}));
+}
+
+void Buffers::rotate(std::shared_ptr<WriteBuffer> active) {
+  const std::lock_guard lock(mutex_);
+  publish(std::make_unique<const State>(State{std::move(active), states_.back()->active}));
+}
+
+void Buffers::drop_frozen() {
+  const std::lock_guard lock(mutex_);
+  publish(std::make_unique<const State>(State{states_.back()->active, nullptr}));
+}
+
+void Buffers::collect(FunctionRef<bool(const State*)> pinned) noexcept {
+  const std::lock_guard lock(mutex_);
+  const State* const current = published();
+  std::erase_if(states_,
+                [&](const auto& state) { return state.get() != current && !pinned(state.get()); });
+}
+
+std::shared_ptr<WriteBuffer> Buffers::active() const {
+  const std::lock_guard lock(mutex_);
+  return states_.empty() ? nullptr : states_.back()->active;
+}
+
+std::shared_ptr<WriteBuffer> Buffers::frozen() const {
+  const std::lock_guard lock(mutex_);
+  return states_.empty() ? nullptr : states_.back()->frozen;
+}
+
+}  // namespace hyper_lmdb

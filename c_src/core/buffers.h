@@ -1,0 +1,66 @@
+// The write buffers readers see, and when each may go.
+//
+// One state is published at a time: the buffer that is written and, while it is being applied to
+// LMDB, the one before. A reader pins the state it took (in its slot of the read pool), renews its
+// transaction, then loads the newest visible version, then looks whether the state is still the
+// published one, and starts again if it is not. So a snapshot of LMDB never lacks what its buffers
+// have already let go: the frozen buffer leaves the state only after its last commit.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "hyper_lmdb/function_ref.h"
+#include "write_buffer.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: `published` and `visible` may be called from any thread; the rest takes a lock.
+class Buffers {
+ public:
+  struct State {
+    std::shared_ptr<WriteBuffer> active;
+    std::shared_ptr<WriteBuffer> frozen;
+  };
+
+  Buffers() = default;
+  Buffers(const Buffers&) = delete;
+  Buffers& operator=(const Buffers&) = delete;
+
+  /// Null in a store without a journal. Sequentially consistent: with a pin stored before and
+  /// looked at after, either the reader sees the new state or the collector sees the pin.
+  const State* published() const noexcept { return published_.load(std::memory_order_seq_cst); }
+
+  /// The newest version readers may see.
+  std::uint64_t visible() const noexcept { return visible_.load(std::memory_order_acquire); }
+  /// Everything up to this version has been inserted.
+  void show(std::uint64_t version) noexcept { visible_.store(version, std::memory_order_release); }
+
+  /// The first state. Throws std::bad_alloc.
+  void start(std::shared_ptr<WriteBuffer> active, std::shared_ptr<WriteBuffer> frozen,
+             std::uint64_t version);
+  /// The active buffer becomes the frozen one. Throws std::bad_alloc; then nothing has changed.
+  void rotate(std::shared_ptr<WriteBuffer> active);
+  /// LMDB has all of the frozen buffer. Throws std::bad_alloc; then nothing has changed.
+  void drop_frozen();
+
+  /// Frees the states that are neither published nor `pinned`.
+  void collect(FunctionRef<bool(const State*)> pinned) noexcept;
+
+  // Of the published state. Both are null in a store without a journal.
+  std::shared_ptr<WriteBuffer> active() const;
+  std::shared_ptr<WriteBuffer> frozen() const;
+
+ private:
+  void publish(std::unique_ptr<const State> next);
+
+  std::atomic<const State*> published_{nullptr};
+  std::atomic<std::uint64_t> visible_{0};
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<const State>> states_;  // the published one is the last
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,107 @@
+#include "journal_log.h"
+
+#include <utility>
+
+#include "journal_replay.h"
+
+namespace hyper_lmdb {
+
+JournalLog::JournalLog(const Directory& directory, const Start& start, std::atomic<bool>* failed)
+    : directory_(directory),
+      start_(start),
+      failed_(failed),
+      last_generation_(start.last_generation),
+      appended_(start.last_seq),
+      flushed_(start.last_seq) {}
+
+std::shared_ptr<JournalLog::Segment> JournalLog::active() const {
+  const std::lock_guard lock(segments_mutex_);
+  return active_;
+}
+
+std::uint64_t JournalLog::bytes() const noexcept {
+  const auto segment = active();
+  return segment == nullptr ? 0 : segment->file->bytes();
+}
+
+Result<void> JournalLog::open_segment() {
+  auto file = JournalSegment::create(directory_,
+                                     {.store_id = start_.store_id,
+                                      .generation = last_generation_ + 1,
+                                      .first_seq = appended() + 1,
+                                      .flushed_seq = flushed()},
+                                     start_.segment_bytes, start_.way);
+  if (!file) return file.error();
+  auto segment = std::make_shared<Segment>(Segment{++last_generation_, std::move(file).value()});
+  const std::lock_guard lock(segments_mutex_);
+  active_ = std::move(segment);
+  return {};
+}
+
+bool JournalLog::has_room(std::uint64_t payload_bytes) const noexcept {
+  return active_ != nullptr && active_->file->has_room(payload_bytes);
+}
+
+bool JournalLog::room_ready(std::uint64_t payload_bytes) const noexcept {
+  return active_ != nullptr && active_->file->room_ready(payload_bytes);
+}
+
+Result<void> JournalLog::append(std::string_view payload) {
+  const std::uint64_t seq = appended() + 1;
+  if (auto done = active_->file->append(seq, flushed(), {&payload, 1}); !done) return done;
+  appended_.store(seq, std::memory_order_release);
+  return {};
+}
+
+void JournalLog::skip(std::uint64_t seq) noexcept {
+  appended_.store(seq, std::memory_order_release);
+  flushed_.store(seq, std::memory_order_release);
+}
+
+void JournalLog::rotate() {
+  const std::lock_guard lock(segments_mutex_);
+  frozen_ = std::exchange(active_, nullptr);
+}
+
+Result<void> JournalLog::flush() {
+  const std::lock_guard one_at_a_time(flush_mutex_);
+  if (failed_->load(std::memory_order_acquire)) {
+    return Error{.code = Code::env_failed, .operation = "flush journal"};
+  }
+  std::shared_ptr<Segment> segments[2];
+  std::uint64_t through = 0;
+  {
+    const std::lock_guard lock(segments_mutex_);
+    segments[0] = frozen_;
+    segments[1] = active_;
+    through = appended();
+  }
+  if (through == flushed()) return {};
+  for (const auto& segment : segments) {
+    if (segment == nullptr) continue;
+    if (auto done = segment->file->flush(); !done) {
+      // The kernel has marked the lost pages clean: a later flush would succeed and mean nothing.
+      failed_->store(true, std::memory_order_release);
+      return done;
+    }
+  }
+  if (through > flushed()) flushed_.store(through, std::memory_order_release);
+  return {};
+}
+
+void JournalLog::prepare_ahead() noexcept {
+  // What it cannot set aside, an append will say.
+  if (const auto segment = active()) (void)segment->file->prepare_ahead();
+}
+
+Result<void> JournalLog::drop_frozen() {
+  std::shared_ptr<Segment> segment;
+  {
+    const std::lock_guard lock(segments_mutex_);
+    segment = std::exchange(frozen_, nullptr);
+  }
+  if (segment == nullptr) return {};
+  return remove_segments(directory_, segment->generation);
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,317 @@
+#include "journal_writer.h"
+
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "decide.h"
+#include "hyper_lmdb/store.h"
+#include "view.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A store at rest soon has an empty journal.
+constexpr auto kMostAge = std::chrono::milliseconds(2000);
+constexpr auto kBetweenLooks = std::chrono::milliseconds(500);
+constexpr auto kNothingToTend = std::chrono::milliseconds(60'000);
+// The buffer that is written may be this much fuller than the one before is applied.
+constexpr double kSlack = 0.25;
+// Bytes of appends that must need neither blocks nor fresh pages: else they are made ready.
+constexpr std::uint64_t kReadyBytes = 512 << 10;
+
+Error env_failed() noexcept {
+  return {.code = Code::env_failed, .operation = "write"};
+}
+
+/// The links' side of a write: given up unless it is kept.
+class LinksWrite {
+ public:
+  LinksWrite(Links* links, std::uint64_t version) noexcept : links_(links) {
+    links_->begin(version);
+  }
+  LinksWrite(const LinksWrite&) = delete;
+  LinksWrite& operator=(const LinksWrite&) = delete;
+  ~LinksWrite() { links_->end(kept_); }
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  Links* links_;
+  bool kept_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<WriteBuffer> JournalWriter::new_buffer(const Settings& settings,
+                                                       std::uint64_t hash_seed) {
+  return std::make_shared<WriteBuffer>(settings.write_buffer_bytes, hash_seed);
+}
+
+JournalWriter::JournalWriter(const JournalParts& parts) noexcept
+    : parts_(parts),
+      synced_(parts.settings->durability == Durability::sync),
+      direct_from_bytes_(parts.settings->write_buffer_bytes / 4),
+      active_(parts.buffers->active()) {
+  learn_shape();
+}
+
+/// How LMDB's tree stands now that a buffer was applied; what it cannot tell stays as it was.
+void JournalWriter::learn_shape() noexcept {
+  auto lease = parts_.pool->lease();
+  if (!lease) return;
+  if (auto shape = shape_of(lease.value().txn(), parts_.env->dbi())) shape_ = shape.value();
+}
+
+bool JournalWriter::may_wait() const noexcept {
+  return synced_ || parts_.applier->stalled();
+}
+
+bool JournalWriter::ahead_of_applier() const noexcept {
+  if (parts_.applier->idle()) return false;
+  const double full = static_cast<double>(active_->bytes_used()) /
+                      static_cast<double>(parts_.settings->write_buffer_bytes);
+  return full > parts_.applier->progress() + kSlack;
+}
+
+std::optional<Result<void>> JournalWriter::try_write(std::span<const Op> ops) {
+  if (ahead_of_applier()) return std::nullopt;
+  auto fate = append(ops, Wait::never);
+  if (!fate) return Result<void>(fate.error());
+  if (fate.value() != Fate::done) return std::nullopt;
+  // The lock is held, so what was appended is in the buffer.
+  parts_.buffers->show(parts_.log->appended());
+  return Result<void>();
+}
+
+void JournalWriter::write_group(Request* first, std::size_t) {
+  unshown_ = first;
+  for (Request* r = first; r != nullptr; r = r->next) {
+    current_ = r;
+    if (r->kind == Request::Kind::sync) continue;
+    if (parts_.failed->load(std::memory_order_acquire)) {
+      r->outcome = env_failed();
+      continue;
+    }
+    try {
+      r->outcome = write_one(*r);
+    } catch (const std::bad_alloc&) {
+      r->outcome = Error{.code = Code::no_memory, .operation = "write"};
+    }
+  }
+  if (auto shown = show(); !shown) {
+    // Appended, perhaps on disk, and never to be seen in this run; answers that rest on such a
+    // write are not given either.
+    for (Request* r = unshown_; r != nullptr; r = r->next) r->outcome = shown;
+  }
+  unshown_ = nullptr;
+  current_ = nullptr;
+}
+
+/// Lets readers see what was appended; in `sync` once it is on disk.
+Result<void> JournalWriter::show() {
+  const std::uint64_t appended = parts_.log->appended();
+  if (appended == parts_.buffers->visible()) return {};
+  if (synced_) {
+    if (auto flushed = parts_.log->flush(); !flushed) {
+      return Error{.code = Code::io_error, .operation = "flush journal"};
+    }
+  }
+  parts_.buffers->show(appended);
+  return {};
+}
+
+Result<void> JournalWriter::write_one(Request& request) {
+  switch (request.kind) {
+    case Request::Kind::batch: {
+      auto fate = append(request.ops, Wait::allowed);
+      if (!fate) return fate.error();
+      return fate.value() == Fate::too_large ? directly(request) : Result<void>();
+    }
+    case Request::Kind::remove_prefix:
+      return remove_some(request);
+    case Request::Kind::reset:
+      return directly(request);
+    case Request::Kind::sync:
+      break;
+  }
+  return {};
+}
+
+/// Decides a batch, appends it and enters it into the buffer, not yet visible.
+Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait wait) {
+  LinksWrite links(parts_.links, parts_.log->appended() + 1);
+  {
+    std::optional<ReadPool::Lease> lease;
+    View view(nullptr, 0, parts_.log->appended());
+    if (looks_at_store(*parts_.links, ops)) {
+      auto leased = parts_.pool->lease();
+      if (!leased) return leased.error();
+      lease.emplace(std::move(leased).value());
+      // What was appended before this batch counts, whether readers see it yet or not.
+      view = lease->view(parts_.env->dbi()).at(parts_.log->appended());
+    }
+    if (auto held = evaluate_checks(view, ops); !held) return held.error();
+    auto decided = decide(view, parts_.links, &steady_ms, parts_.settings->checksum, ops, &draft_);
+    if (!decided) return decided.error();
+  }
+  if (draft_.outcomes() == 0) {
+    links.keep();
+    return Fate::done;
+  }
+  if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops)) return Fate::too_large;
+  auto room = make_room(wait);
+  if (!room || room.value() != Fate::done) return room;
+  if (auto appended = parts_.log->append(draft_.payload()); !appended) return appended.error();
+  draft_.insert_into(active_.get(), parts_.log->appended());
+  links.keep();
+  pending_.add(ops, shape_.page_bytes);
+  if (!dirty_.load(std::memory_order_relaxed)) {
+    first_write_ = Clock::now();
+    dirty_.store(true, std::memory_order_release);
+  }
+  segment_low_.store(!parts_.log->room_ready(kReadyBytes), std::memory_order_relaxed);
+  return Fate::done;
+}
+
+bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,
+                                std::uint64_t bytes) {
+  return parts_.log->has_room(payload_bytes) && active_->reserve(outcomes, bytes);
+}
+
+/// Room for the draft in segment and buffer.
+Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
+  const std::uint64_t payload_bytes = draft_.payload().size();
+  if (wait == Wait::never) {
+    const bool ready = parts_.log->room_ready(payload_bytes) &&
+                       fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes());
+    return ready ? Fate::done : Fate::must_wait;
+  }
+  if (ahead_of_applier()) {
+    const double full = static_cast<double>(active_->bytes_used()) /
+                        static_cast<double>(parts_.settings->write_buffer_bytes);
+    parts_.applier->wait_past(full - kSlack);
+  }
+  if (!parts_.log->has_segment()) {
+    if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+  }
+  if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
+  if (auto rotated = rotate(); !rotated) return rotated.error();
+  if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+  if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
+  return Fate::too_large;
+}
+
+/// Whether both buffers and this batch surely fit the capacity. Where not, the tree decides, once
+/// it has the buffers.
+bool JournalWriter::fits_capacity(std::span<const Op> ops) {
+  if (parts_.applier->idle() && frozen_demand_.changes != 0) {
+    learn_shape();
+    frozen_demand_ = {};
+  }
+  Demand demand = pending_;
+  demand += frozen_demand_;
+  demand.add(ops, shape_.page_bytes);
+  const PagesNeeded needed = pages_needed(shape_, demand);
+  return shape_.end_page + needed.total <= parts_.env->capacity() / shape_.page_bytes;
+}
+
+/// The active buffer is frozen and handed to the applier, once that has the one before.
+Result<void> JournalWriter::rotate() {
+  if (auto idle = parts_.applier->wait_idle(); !idle) return idle;
+  // LMDB must not show what readers may not see yet.
+  if (auto shown = show(); !shown) return shown;
+  unshown_ = current_;
+  auto next = new_buffer(*parts_.settings, parts_.hash_seed);
+  parts_.buffers->rotate(next);
+  parts_.log->rotate();
+  parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),
+                       parts_.links->known());
+  frozen_demand_ = std::exchange(pending_, {});
+  dirty_.store(false, std::memory_order_release);
+  return {};
+}
+
+/// LMDB has everything, and there is no segment.
+Result<void> JournalWriter::drain() {
+  if (parts_.log->has_segment()) {
+    if (auto rotated = rotate(); !rotated) return rotated;
+  }
+  return parts_.applier->wait_idle();
+}
+
+Result<void> JournalWriter::directly(Request& request) {
+  if (auto drained = drain(); !drained) return drained;
+  const std::uint64_t seq = parts_.log->appended() + 1;
+  parts_.tree->write_alone(&request, seq);
+  if (request.outcome && parts_.env->applied_seq() == seq) {
+    parts_.log->skip(seq);
+    parts_.buffers->show(seq);
+  }
+  learn_shape();
+  return request.outcome;
+}
+
+/// A prefix goes in parts: each is one batch of removals.
+Result<void> JournalWriter::remove_some(Request& request) {
+  const std::string_view prefix = request.ops.front().key;
+  std::vector<std::string> keys;
+  {
+    auto lease = parts_.pool->lease();
+    if (!lease) return lease.error();
+    const View view = lease.value().view(parts_.env->dbi()).at(parts_.log->appended());
+    auto cursor = ViewCursor::open(view, kAnyLookups);
+    if (!cursor) return cursor.error();
+    ViewCursor& at = cursor.value();
+    auto there = at.seek(prefix);
+    for (; there && there.value() && keys.size() < TreeWriter::kMostRemovedAtOnce;
+         there = at.next()) {
+      if (!at.key().starts_with(prefix)) break;
+      if (at.key() != kReservedKey) keys.emplace_back(at.key());
+    }
+    if (!there) return there.error();
+  }
+  request.removed = keys.size();
+  if (keys.empty()) return {};
+  std::vector<Op> ops;
+  ops.reserve(keys.size());
+  for (const std::string& key : keys) ops.push_back({.kind = OpKind::remove, .key = key});
+  auto fate = append(ops, Wait::allowed);
+  if (!fate) return fate.error();
+  if (fate.value() != Fate::too_large) return {};
+  return directly(request);
+}
+
+bool JournalWriter::wants_tending() const noexcept {
+  return segment_low_.load(std::memory_order_relaxed);
+}
+
+std::chrono::milliseconds JournalWriter::until_tending() const noexcept {
+  return dirty_.load(std::memory_order_acquire) ? kBetweenLooks : kNothingToTend;
+}
+
+void JournalWriter::tend() noexcept try {
+  if (parts_.failed->load(std::memory_order_acquire)) return;
+  if (segment_low_.load(std::memory_order_relaxed)) {
+    parts_.log->prepare_ahead();
+    segment_low_.store(false, std::memory_order_relaxed);
+  }
+  parts_.buffers->collect([&](const Buffers::State* state) { return parts_.pool->pins(state); });
+  if (!dirty_.load(std::memory_order_acquire) || !parts_.applier->idle()) return;
+  const std::unique_lock lock(*parts_.write_mutex, std::try_to_lock);
+  if (!lock || Clock::now() - first_write_ < kMostAge) return;
+  (void)rotate();  // a flush that failed has poisoned the store
+} catch (const std::bad_alloc&) {
+  // Tried again before long.
+}
+
+Result<void> JournalWriter::finish() {
+  if (parts_.failed->load(std::memory_order_acquire)) return env_failed();
+  if (drain()) return {};
+  return parts_.log->flush();
+}
+
+}  // namespace hyper_lmdb

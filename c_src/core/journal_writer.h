@@ -1,0 +1,95 @@
+// Writes into the journal and the write buffer. LMDB takes the buffers in the background; what is
+// too large for a buffer goes into LMDB straight away, behind everything that came before it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "applier.h"
+#include "buffers.h"
+#include "demand.h"
+#include "draft.h"
+#include "env.h"
+#include "journal_log.h"
+#include "links.h"
+#include "read_pool.h"
+#include "tree_writer.h"
+#include "write_way.h"
+
+namespace hyper_lmdb {
+
+/// What a journaled store is made of beside its writer.
+struct JournalParts {
+  Env* env;
+  const Settings* settings;
+  Links* links;
+  Buffers* buffers;
+  ReadPool* pool;
+  JournalLog* log;
+  Applier* applier;
+  TreeWriter* tree;
+  std::mutex* write_mutex;
+  std::atomic<bool>* failed;
+  std::uint64_t hash_seed;  ///< of the buffers
+};
+
+/// Thread-safety: as WriteWay. `tend` takes the write lock itself where it needs it.
+class JournalWriter final : public WriteWay {
+ public:
+  explicit JournalWriter(const JournalParts& parts) noexcept;
+
+  bool may_wait() const noexcept override;
+  std::optional<Result<void>> try_write(std::span<const Op> ops) override;
+  void write_group(Request* first, std::size_t requests) override;
+  bool wants_tending() const noexcept override;
+  std::chrono::milliseconds until_tending() const noexcept override;
+  void tend() noexcept override;
+
+  /// Applies everything, so that no journal is left; after the writer thread has ended. What a full
+  /// disk keeps from LMDB stays in the journal, on disk. Errors: io_error, env_failed.
+  Result<void> finish();
+
+  /// A buffer of the store's size.
+  static std::shared_ptr<WriteBuffer> new_buffer(const Settings& settings, std::uint64_t hash_seed);
+
+ private:
+  enum class Wait { never, allowed };
+  /// What became of a batch.
+  enum class Fate { done, must_wait, too_large };
+
+  Result<void> write_one(Request& request);
+  Result<void> write_ops(std::span<const Op> ops);
+  Result<Fate> append(std::span<const Op> ops, Wait wait);
+  Result<Fate> make_room(Wait wait);
+  Result<void> directly(Request& request);
+  Result<void> remove_some(Request& request);
+  Result<void> rotate();
+  Result<void> drain();
+  Result<void> show();
+  bool fits_capacity(std::span<const Op> ops);
+  bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
+  bool ahead_of_applier() const noexcept;
+  void learn_shape() noexcept;
+
+  const JournalParts parts_;
+  const bool synced_;
+  const std::uint64_t direct_from_bytes_;
+  // All that follows belongs to the holder of the write lock, but for the atomics.
+  std::shared_ptr<WriteBuffer> active_;
+  Draft draft_;
+  TreeShape shape_;
+  Demand pending_;
+  Demand frozen_demand_;
+  Request* current_ = nullptr;  // of a group
+  Request* unshown_ = nullptr;  // the first of it whose records nobody has seen yet
+  std::chrono::steady_clock::time_point first_write_{};
+  std::atomic<bool> dirty_{false};  // the active buffer holds something
+  std::atomic<bool> segment_low_{false};
+};
+
+}  // namespace hyper_lmdb
