@@ -56,6 +56,7 @@ class PathView {
   Result<std::optional<std::string_view>> link_at(std::string_view key);
   Result<Resolved> follow(std::string_view path, PathText* end);
   Result<Resolved> through_parents(std::string_view path, PathText* key);
+  Resolved arrive(const PathCache::Resolution& at, PathText* end) noexcept;
 
   MDB_txn* txn_;
   MDB_dbi dbi_;
@@ -63,6 +64,7 @@ class PathView {
   Links::View view_;
   Clock clock_;
   std::uint64_t lookups_left_;
+  unsigned steps_ = 0;  // links followed for the path under way
 };
 
 }  // namespace hyper_lmdb
