@@ -16,6 +16,9 @@
 -export([begin_batch/1, batch_write/3, batch_make_group/2, batch_make_link/3, commit_batch/1]).
 -export([read_fast/2, write_fast/3, read_many_fast/2]).
 
+%% Longer than any key, and of the last byte.
+-define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 512))).
+
 -deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
 
 -export_type([store/0, handle/0, batch/0, options/0, listing/0, key/0, path/0, value/0, op/0,
@@ -345,7 +348,8 @@ page(Function, Store, At, Listing) when is_map(Listing) ->
                 {ok, Names, _More} when not ReturnCursor -> {ok, Names};
                 {ok, Names, false} -> {ok, Names, nil};
                 %% A limit of 0: the next part begins where this one did.
-                {ok, [], true} when is_binary(Cursor); Reverse -> {ok, [], Cursor};
+                {ok, [], true} when is_binary(Cursor) -> {ok, [], Cursor};
+                {ok, [], true} when Reverse -> {ok, [], ?BEHIND_EVERY_NAME};
                 {ok, [], true} -> {ok, [], <<>>};
                 {ok, Names, true} -> {ok, Names, lists:last(Names)};
                 {badarg, N} -> hyper_lmdb_args:retry(Function, [Store, At, Listing], N);

@@ -6,6 +6,8 @@
 
 -export([retry/3, key/1, path/1, describe/2]).
 
+-define(LONGEST_KEY, 511).
+
 -type kind() :: store | batch | key | keys | value | ops | options | listing.
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
@@ -18,19 +20,25 @@ retry(Function, Args, Position) ->
 
 %% @doc A key in any accepted form as the bytes it stands for; what is no key stays what it is.
 -spec key(term()) -> term().
-key(Key) when is_atom(Key) ->
+key(Key) -> key(Key, whole).
+
+%% Of a key that may be cut the rest is left out once it is too long to be one.
+key(Key, _) when is_atom(Key) ->
     atom_to_binary(Key);
-key([]) ->
+key([], _) ->
     <<>>;
-key([Char | _] = Key) when is_integer(Char) ->
+key([Char | _] = Key, _) when is_integer(Char) ->
     string_or(Key, Key);
-key(Key) when is_list(Key) ->
-    case is_proper(Key) andalso segments(Key, []) of
+key(Key, Room) when is_list(Key) ->
+    case is_proper(Key) andalso segments(Key, Room, []) of
         {ok, Segments} -> iolist_to_binary(lists:join($/, Segments));
         _ -> Key
     end;
-key(Key) ->
+key(Key, _) ->
     Key.
+
+%% A key to look for or to write to: no answer repeats it.
+cut_key(Key) -> key(Key, ?LONGEST_KEY + 1).
 
 %% @doc The canonical form of a path; what is no path stays what it is.
 -spec path(term()) -> term().
@@ -90,7 +98,7 @@ kinds(child_spec) -> [options];
 kinds(_) -> [store].
 
 normalise(store, Store) -> store(Store);
-normalise(key, Key) -> key(Key);
+normalise(key, Key) -> cut_key(Key);
 normalise(keys, Keys) -> map_proper(fun key/1, Keys);
 normalise(ops, Ops) -> map_proper(fun op/1, Ops);
 normalise(_, Arg) -> Arg.
@@ -107,11 +115,11 @@ named(Name, Store) ->
         error -> Store
     end.
 
-op({delete, Key}) -> {delete, key(Key)};
-op({group, Path}) -> {group, key(Path)};
-op({link, Target, New}) -> {link, key(Target), key(New)};
-op({put, Key, Value}) -> {put, key(Key), Value};
-op({check, Key, Value}) -> {check, key(Key), Value};
+op({delete, Key}) -> {delete, cut_key(Key)};
+op({group, Path}) -> {group, cut_key(Path)};
+op({link, Target, New}) -> {link, cut_key(Target), cut_key(New)};
+op({put, Key, Value}) -> {put, cut_key(Key), Value};
+op({check, Key, Value}) -> {check, cut_key(Key), Value};
 op(Op) -> Op.
 
 map_proper(Fun, List) when is_list(List) ->
@@ -125,16 +133,25 @@ map_proper(_Fun, Term) ->
 is_proper(List) ->
     try length(List) >= 0 catch error:badarg -> false end.
 
-%% Empty segments are dropped, those inside a binary too.
-segments([], Acc) ->
+%% Empty segments are dropped, those inside a binary too. Each takes a byte for its slash.
+segments([], _Room, Acc) ->
     {ok, lists:append(lists:reverse(Acc))};
-segments([Part | Rest], Acc) ->
+segments(Parts, Room, Acc) when is_integer(Room), Room < 0 ->
+    case lists:all(fun(Part) -> is_binary(part(Part)) end, Parts) of
+        true -> segments([], Room, Acc);
+        false -> error
+    end;
+segments([Part | Rest], Room, Acc) ->
     case part(Part) of
         Binary when is_binary(Binary) ->
-            segments(Rest, [binary:split(Binary, <<"/">>, [global, trim_all]) | Acc]);
+            Segments = binary:split(Binary, <<"/">>, [global, trim_all]),
+            segments(Rest, less(Room, Segments), [Segments | Acc]);
         _ ->
             error
     end.
+
+less(whole, _) -> whole;
+less(Room, Segments) -> lists:foldl(fun(Segment, Left) -> Left - byte_size(Segment) - 1 end, Room, Segments).
 
 part(Part) when is_binary(Part) -> Part;
 part(Part) when is_atom(Part) -> atom_to_binary(Part);

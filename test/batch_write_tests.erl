@@ -2,28 +2,21 @@
 -module(batch_write_tests).
 -include_lib("eunit/include/eunit.hrl").
 
-in_each_mode(Title, Fun) -> in_each_mode(Title, #{}, Fun).
-
-in_each_mode(Title, Options, Fun) ->
-    test_store:each_mode(Title, 120, fun(Mode) ->
-        test_store:with_store(Options#{durability => Mode}, Fun)
-    end).
-
 all_test_() ->
-    [in_each_mode("an empty batch", fun empty_batch/1),
-     in_each_mode("puts and deletes", fun puts_and_deletes/1),
-     in_each_mode("the last of equal keys wins", fun doubles/1),
-     in_each_mode("checks", fun checks/1),
-     in_each_mode("checks see earlier elements", fun checks_see_earlier/1),
-     in_each_mode("a failing check changes nothing", fun failing_check/1),
-     in_each_mode("a bad element changes nothing", #{max_value_bytes => 100}, fun bad_element/1),
-     in_each_mode("the first bad element is named", fun first_bad_element/1),
-     in_each_mode("batch_too_large", #{max_batch_bytes => 1000}, fun too_large/1),
-     in_each_mode("a million operations", fun million/1),
-     in_each_mode("a million operations over the bound", #{max_batch_bytes => 16 bsl 20},
+    [test_store:in_each_mode("an empty batch", fun empty_batch/1),
+     test_store:in_each_mode("puts and deletes", fun puts_and_deletes/1),
+     test_store:in_each_mode("the last of equal keys wins", fun doubles/1),
+     test_store:in_each_mode("checks", fun checks/1),
+     test_store:in_each_mode("checks see earlier elements", fun checks_see_earlier/1),
+     test_store:in_each_mode("a failing check changes nothing", fun failing_check/1),
+     test_store:in_each_mode("a bad element changes nothing", #{max_value_bytes => 100}, fun bad_element/1),
+     test_store:in_each_mode("the first bad element is named", fun first_bad_element/1),
+     test_store:in_each_mode("batch_too_large", #{max_batch_bytes => 1000}, fun too_large/1),
+     test_store:in_each_mode("a million operations", fun million/1),
+     test_store:in_each_mode("a million operations over the bound", #{max_batch_bytes => 16 bsl 20},
                   fun million_too_large/1),
-     in_each_mode("random batches against a map", fun random_batches/1),
-     in_each_mode("check and put as compare and swap", fun compare_and_swap/1)].
+     test_store:in_each_mode("random batches against a map", fun random_batches/1),
+     test_store:in_each_mode("check and put as compare and swap", fun compare_and_swap/1)].
 
 empty_batch(S) ->
     ?assertEqual(ok, hyper_lmdb:batch_write(S, [])),

@@ -2,28 +2,22 @@
 -module(concurrency_tests).
 -include_lib("eunit/include/eunit.hrl").
 
-in_each_mode(Title, Fun) -> in_each_mode(Title, #{}, Fun).
-
-in_each_mode(Title, Options, Fun) ->
-    test_store:each_mode(Title, 240, fun(Mode) ->
-        test_store:with_store(Options#{durability => Mode}, Fun)
-    end).
-
 all_test_() ->
-    [in_each_mode("1,000 processes write at once", fun thousand_writers/1),
-     in_each_mode("writers of one key", fun one_key/1),
-     in_each_mode("put_new has one winner", fun one_winner/1),
-     in_each_mode("a batch is seen whole", fun batches_seen_whole/1),
-     in_each_mode("read_many sees one moment", fun one_moment/1),
-     in_each_mode("a write is seen when it is answered", fun read_your_writes/1),
-     in_each_mode("reset while readers read", fun reset_under_readers/1),
-     in_each_mode("stop under load, by handle", fun(S, Dir) -> stop_under_load(S, S, Dir) end),
-     in_each_mode("stop under load, by map", fun(S, Dir) -> stop_under_load(#{name => Dir}, S, Dir) end),
-     in_each_mode("a bounded queue", #{write_buffer_bytes => 1 bsl 16}, fun bounded_queue/1),
-     in_each_mode("a request larger than the queue", #{write_buffer_bytes => 1 bsl 16}, fun larger_than_queue/1),
-     in_each_mode("killed callers", #{write_buffer_bytes => 1 bsl 16}, fun killed_callers/1),
-     in_each_mode("a full mailbox", fun full_mailbox/1),
-     in_each_mode("bad writes fail alone", fun bad_writes_fail_alone/1)].
+    [test_store:in_each_mode("1,000 processes write at once", fun thousand_writers/1),
+     test_store:in_each_mode("writers of one key", fun one_key/1),
+     test_store:in_each_mode("put_new has one winner", fun one_winner/1),
+     test_store:in_each_mode("a batch is seen whole", fun batches_seen_whole/1),
+     test_store:in_each_mode("read_many sees one moment", fun one_moment/1),
+     test_store:in_each_mode("a write is seen when it is answered", fun read_your_writes/1),
+     test_store:in_each_mode("reset while readers read", fun reset_under_readers/1),
+     test_store:in_each_mode("stop under load, by handle", fun(S, Dir) -> stop_under_load(S, S, Dir) end),
+     test_store:in_each_mode("stop under load, by map", fun(S, Dir) -> stop_under_load(#{name => Dir}, S, Dir) end),
+     test_store:in_each_mode("a bounded queue", #{write_buffer_bytes => 1 bsl 16}, fun bounded_queue/1),
+     test_store:in_each_mode("a request larger than the queue", #{write_buffer_bytes => 1 bsl 16}, fun larger_than_queue/1),
+     test_store:in_each_mode("killed callers", #{write_buffer_bytes => 1 bsl 16}, fun killed_callers/1),
+     test_store:in_each_mode("a full mailbox", fun full_mailbox/1),
+     test_store:in_each_mode("bad writes fail alone", fun bad_writes_fail_alone/1),
+     test_store:in_each_mode("two processes commit one batch", fun two_commits/1)].
 
 thousand_writers(S) ->
     Results = test_store:in_parallel(1000, fun(I) ->
@@ -224,3 +218,16 @@ bad_writes_fail_alone(S) ->
     ?assertEqual([{batch, ok}, {check, {error, {check_failed, 2}}}, {good, ok}, {long, {error, key_too_large}}],
                  lists:usort(Results)),
     ?assertEqual(200, test_store:info(S, entries)).
+
+%% One of them takes it, and it is written once.
+two_commits(S) ->
+    [begin
+         {ok, Batch} = hyper_lmdb:begin_batch(S),
+         ok = hyper_lmdb:batch_write(Batch, <<"k">>, <<Round:32>>),
+         Before = test_store:info(S, last_transaction_id),
+         Calls = [test_store:spawn_call(fun() -> receive go -> hyper_lmdb:commit_batch(Batch) end end) || _ <- [1, 2]],
+         [Pid ! go || {Pid, _} <- Calls],
+         ?assertEqual({Round, [ok, {error, committed}]}, {Round, lists:sort(test_store:gather(Calls))}),
+         ?assertEqual({{ok, <<Round:32>>}, Before + 1},
+                      {hyper_lmdb:get(S, <<"k">>), test_store:info(S, last_transaction_id)})
+     end || Round <- lists:seq(1, 200)].

@@ -2,27 +2,24 @@
 -module(exact_keys_tests).
 -include_lib("eunit/include/eunit.hrl").
 
-in_each_mode(Title, Fun) ->
-    test_store:each_mode(Title, 60, fun(Mode) ->
-        test_store:with_store(#{durability => Mode}, Fun)
-    end).
-
 all_test_() ->
-    [in_each_mode("put, get, overwrite, delete", fun life_of_a_key/1),
-     in_each_mode("put_new", fun put_new/1),
-     in_each_mode("read_many_fast", fun read_many_fast/1),
-     in_each_mode("read_many_fast keeps order and doubles", fun read_many_order/1),
-     in_each_mode("read_many of plain keys", fun read_many/1),
-     in_each_mode("empty values", fun empty_values/1),
-     in_each_mode("values of every first byte", fun every_first_byte/1),
-     in_each_mode("keys of any bytes", fun any_key_bytes/1),
-     in_each_mode("longest key, and one longer", fun key_lengths/1),
-     in_each_mode("empty key", fun empty_key/1),
-     in_each_mode("reserved key", fun reserved_key/1),
-     in_each_mode("lists as keys", fun list_keys/1),
-     in_each_mode("values of many sizes", fun value_sizes/1),
-     in_each_mode("a value of 100 MB", fun large_value/1),
-     in_each_mode("sub-binaries", fun sub_binaries/1)].
+    [test_store:in_each_mode("put, get, overwrite, delete", fun life_of_a_key/1),
+     test_store:in_each_mode("put_new", fun put_new/1),
+     test_store:in_each_mode("read_many_fast", fun read_many_fast/1),
+     test_store:in_each_mode("read_many_fast keeps order and doubles", fun read_many_order/1),
+     test_store:in_each_mode("read_many of plain keys", fun read_many/1),
+     test_store:in_each_mode("empty values", fun empty_values/1),
+     test_store:in_each_mode("values of every first byte", fun every_first_byte/1),
+     test_store:in_each_mode("keys of any bytes", fun any_key_bytes/1),
+     test_store:in_each_mode("longest key, and one longer", fun key_lengths/1),
+     test_store:in_each_mode("empty key", fun empty_key/1),
+     test_store:in_each_mode("reserved key", fun reserved_key/1),
+     test_store:in_each_mode("lists as keys", fun list_keys/1),
+     test_store:in_each_mode("lists that join to a longest key, and longer", fun long_lists/1),
+     test_store:in_each_mode("a list of a million binaries is no work", fun million_parts/1),
+     test_store:in_each_mode("values of many sizes", fun value_sizes/1),
+     test_store:in_each_mode("a value of 100 MB", fun large_value/1),
+     test_store:in_each_mode("sub-binaries", fun sub_binaries/1)].
 
 life_of_a_key(S) ->
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>)),
@@ -149,6 +146,38 @@ list_keys(S) ->
     ?assertEqual({ok, <<"in a batch">>}, Found),
     ok = hyper_lmdb:delete(S, [<<"a">>, <<"b">>, <<"c">>]),
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"a/b/c">>)).
+
+long_lists(S) ->
+    A = fun(Count) -> lists:duplicate(Count, <<"a">>) end,
+    Longest = [A(256), A(254) ++ [<<"aaa">>], [binary:copy(<<"a">>, 511)], [binary:copy(<<"a/">>, 255), "b"],
+               lists:duplicate(2000, <<"/">>) ++ A(256) ++ lists:duplicate(2000, <<>>), lists:duplicate(128, "a//a")],
+    [begin
+         ok = hyper_lmdb:put(S, Key, <<"v">>),
+         ?assertEqual(511, byte_size(hyper_lmdb:path(S, Key))),
+         ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, hyper_lmdb:path(S, Key))),
+         ?assertEqual({ok, <<"v">>}, hyper_lmdb:read(S, Key))
+     end || Key <- Longest],
+    [[?assertEqual({error, key_too_large}, hyper_lmdb:F(S, Key)) || F <- [get, delete, read, type, list]]
+     || Key <- [A(257), A(254) ++ [<<"aaaa">>], [binary:copy(<<"a">>, 512)], [<<"a">>, binary:copy(<<"b">>, 510)]]
+               ++ [[Part | Key] || Key <- Longest, Part <- [<<"a">>, "a", a]] ++ [Key ++ ["/a"] || Key <- Longest]].
+
+million_parts(S) ->
+    Parts = lists:duplicate(1000000, <<"a">>),
+    Joined = iolist_to_binary(lists:join($/, Parts)),
+    Before = reductions(),
+    [?assertEqual({F, {error, key_too_large}}, {F, apply(hyper_lmdb, F, [S, Parts | Rest])})
+     || {F, Rest} <- [{get, []}, {put, [<<>>]}, {delete, []}, {exists, []}, {put_new, [<<>>]}, {read, []}, {write, [<<>>]},
+                      {make_group, []}, {make_link, [<<"l">>]}, {type, []}, {list, []}, {resolve, []}]],
+    ?assertEqual({error, key_too_large}, hyper_lmdb:make_link(S, <<"l">>, Parts)),
+    [?assertEqual({error, {2, key_too_large}}, hyper_lmdb:batch_write(S, [{put, <<"a">>, <<>>}, Op]))
+     || Op <- [{put, Parts, <<>>}, {delete, Parts}, {check, Parts, absent}, {group, Parts}, {link, <<"l">>, Parts}]],
+    [?assertError(badarg, hyper_lmdb:F(S, Parts ++ Tail)) || F <- [get, read, delete], Tail <- [[1], [<<1:1>>], <<"a">>]],
+    %% Joined they would take thousands a part.
+    ?assert(reductions() - Before < 50 * 25 * 1000000),
+    %% Where the path is in the answer it is whole.
+    ?assertEqual({ok, [{Joined, {error, key_too_large}}]}, hyper_lmdb:read_many(S, [Parts])).
+
+reductions() -> element(2, process_info(self(), reductions)).
 
 %% Around the sizes at which heap binaries, pages and overflow pages change hands.
 value_sizes(S) ->

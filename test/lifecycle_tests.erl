@@ -2,27 +2,22 @@
 -module(lifecycle_tests).
 -include_lib("eunit/include/eunit.hrl").
 
-in_each_mode(Title, Fun) ->
-    test_store:each_mode(Title, 60, fun(Mode) ->
-        test_store:with_store(#{durability => Mode}, Fun)
-    end).
-
 all_test_() ->
-    [in_each_mode("data outlives a stop", fun data_outlives_stop/2),
-     in_each_mode("a stopped handle stays closed", fun closed_handle/2),
-     in_each_mode("a second start gives an equal handle", fun equal_handles/2),
-     in_each_mode("the map form", fun map_form/2),
-     in_each_mode("spellings of one directory", fun spellings/2),
-     in_each_mode("stop closes for everyone", fun stop_is_for_all/2),
-     in_each_mode("reset", fun reset/2),
-     in_each_mode("sync", fun sync/2),
-     in_each_mode("info", fun info/2),
-     in_each_mode("file modes", fun file_modes/2),
-     {"relative names are fixed at start", fun relative_name/0},
-     {"parents are created", fun parents/0},
-     {"racing starts", {timeout, 60, fun racing_starts/0}},
-     {"start and stop race", {timeout, 120, fun start_stop_race/0}},
-     {"the mode may change between starts", fun mode_changes/0},
+    [test_store:in_each_mode("data outlives a stop", fun data_outlives_stop/2),
+     test_store:in_each_mode("a stopped handle stays closed", fun closed_handle/2),
+     test_store:in_each_mode("a second start gives an equal handle", fun equal_handles/2),
+     test_store:in_each_mode("the map form", fun map_form/2),
+     test_store:in_each_mode("spellings of one directory", fun spellings/2),
+     test_store:in_each_mode("stop closes for everyone", fun stop_is_for_all/2),
+     test_store:in_each_mode("reset", fun reset/2),
+     test_store:in_each_mode("sync", fun sync/2),
+     test_store:in_each_mode("info", fun info/2),
+     test_store:in_each_mode("file modes", fun file_modes/2),
+     test_store:in_dir("relative names are fixed at start", fun relative_name/1),
+     test_store:in_dir("parents are created", fun parents/1),
+     test_store:in_dir("racing starts", fun racing_starts/1),
+     test_store:in_dir("start and stop race", fun start_stop_race/1),
+     test_store:in_dir("the mode may change between starts", fun mode_changes/1),
      {"init and scope", fun init_and_scope/0},
      {"format_error", fun format_error/0},
      {"two stores do not mix", fun two_stores/0}].
@@ -159,52 +154,44 @@ file_modes(_S, Dir) ->
     {0, Modes} = test_store:shell(["stat -c %a '", Dir, "'/*.mdb"]),
     ?assertEqual(["600"], lists:usort(string:split(Modes, "\n", all))).
 
-relative_name() ->
-    test_store:with_dir(fun(Dir) ->
-        {ok, Before} = file:get_cwd(),
-        ok = file:make_dir(Dir),
+relative_name(Dir) ->
+    {ok, Before} = file:get_cwd(),
+    ok = file:make_dir(Dir),
+    ok = file:set_cwd(Dir),
+    try
+        S = test_store:start_ok(#{name => <<"here">>}),
+        ok = hyper_lmdb:put(#{name => <<"here">>}, <<"k">>, <<"v">>),
+        ok = file:set_cwd("/"),
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(#{name => <<"here">>}, <<"k">>)),
+        ?assertEqual({ok, S}, hyper_lmdb:start(#{name => <<Dir/binary, "/here">>})),
+        ?assertEqual(<<Dir/binary, "/here">>, iolist_to_binary(test_store:info(S, name))),
         ok = file:set_cwd(Dir),
-        try
-            S = test_store:start_ok(#{name => <<"here">>}),
-            ok = hyper_lmdb:put(#{name => <<"here">>}, <<"k">>, <<"v">>),
-            ok = file:set_cwd("/"),
-            ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(#{name => <<"here">>}, <<"k">>)),
-            ?assertEqual({ok, S}, hyper_lmdb:start(#{name => <<Dir/binary, "/here">>})),
-            ?assertEqual(<<Dir/binary, "/here">>, iolist_to_binary(test_store:info(S, name))),
-            ok = file:set_cwd(Dir),
-            ?assertEqual({ok, S}, hyper_lmdb:start(#{name => <<"./here">>}))
-        after
-            ok = file:set_cwd(Before)
-        end
-    end).
+        ?assertEqual({ok, S}, hyper_lmdb:start(#{name => <<"./here">>}))
+    after
+        ok = file:set_cwd(Before)
+    end.
 
-parents() ->
-    test_store:with_dir(fun(Dir) ->
-        Deep = <<Dir/binary, "/a/b/", (unicode:characters_to_binary("späße"))/binary>>,
-        S = test_store:start_ok(#{name => Deep}),
-        ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
-        ?assert(filelib:is_dir(Deep))
-    end).
+parents(Dir) ->
+    Deep = <<Dir/binary, "/a/b/", (unicode:characters_to_binary("späße"))/binary>>,
+    S = test_store:start_ok(#{name => Deep}),
+    ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+    ?assert(filelib:is_dir(Deep)).
 
-racing_starts() ->
-    test_store:with_dir(fun(Dir) ->
-        Started = test_store:in_parallel(100, fun(_) -> hyper_lmdb:start(#{name => Dir}) end),
-        [{ok, S}] = lists:usort(Started),
-        test_store:track(S),
-        ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
-    end).
+racing_starts(Dir) ->
+    Started = test_store:in_parallel(100, fun(_) -> hyper_lmdb:start(#{name => Dir}) end),
+    [{ok, S}] = lists:usort(Started),
+    test_store:track(S),
+    ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>)).
 
 %% Whoever starts gets a store that works, or one that another has stopped by now; never two.
-start_stop_race() ->
-    test_store:with_dir(fun(Dir) ->
-        Rounds = test_store:in_parallel(8, fun(I) ->
-            [start_use_stop(Dir, <<I:8, J:32>>) || J <- lists:seq(1, 40)]
-        end),
-        Written = [Key || Round <- Rounds, {ok, Key} <- Round],
-        S = test_store:start_ok(#{name => Dir}),
-        [?assertEqual({ok, Key}, hyper_lmdb:get(S, Key)) || Key <- Written],
-        ?assert(Written =/= [])
-    end).
+start_stop_race(Dir) ->
+    Rounds = test_store:in_parallel(8, fun(I) ->
+        [start_use_stop(Dir, <<I:8, J:32>>) || J <- lists:seq(1, 40)]
+    end),
+    Written = [Key || Round <- Rounds, {ok, Key} <- Round],
+    S = test_store:start_ok(#{name => Dir}),
+    [?assertEqual({ok, Key}, hyper_lmdb:get(S, Key)) || Key <- Written],
+    ?assert(Written =/= []).
 
 start_use_stop(Dir, Key) ->
     {ok, S} = hyper_lmdb:start(#{name => Dir}),
@@ -214,19 +201,17 @@ start_use_stop(Dir, Key) ->
     ?assert(lists:member(Stopped, [ok, {error, closed}])),
     {Put, Key}.
 
-mode_changes() ->
-    test_store:with_dir(fun(Dir) ->
-        Modes = [map_async, sync, sync, map_async, map_async, sync],
-        lists:foldl(fun(Mode, Before) ->
-            S = test_store:start_ok(#{name => Dir, durability => Mode}),
-            ?assertEqual(Mode, test_store:info(S, durability)),
-            [?assertEqual({ok, K}, hyper_lmdb:get(S, K)) || K <- Before],
-            Key = <<(length(Before)):32>>,
-            ok = hyper_lmdb:put(S, Key, Key),
-            ok = hyper_lmdb:stop(S),
-            [Key | Before]
-        end, [], Modes)
-    end).
+mode_changes(Dir) ->
+    Modes = [map_async, sync, sync, map_async, map_async, sync],
+    lists:foldl(fun(Mode, Before) ->
+        S = test_store:start_ok(#{name => Dir, durability => Mode}),
+        ?assertEqual(Mode, test_store:info(S, durability)),
+        [?assertEqual({ok, K}, hyper_lmdb:get(S, K)) || K <- Before],
+        Key = <<(length(Before)):32>>,
+        ok = hyper_lmdb:put(S, Key, Key),
+        ok = hyper_lmdb:stop(S),
+        [Key | Before]
+    end, [], Modes).
 
 init_and_scope() ->
     ?assertEqual(ok, hyper_lmdb:init()),

@@ -10,12 +10,12 @@ all_test_() ->
     [[test_store:each_mode(lists:concat([WayOut, " under load loses nothing"]), 240,
                            fun(Mode) -> leave_under_load(WayOut, Mode) end)
       || WayOut <- [init_stop, halt, halt_without_flush, sigterm, application_stop, stop]],
-     {"a lost write would be noticed", {timeout, 60, fun negative_control/0}},
+     test_store:in_dir("a lost write would be noticed", fun negative_control/1),
      {"application stop stops every store", {timeout, 60, fun application_stop/0}},
-     {"a supervisor owns a store", fun supervised/0},
-     {"a supervisor that is killed", fun supervisor_killed/0},
-     {"a store that does not start", fun supervised_failure/0},
-     {"several stores under one supervisor", fun several_supervised/0}].
+     test_store:in_dir("a supervisor owns a store", fun supervised/1),
+     test_store:in_dir("a supervisor that is killed", fun supervisor_killed/1),
+     test_store:in_dir("a store that does not start", fun supervised_failure/1),
+     test_store:in_dir("several stores under one supervisor", fun several_supervised/1)].
 
 %% -- the VM ends ---------------------------------------------------------------------------------
 
@@ -45,15 +45,13 @@ missing(Dir, Acks) ->
     ok = hyper_lmdb:stop(S),
     [Key || {Key, Result} <- Found, Result =/= {ok, Key}].
 
-negative_control() ->
-    test_store:with_dir(fun(Dir) ->
-        [{Writer, Number} | _] = Acks = run_child(halt, map_async, Dir),
-        S = test_store:start_ok(#{name => Dir}),
-        ok = hyper_lmdb:delete(S, ack_child:key(Writer, Number)),
-        ok = hyper_lmdb:stop(S),
-        ?assertEqual([ack_child:key(Writer, Number)], missing(Dir, Acks)),
-        ?assertEqual([ack_child:key(Writer, Number), ack_child:key(99, 1)], missing(Dir, Acks ++ [{99, 1}]))
-    end).
+negative_control(Dir) ->
+    [{Writer, Number} | _] = Acks = run_child(halt, map_async, Dir),
+    S = test_store:start_ok(#{name => Dir}),
+    ok = hyper_lmdb:delete(S, ack_child:key(Writer, Number)),
+    ok = hyper_lmdb:stop(S),
+    ?assertEqual([ack_child:key(Writer, Number)], missing(Dir, Acks)),
+    ?assertEqual([ack_child:key(Writer, Number), ack_child:key(99, 1)], missing(Dir, Acks ++ [{99, 1}])).
 
 %% -- the application stops -----------------------------------------------------------------------
 
@@ -89,50 +87,42 @@ end_process(Pid, Reason) ->
     exit(Pid, Reason),
     receive {'DOWN', Monitor, process, Pid, _} -> ok end.
 
-supervised() ->
-    test_store:with_dir(fun(Dir) ->
-        Map = #{name => Dir},
-        Spec = #{id := Id} = hyper_lmdb:child_spec(#{name => Dir, durability => sync}),
-        ?assertEqual(ok, supervisor:check_childspecs([Spec])),
-        with_supervisor([Spec], fun(Supervisor) ->
-            ?assertEqual(ok, hyper_lmdb:put(Map, <<"k">>, <<"v">>)),
-            ?assertEqual(sync, test_store:info(Map, durability)),
-            ok = supervisor:terminate_child(Supervisor, Id),
-            ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)),
-            {ok, _} = supervisor:restart_child(Supervisor, Id),
-            ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Map, <<"k">>))
-        end),
-        ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>))
-    end).
+supervised(Dir) ->
+    Map = #{name => Dir},
+    Spec = #{id := Id} = hyper_lmdb:child_spec(#{name => Dir, durability => sync}),
+    ?assertEqual(ok, supervisor:check_childspecs([Spec])),
+    with_supervisor([Spec], fun(Supervisor) ->
+        ?assertEqual(ok, hyper_lmdb:put(Map, <<"k">>, <<"v">>)),
+        ?assertEqual(sync, test_store:info(Map, durability)),
+        ok = supervisor:terminate_child(Supervisor, Id),
+        ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)),
+        {ok, _} = supervisor:restart_child(Supervisor, Id),
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Map, <<"k">>))
+    end),
+    ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)).
 
-supervisor_killed() ->
-    test_store:with_dir(fun(Dir) ->
-        Map = #{name => Dir},
-        with_supervisor([hyper_lmdb:child_spec(Map)], fun(Supervisor) ->
-            ok = hyper_lmdb:put(Map, <<"k">>, <<"v">>),
-            end_process(Supervisor, kill),
-            ok = test_store:wait_until(fun() -> hyper_lmdb:get(Map, <<"k">>) =:= {error, not_started} end)
-        end),
-        S = test_store:start_ok(Map),
-        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"k">>))
-    end).
+supervisor_killed(Dir) ->
+    Map = #{name => Dir},
+    with_supervisor([hyper_lmdb:child_spec(Map)], fun(Supervisor) ->
+        ok = hyper_lmdb:put(Map, <<"k">>, <<"v">>),
+        end_process(Supervisor, kill),
+        ok = test_store:wait_until(fun() -> hyper_lmdb:get(Map, <<"k">>) =:= {error, not_started} end)
+    end),
+    S = test_store:start_ok(Map),
+    ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"k">>)).
 
-supervised_failure() ->
-    test_store:with_dir(fun(Dir) ->
-        Trapped = process_flag(trap_exit, true),
-        Spec = hyper_lmdb:child_spec(#{name => Dir, capacity => nonsense}),
-        Started = supervisor:start_link(?MODULE, [Spec]),
-        process_flag(trap_exit, Trapped),
-        _ = test_store:flush_mailbox(),
-        ?assertMatch({error, {shutdown, {failed_to_start_child, _, {bad_option, capacity}}}}, Started)
-    end).
+supervised_failure(Dir) ->
+    Trapped = process_flag(trap_exit, true),
+    Spec = hyper_lmdb:child_spec(#{name => Dir, capacity => nonsense}),
+    Started = supervisor:start_link(?MODULE, [Spec]),
+    process_flag(trap_exit, Trapped),
+    _ = test_store:flush_mailbox(),
+    ?assertMatch({error, {shutdown, {failed_to_start_child, _, {bad_option, capacity}}}}, Started).
 
-several_supervised() ->
-    test_store:with_dir(fun(Dir) ->
-        Names = [<<Dir/binary, "/", I>> || I <- "abc"],
-        with_supervisor([hyper_lmdb:child_spec(#{name => Name}) || Name <- Names], fun(_) ->
-            [?assertEqual(ok, hyper_lmdb:put(#{name => Name}, <<"k">>, Name)) || Name <- Names],
-            [?assertEqual({ok, Name}, hyper_lmdb:get(#{name => Name}, <<"k">>)) || Name <- Names]
-        end),
-        [?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Name}, <<"k">>)) || Name <- Names]
-    end).
+several_supervised(Dir) ->
+    Names = [<<Dir/binary, "/", I>> || I <- "abc"],
+    with_supervisor([hyper_lmdb:child_spec(#{name => Name}) || Name <- Names], fun(_) ->
+        [?assertEqual(ok, hyper_lmdb:put(#{name => Name}, <<"k">>, Name)) || Name <- Names],
+        [?assertEqual({ok, Name}, hyper_lmdb:get(#{name => Name}, <<"k">>)) || Name <- Names]
+    end),
+    [?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Name}, <<"k">>)) || Name <- Names].

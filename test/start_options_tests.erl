@@ -5,16 +5,16 @@
 all_test_() ->
     [{"wrong values are named", {timeout, 120, fun wrong_values/0}},
      {"good values run", {timeout, 120, fun good_values/0}},
-     {"atom and binary keys", fun key_forms/0},
-     {"unknown atom keys are refused", fun unknown_atoms/0},
-     {"unknown binary keys are ignored", fun unknown_binaries/0},
+     test_store:in_dir("atom and binary keys", fun key_forms/1),
+     test_store:in_dir("unknown atom keys are refused", fun unknown_atoms/1),
+     test_store:in_dir("unknown binary keys are ignored", fun unknown_binaries/1),
      {"name is required", fun names/0},
-     {"async has to wait for its journal", fun async/0},
+     test_store:in_dir("async has to wait for its journal", fun async/1),
      {"conflicting options", {timeout, 120, fun conflicts/0}},
      {"old flags", {timeout, 60, fun old_flags/0}},
      {"defaults", fun defaults/0},
      {"max_readers is a limit", fun max_readers/0},
-     {"a failed start leaves nothing", fun failed_start/0}].
+     test_store:in_dir("a failed start leaves nothing", fun failed_start/1)].
 
 numbers() ->
     [capacity, write_buffer_bytes, sync_interval_ms, max_value_bytes, max_batch_bytes, max_readers].
@@ -56,27 +56,21 @@ good_values() ->
 as_message(V) when is_atom(V) -> atom_to_binary(V);
 as_message(V) -> V.
 
-key_forms() ->
-    test_store:with_dir(fun(Dir) ->
-        S = test_store:start_ok(#{<<"name">> => Dir, <<"durability">> => <<"sync">>, checksum => <<"true">>,
-                                  <<"capacity">> => 1 bsl 30}),
-        ?assertMatch({ok, #{durability := sync, checksum := true, capacity := 1073741824}},
-                     hyper_lmdb:info(S))
-    end).
+key_forms(Dir) ->
+    S = test_store:start_ok(#{<<"name">> => Dir, <<"durability">> => <<"sync">>, checksum => <<"true">>,
+                              <<"capacity">> => 1 bsl 30}),
+    ?assertMatch({ok, #{durability := sync, checksum := true, capacity := 1073741824}},
+                 hyper_lmdb:info(S)).
 
-unknown_atoms() ->
-    test_store:with_dir(fun(Dir) ->
-        [?assertEqual({error, {bad_option, Key}}, test_store:start(#{name => Dir, Key => 1}))
-         || Key <- [no_such_option, 'Durability', mapsize, '']],
-        ?assertNot(filelib:is_file(Dir))
-    end).
+unknown_atoms(Dir) ->
+    [?assertEqual({error, {bad_option, Key}}, test_store:start(#{name => Dir, Key => 1}))
+     || Key <- [no_such_option, 'Durability', mapsize, '']],
+    ?assertNot(filelib:is_file(Dir)).
 
-unknown_binaries() ->
-    test_store:with_dir(fun(Dir) ->
-        S = test_store:start_ok(#{<<"name">> => Dir, <<"store-module">> => hb_store, <<"ttl">> => 17,
-                                  <<"no_such_option">> => #{}, <<>> => <<>>}),
-        ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
-    end).
+unknown_binaries(Dir) ->
+    S = test_store:start_ok(#{<<"name">> => Dir, <<"store-module">> => hb_store, <<"ttl">> => 17,
+                              <<"no_such_option">> => #{}, <<>> => <<>>}),
+    ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>)).
 
 names() ->
     ?assertEqual({error, {bad_option, name}}, test_store:start(#{})),
@@ -85,12 +79,10 @@ names() ->
      || Bad <- [<<>>, <<"/tmp/a", 0, "b">>, [$/, $t, 0], 1, 1.5, {a}, #{}, <<1:1>>, [a | b], self(),
                 <<"/tmp/", (binary:copy(<<"x">>, 5000))/binary>>]].
 
-async() ->
-    test_store:with_dir(fun(Dir) ->
-        [?assertEqual({error, {bad_option, durability}},
-                      test_store:start(#{name => Dir, durability => Async}))
-         || Async <- [async, <<"async">>]]
-    end).
+async(Dir) ->
+    [?assertEqual({error, {bad_option, durability}},
+                  test_store:start(#{name => Dir, durability => Async}))
+     || Async <- [async, <<"async">>]].
 
 conflicts() ->
     Running = #{durability => sync, capacity => 1 bsl 30, write_buffer_bytes => 1 bsl 20,
@@ -145,10 +137,8 @@ max_readers() ->
         ?assert(test_store:info(S, reader_slots) >= 300)
     end).
 
-failed_start() ->
-    test_store:with_dir(fun(Dir) ->
-        {error, {bad_option, capacity}} = test_store:start(#{name => Dir, capacity => bad}),
-        ?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Dir}, <<"k">>)),
-        S = test_store:start_ok(#{name => Dir}),
-        ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
-    end).
+failed_start(Dir) ->
+    {error, {bad_option, capacity}} = test_store:start(#{name => Dir, capacity => bad}),
+    ?assertEqual({error, not_started}, hyper_lmdb:get(#{name => Dir}, <<"k">>)),
+    S = test_store:start_ok(#{name => Dir}),
+    ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>)).

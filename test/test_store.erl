@@ -2,12 +2,13 @@
 -module(test_store).
 
 -export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1]).
--export([each_mode/3, modes/0, titled/3, skip/2, is_root/0]).
+-export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/3, skip/2, is_root/0]).
 -export([mark/1, info/2, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
 
 -define(STARTED, test_store_started).
 -define(PATIENCE_MS, 60000).
+-define(SECONDS, 240).
 
 %% -- directories and stores ----------------------------------------------------------------------
 
@@ -83,6 +84,15 @@ modes() -> [sync, map_async].
 each_mode(Title, Seconds, Fun) ->
     [titled(lists:concat([Title, " (", Mode, ")"]), Seconds, fun() -> Fun(Mode) end)
      || Mode <- modes()].
+
+%% And each with a fresh store; Fun as that of `with_store`.
+in_each_mode(Title, Fun) -> in_each_mode(Title, #{}, Fun).
+
+in_each_mode(Title, Options, Fun) ->
+    each_mode(Title, ?SECONDS, fun(Mode) -> with_store(Options#{durability => Mode}, Fun) end).
+
+%% A test that starts its stores itself.
+in_dir(Title, Fun) -> titled(Title, ?SECONDS, fun() -> with_dir(Fun) end).
 
 titled(Title, Seconds, Fun) -> {Title, {timeout, Seconds, Fun}}.
 

@@ -52,6 +52,8 @@ class Children {
   Result<Name> previous(Name following) {
     if (following && following->empty()) return Name();  // nothing comes before the empty name
     std::string bound = following ? std::string(*following) : std::string();
+    // No name has a slash: what comes after one tells nothing.
+    if (const auto slash = bound.find('/'); slash != std::string::npos) bound.resize(slash + 1);
     std::optional<std::string> best;
     auto found = following ? name_before(bound) : last_name();
     for (;;) {
@@ -67,7 +69,7 @@ class Children {
     }
     // Shorter names hide behind the bound by their subtree.
     for (std::size_t size = bound.size(); following && size-- > 1;) {
-      if (static_cast<unsigned char>(bound[size]) >= '/') continue;
+      if (static_cast<unsigned char>(bound[size]) > '/') continue;
       const std::string_view shorter = std::string_view(bound).substr(0, size);
       if (best && *best >= shorter) break;
       auto there = has_subtree(shorter);

@@ -52,10 +52,7 @@ Result<Resolved> PathView::follow(std::string_view path, PathText* end) {
   const auto known = [&](std::string_view prefix, PathCache::Slots* slots) {
     return cached && cache.find(prefix, view_.version, now_ms, &at, slots);
   };
-  if (known(path, nullptr)) {
-    *end = at.end;
-    return at.resolved;
-  }
+  if (known(path, nullptr)) return arrive(at, end);
   // From the nearest parent that is known, downwards; each parent on the way is remembered.
   PathCache::Slots slots;
   std::string_view start = cached ? parent_of(path) : std::string_view();
@@ -82,8 +79,14 @@ Result<Resolved> PathView::follow(std::string_view path, PathText* end) {
     }
     if (cached) cache.insert(path.substr(0, done), view_.version, now_ms, at, slots);
   }
+  return arrive(at, end);
+}
+
+// The limit is one for a path, however many parts its way has.
+Resolved PathView::arrive(const PathCache::Resolution& at, PathText* end) noexcept {
+  steps_ += at.steps;
   *end = at.end;
-  return at.resolved;
+  return steps_ > kMostSteps ? Resolved::dead : at.resolved;
 }
 
 // The path with the links among its parents followed, its own name left alone.
@@ -95,6 +98,7 @@ Result<Resolved> PathView::through_parents(std::string_view path, PathText* key)
 
 Result<PathView::Found> PathView::locate(std::string_view path) {
   Found found;
+  steps_ = 0;
   (void)found.key.assign(path);
   auto record = look_at(&found);
   if (!record) return record.error();
@@ -109,6 +113,7 @@ Result<PathView::Found> PathView::locate(std::string_view path) {
   if (record.value().kind != Kind::link) return found;
   // Its own target first, then the links on the way to that.
   if (auto intact = verify(found.key.view(), *found.bytes); !intact) return intact.error();
+  ++steps_;
   auto followed = follow(record.value().payload, &found.key);
   if (!followed) return followed.error();
   if (followed.value() == Resolved::dead) return dead_end();
@@ -130,6 +135,7 @@ Result<Record> PathView::look_at(Found* found) {
 }
 
 Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key) {
+  steps_ = 0;
   if (view_.none) {
     (void)key->assign(path);
     return Resolved::path;

@@ -48,12 +48,14 @@ class PathView {
   Result<std::optional<std::string_view>> link_at(std::string_view key);
   Result<Resolved> follow(std::string_view path, PathText* end);
   Result<Resolved> through_parents(std::string_view path, PathText* key);
+  Resolved arrive(const PathCache::Resolution& at, PathText* end) noexcept;
 
   View store_;
   Links* links_;
   Links::View view_;
   Clock clock_;
   std::uint64_t lookups_left_;
+  unsigned steps_ = 0;  // links followed for the path under way
 };
 
 }  // namespace hyper_lmdb

@@ -22,11 +22,4 @@ ERL_NIF_TERM guarded(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) noexce
   }
 }
 
-/// Goes on with the same call on a dirty scheduler.
-template <Call Function>
-ERL_NIF_TERM reschedule(ErlNifEnv* env, const char* name, int flags, int argc,
-                        const ERL_NIF_TERM argv[]) {
-  return enif_schedule_nif(env, name, flags, &guarded<Function>, argc, argv);
-}
-
 }  // namespace hyper_lmdb::nif

@@ -70,7 +70,6 @@ void make_atoms(ErlNifEnv* env) {
                .simple = atom("simple"),
                .composite = atom("composite"),
                .committed = atom("committed"),
-               .batch_too_large = atom("batch_too_large"),
                .not_started = atom("not_started"),
                .name = atom("name"),
                .sync_mode = atom("sync"),
