@@ -6,9 +6,12 @@
 
 namespace hyper_lmdb {
 
-Flusher::Flusher(MDB_env* env, std::chrono::milliseconds interval, std::atomic<bool>* failed,
-                 std::function<void()> at_rest)
-    : env_(env), interval_(interval), failed_(failed), at_rest_(std::move(at_rest)) {}
+Flusher::Flusher(std::function<Result<void>()> flush_all, std::chrono::milliseconds interval,
+                 std::atomic<bool>* failed, std::function<void()> at_rest)
+    : flush_all_(std::move(flush_all)),
+      interval_(interval),
+      failed_(failed),
+      at_rest_(std::move(at_rest)) {}
 
 Result<void> Flusher::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_sync", &Flusher::run, this, &thread_); rc != 0) {
@@ -51,12 +54,12 @@ Result<void> Flusher::flush() noexcept {
   }
   flushing_.store(true, std::memory_order_release);
   dirty_.exchange(false, std::memory_order_acq_rel);
-  const int rc = mdb_env_sync(env_, 1);
+  const Result<void> done = flush_all_();
   flushing_.store(false, std::memory_order_release);
-  if (rc != 0) {
+  if (!done) {
     // The kernel has marked the lost pages clean: a later flush would succeed and mean nothing.
     failed_->store(true, std::memory_order_release);
-    Error error = from_lmdb(rc, "mdb_env_sync");
+    Error error = done.error();
     error.code = Code::io_error;
     return error;
   }

@@ -1,7 +1,5 @@
-// The background flush of a map_async store, and the flushes callers ask for.
+// The background flush of a store, and the flushes callers ask for.
 #pragma once
-
-#include <lmdb.h>
 
 #include <atomic>
 #include <chrono>
@@ -18,9 +16,9 @@ namespace hyper_lmdb {
 /// Thread-safety: all functions may be called from any thread, `start` and `stop` once each.
 class Flusher {
  public:
-  /// `at_rest` is called on the flusher's thread once the store has been idle for an interval.
-  Flusher(MDB_env* env, std::chrono::milliseconds interval, std::atomic<bool>* failed,
-          std::function<void()> at_rest);
+  /// `flush_all` makes durable what was written before; an error of it is final. `at_rest` is called on the flusher's thread once the store has been idle for an interval.
+  Flusher(std::function<Result<void>()> flush_all, std::chrono::milliseconds interval,
+          std::atomic<bool>* failed, std::function<void()> at_rest);
 
   Result<void> start(const ThreadApi& threads);
   /// Serves the callers that wait and ends the thread. Later requests are refused.
@@ -45,7 +43,7 @@ class Flusher {
   Result<void> flush() noexcept;
   void wake() noexcept;
 
-  MDB_env* env_;
+  std::function<Result<void>()> flush_all_;
   const std::chrono::milliseconds interval_;
   std::atomic<bool>* failed_;
   std::function<void()> at_rest_;

@@ -110,9 +110,10 @@ bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
   }
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, timeout, [&] {
-    return head_ != nullptr || closed_ || (!parked_.empty() && next_may_go(*parked_.front()));
+    return head_ != nullptr || closed_ || nudged_ || (!parked_.empty() && next_may_go(*parked_.front()));
   });
   *group = {};
+  nudged_ = false;
   std::uint64_t bytes = 0;
   std::size_t ops = 0;
   Request* last = nullptr;
@@ -139,6 +140,12 @@ void RequestQueue::release(std::uint64_t bytes) noexcept {
   reserved_bytes_ -= bytes;
   // The writer calls this too and looks for itself; anybody else has to tell it.
   if (!parked_.empty()) wake_.notify_one();
+}
+
+void RequestQueue::nudge() noexcept {
+  const std::lock_guard lock(mutex_);
+  nudged_ = true;
+  wake_.notify_one();
 }
 
 void RequestQueue::close() noexcept {

@@ -36,11 +36,13 @@ class RequestQueue {
   /// Whether anybody waits; a hint that needs no lock.
   bool busy() const noexcept { return waiting_.load(std::memory_order_acquire) != 0; }
 
-  /// Waits at most `timeout` for requests. False once the queue is closed and empty.
+  /// Waits at most `timeout` for requests or a nudge. False once the queue is closed and empty.
   bool take(Group* group, std::chrono::milliseconds timeout);
   /// The writer has its lock: until now its requests counted as waiting, so that nobody overtook
   /// them.
   void started(const Group& group) noexcept;
+  /// Wakes the writer, which then may have no requests to take.
+  void nudge() noexcept;
   /// Gives the room of finished requests back.
   void release(std::uint64_t bytes) noexcept;
 
@@ -63,6 +65,7 @@ class RequestQueue {
   std::deque<std::shared_ptr<Ticket>> parked_;
   std::uint64_t reserved_bytes_ = 0;
   bool closed_ = false;
+  bool nudged_ = false;
   std::atomic<std::uint64_t> waiting_{0};  // pushed requests and parked tickets
 };
 

@@ -14,7 +14,6 @@ namespace {
 constexpr std::size_t kMostInlineOps = 100;
 constexpr std::uint64_t kMostInlineBytes = 64 << 10;
 constexpr auto kSpin = std::chrono::microseconds(2);
-constexpr auto kBetweenLooks = std::chrono::milliseconds(500);
 constexpr auto kBetweenReaderChecks = std::chrono::seconds(60);
 
 void pause_briefly() noexcept {
@@ -34,8 +33,9 @@ bool is_short(std::span<const Op> ops) noexcept {
 
 }  // namespace
 
-Writer::Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::atomic<bool>* failed) noexcept
-    : env_(env), queue_(queue), way_(way), failed_(failed) {}
+Writer::Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
+               std::atomic<bool>* failed) noexcept
+    : env_(env), queue_(queue), way_(way), write_mutex_(*write_mutex), failed_(failed) {}
 
 Result<void> Writer::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_wr", &Writer::run, this, &thread_); rc != 0) {
@@ -59,7 +59,7 @@ void Writer::loop() {
   const FileSizeSignalBlock block;
   Group group;
   auto last_check = std::chrono::steady_clock::now();
-  while (queue_->take(&group, kBetweenLooks)) {
+  while (queue_->take(&group, way_->until_tending())) {
     if (group.first != nullptr) serve(group);
     way_->tend();
     if (const auto now = std::chrono::steady_clock::now();
@@ -117,13 +117,11 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   }
   auto done = way_->try_write(ops);
   if (done && *done) writes_inline_.fetch_add(1, std::memory_order_relaxed);
+  lock.unlock();
+  if (way_->wants_tending()) queue_->nudge();
   return done;
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "write"};
-}
-
-std::unique_lock<std::mutex> Writer::try_lock() noexcept {
-  return std::unique_lock(write_mutex_, std::try_to_lock);
 }
 
 Writer::Counts Writer::counts() const noexcept {

@@ -23,7 +23,9 @@ namespace hyper_lmdb {
 /// under any.
 class Writer {
  public:
-  Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::atomic<bool>* failed) noexcept;
+  /// `write_mutex` is the lock that `WriteWay` speaks of.
+  Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
+         std::atomic<bool>* failed) noexcept;
 
   Result<void> start(const ThreadApi& threads);
   /// Does what is queued, ends the thread; no write happens afterwards. The queue must be closed.
@@ -31,9 +33,6 @@ class Writer {
 
   /// Does the write now, or nothing at all where it would have to wait.
   std::optional<Result<void>> try_write(std::span<const Op> ops);
-
-  /// The write lock, unless a write runs.
-  std::unique_lock<std::mutex> try_lock() noexcept;
 
   struct Counts {
     std::uint64_t writes_inline, groups, grouped_writes;
@@ -53,7 +52,7 @@ class Writer {
   std::atomic<bool>* failed_;
   void* thread_ = nullptr;
 
-  std::mutex write_mutex_;
+  std::mutex& write_mutex_;
   bool stopped_ = false;  // guarded by write_mutex_
   std::atomic<std::uint64_t> writes_inline_{0};
   std::atomic<std::uint64_t> groups_{0};
