@@ -57,7 +57,7 @@
 %% nothing; it sees the elements before it.
 
 -type options() :: #{name := binary() | string() | atom(),
-                     durability => sync | map_async,
+                     durability => sync | async | map_async,
                      capacity => pos_integer(),
                      write_buffer_bytes => pos_integer(),
                      sync_interval_ms => pos_integer(),
@@ -76,9 +76,9 @@
 -type cause() :: bad_key | key_too_large | value_too_large | batch_too_large | exists | map_full
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted
                | checksum_mismatch | not_a_database | version_mismatch | unknown_format
-               | unclean_shutdown | readers_full | overloaded | no_memory | too_many_files
-               | permission_denied | read_only | no_such_directory | unsupported_fs
-               | already_open | closed | not_started | committed | internal.
+               | unclean_shutdown | journal_mismatch | readers_full | overloaded | no_memory
+               | too_many_files | permission_denied | read_only | no_such_directory
+               | unsupported_fs | already_open | closed | not_started | committed | internal.
 -type reason() :: cause()
                 | {bad_option | conflicting_option, term()}
                 | {check_failed, pos_integer()}

@@ -91,7 +91,7 @@ known_atom(Key) ->
     end.
 
 option(name) -> name;
-option(durability) -> {one_of, [sync, map_async]};
+option(durability) -> {one_of, [sync, async, map_async]};
 option(capacity) -> integer;
 option(write_buffer_bytes) -> integer;
 option(sync_interval_ms) -> integer;
@@ -152,6 +152,6 @@ old_capacity(#{map_size := Bytes}) -> #{capacity => Bytes};
 old_capacity(#{}) -> #{}.
 
 old_durability(#{map_async := true}) -> #{durability => map_async};
-old_durability(#{no_sync := true}) -> #{durability => map_async};
+old_durability(#{no_sync := true}) -> #{durability => async};
 old_durability(#{no_sync := false}) -> #{durability => sync};
 old_durability(#{}) -> #{}.

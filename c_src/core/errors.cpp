@@ -118,6 +118,8 @@ const char* name_of(Code code) noexcept {
       return "unknown_format";
     case Code::unclean_shutdown:
       return "unclean_shutdown";
+    case Code::journal_mismatch:
+      return "journal_mismatch";
     case Code::readers_full:
       return "readers_full";
     case Code::overloaded:

@@ -38,7 +38,8 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.capacity = options.capacity.value_or(mapped ? 10 * kGiB : 1024 * kGiB);
   settings.capacity_given = options.capacity.has_value();
   settings.write_buffer_bytes = options.write_buffer_bytes.value_or(settings.write_buffer_bytes);
-  settings.sync_interval_ms = options.sync_interval_ms.value_or(settings.sync_interval_ms);
+  settings.sync_interval_ms =
+      options.sync_interval_ms.value_or(mapped ? 1000 : settings.sync_interval_ms);
   settings.on_unclean = options.on_unclean.value_or(settings.on_unclean);
   settings.max_value_bytes = options.max_value_bytes.value_or(settings.max_value_bytes);
   settings.max_batch_bytes = options.max_batch_bytes.value_or(settings.max_batch_bytes);

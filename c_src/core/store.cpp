@@ -23,6 +23,34 @@ std::uint64_t random_seed() noexcept {
   return seed;
 }
 
+namespace {
+
+/// A journal that another mode left goes into LMDB before the file is mapped for writing: after an
+/// OS crash there would be no telling what of it had arrived.
+Result<void> take_journal_over(Directory* directory, const Settings& settings) {
+  if (settings.durability != Durability::map_async || settings.read_only) return {};
+  auto segments = journal_segments(*directory);
+  if (!segments) return segments.error();
+  if (segments.value().empty()) return {};
+  Settings safe = settings;
+  safe.durability = Durability::async;
+  safe.shared = false;
+  const std::string path = directory->path();
+  auto env = Env::open(std::move(*directory), safe);
+  if (!env) return env.error();
+  auto recovered = recover(env.value().get(), safe);
+  auto closed = env.value()->close(false);
+  env.value().reset();
+  if (!recovered) return recovered.error();
+  if (!closed) return closed;
+  auto again = Directory::open(path, {.create = false, .force = settings.force});
+  if (!again) return again.error();
+  *directory = std::move(again).value();
+  return {};
+}
+
+}  // namespace
+
 Store::Store(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 
 // The registry keeps an open store alive, so only a closed one comes here: nothing to join or
@@ -38,11 +66,20 @@ Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadA
   const DirectoryId id = directory.value().id();
 
   const auto open_store = [&]() -> Result<std::shared_ptr<Store>> {
+    if (auto done = take_journal_over(&directory.value(), settings.value()); !done) {
+      return done.error();
+    }
     auto env = Env::open(std::move(directory).value(), settings.value());
     if (!env) return env.error();
-    auto impl = std::make_unique<Impl>(std::move(env).value(), settings.value(), threads);
+    auto recovered = recover(env.value().get(), settings.value());
+    if (!recovered) {
+      (void)env.value()->close(false);  // why it could not be recovered is what is reported
+      return recovered.error();
+    }
+    auto impl = std::make_unique<Impl>(std::move(env).value(), settings.value(),
+                                       std::move(recovered).value(), threads);
     if (auto started = impl->start_threads(); !started) {
-      impl->stop_threads();
+      (void)impl->stop_threads();
       (void)impl->env->close(false);  // the thread that did not start is what is reported
       return started.error();
     }
@@ -79,9 +116,10 @@ Result<void> Store::close() {
     }
   } closed{*impl_, impl_->env->directory().id()};
   registry::closing(closed.id);
-  impl_->stop_threads();
+  const auto stopped = impl_->stop_threads();
   impl_->pool.close();
-  return impl_->env->close(impl_->failed);
+  auto env_closed = impl_->env->close(impl_->failed);
+  return stopped ? env_closed : stopped;
 }
 
 bool Store::is_open() const noexcept {
@@ -116,6 +154,18 @@ Result<Info> Store::info() const {
   info.map_bytes = detail.me_mapsize;
   if (auto bytes = env.file_bytes()) info.file_bytes = bytes.value();
   info.used_bytes = (detail.me_last_pgno + 1) * stat.ms_psize;
+  if (impl_->log != nullptr) {
+    info.journal_bytes = impl_->log->bytes();
+    for (const auto& buffer : {impl_->buffers.active(), impl_->buffers.frozen()}) {
+      if (buffer == nullptr) continue;
+      info.buffer_bytes += buffer->bytes_used();
+      info.buffered_keys += buffer->keys();
+    }
+    info.applied_buffers = impl_->applier->applied_buffers();
+    info.apply_stalled = impl_->applier->stalled();
+  }
+  info.replayed_records = impl_->recovered.replayed.records;
+  info.replayed_bytes = impl_->recovered.replayed.bytes;
   info.last_transaction_id = mdb_txn_id(lease.value().txn());
   info.reader_slots = detail.me_maxreaders;
   info.reader_slots_used = detail.me_numreaders;

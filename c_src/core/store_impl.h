@@ -2,17 +2,23 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 
 #include "buffers.h"
 #include "env.h"
+#include "errors.h"
 #include "flusher.h"
 #include "hyper_lmdb/store.h"
+#include "journal_log.h"
+#include "journal_writer.h"
 #include "links.h"
 #include "read_pool.h"
+#include "recovery.h"
 #include "request_queue.h"
+#include "tree_writer.h"
 #include "writer.h"
 
 namespace hyper_lmdb {
@@ -24,51 +30,127 @@ std::uint64_t random_seed() noexcept;
 Result<void> check_key(std::string_view key) noexcept;
 
 struct Store::Impl {
-  Impl(std::unique_ptr<Env> opened, const Settings& chosen, const ThreadApi& api)
+  Impl(std::unique_ptr<Env> opened, const Settings& chosen, Recovered found, const ThreadApi& api)
       : settings(chosen),
         threads(api),
         env(std::move(opened)),
+        recovered(std::move(found)),
         pool(env->get(), env->reader_slots(), &buffers),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
-              random_seed(), settings.shared, env->counts(), env->version()),
-        queue(settings.write_buffer_bytes) {
-    if (settings.read_only) return;
-    if (settings.durability == Durability::map_async) {
-      flusher = std::make_unique<Flusher>(env->get(),
-                                          std::chrono::milliseconds(settings.sync_interval_ms),
-                                          &failed, [this] { writer->trim(); });
+              random_seed(), settings.shared, recovered.counts,
+              has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
+                                                           : env->version()),
+        queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes) {
+    if (recovered.buffer != nullptr) {
+      buffers.start(std::move(recovered.buffer), nullptr, recovered.replayed.last_seq);
     }
-    writer = std::make_unique<Writer>(env.get(), settings, &links, &queue, flusher.get(), &failed);
+    if (settings.read_only) return;
+    const std::chrono::milliseconds interval(settings.sync_interval_ms);
+    if (has_journal()) {
+      make_journal();
+      flusher = std::make_unique<Flusher>([this] { return log->flush(); }, interval, &failed,
+                                          [] {});
+    } else {
+      flusher = std::make_unique<Flusher>(
+          [this] {
+            const int rc = mdb_env_sync(env->get(), 1);
+            return rc == 0 ? Result<void>() : from_lmdb(rc, "mdb_env_sync");
+          },
+          interval, &failed, [this] { trim(); });
+    }
+    // A journaled store comes to its tree only through transactions that are flushed each.
+    tree = std::make_unique<TreeWriter>(env.get(), settings, &links,
+                                        has_journal() ? nullptr : flusher.get(), &failed);
+    if (has_journal()) make_journal_writer();
+    WriteWay* const way = has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get();
+    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed);
+  }
+
+  bool has_journal() const noexcept {
+    return !settings.read_only && settings.durability != Durability::map_async;
   }
 
   Result<void> start_threads() {
     if (writer == nullptr) return {};
+    if (applier != nullptr) {
+      if (auto done = applier->start(threads); !done) return done;
+    }
     if (auto done = writer->start(threads); !done) return done;
-    return flusher != nullptr ? flusher->start(threads) : Result<void>();
+    return flusher->start(threads);
   }
 
-  void stop_threads() {
+  /// Does what is queued; what was acknowledged is in LMDB afterwards, or in the journal on disk.
+  Result<void> stop_threads() {
     queue.close();
-    if (writer == nullptr) return;
+    if (writer == nullptr) return {};
     writer->stop(threads);
-    if (flusher != nullptr) flusher->stop(threads);
+    Result<void> finished;
+    if (journal != nullptr) finished = journal->finish();
+    if (applier != nullptr) applier->stop(threads);
+    flusher->stop(threads);
+    return finished;
   }
 
   const Settings settings;
   const ThreadApi threads;
   std::unique_ptr<Env> env;
+  Recovered recovered;
   std::atomic<bool> failed{false};  // a flush failed: nothing more is written
   Buffers buffers;
   ReadPool pool;
   Links links;
   RequestQueue queue;
-  std::unique_ptr<Flusher> flusher;  // map_async
-  std::unique_ptr<Writer> writer;    // none where the store is read-only
+  std::mutex write_mutex;
+
+  // None of these where the store is read-only.
+  std::unique_ptr<JournalLog> log;          // with a journal
+  std::unique_ptr<Applier> applier;         // with a journal
+  std::unique_ptr<Flusher> flusher;
+  std::unique_ptr<TreeWriter> tree;
+  std::unique_ptr<JournalWriter> journal;   // with a journal
+  std::unique_ptr<Writer> writer;
 
   enum class State { open, closing, closed };
   std::atomic<State> state{State::open};
   std::mutex close_mutex;  // guards the wait for `closed`
   std::condition_variable closed_changed;
+
+ private:
+  void make_journal() {
+    const std::uint64_t seed = random_seed();
+    buffers.start(JournalWriter::new_buffer(settings, seed), nullptr, recovered.replayed.last_seq);
+    constexpr std::uint64_t kSegmentSlackBytes = 1 << 20;  // what flushes skip, the header
+    log = std::make_unique<JournalLog>(
+        env->directory(),
+        JournalLog::Start{.store_id = env->store_id(),
+                          .last_seq = recovered.replayed.last_seq,
+                          .last_generation = recovered.replayed.last_generation,
+                          .segment_bytes = settings.write_buffer_bytes + kSegmentSlackBytes,
+                          .way = settings.durability == Durability::sync
+                                     ? JournalSegment::Way::written
+                                     : JournalSegment::Way::mapped},
+        &failed);
+    applier = std::make_unique<Applier>(env.get(), &buffers, &pool, log.get(), &failed);
+  }
+
+  void make_journal_writer() {
+    journal = std::make_unique<JournalWriter>(JournalParts{.env = env.get(),
+                                                           .settings = &settings,
+                                                           .links = &links,
+                                                           .buffers = &buffers,
+                                                           .pool = &pool,
+                                                           .log = log.get(),
+                                                           .applier = applier.get(),
+                                                           .tree = tree.get(),
+                                                           .write_mutex = &write_mutex,
+                                                           .failed = &failed,
+                                                           .hash_seed = random_seed()});
+  }
+
+  void trim() noexcept {
+    const std::unique_lock lock(write_mutex, std::try_to_lock);
+    if (lock) tree->trim();
+  }
 };
 
 }  // namespace hyper_lmdb

@@ -142,10 +142,8 @@ Result<void> Store::submit(Request* request, Ticket* ticket) {
     if (ticket == nullptr) give_back(request->bytes);
     return Error{.code = Code::closed, .operation = "submit"};
   }
-  if (request->kind == Request::Kind::sync && impl_->flusher != nullptr) {
-    return impl_->flusher->request(request);
-  }
   if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "submit"};
+  if (request->kind == Request::Kind::sync) return impl_->flusher->request(request);
   return impl_->queue.push(request, ticket);
 }
 

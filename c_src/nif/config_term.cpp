@@ -58,6 +58,7 @@ bool set_option(ErlNifEnv* env, std::string_view name, ERL_NIF_TERM value, Optio
   }
   if (name == "durability") {
     if (is(value, atoms().sync_mode)) options->durability = Durability::sync;
+    if (is(value, atoms().async_mode)) options->durability = Durability::async;
     if (is(value, atoms().map_async_mode)) options->durability = Durability::map_async;
     return options->durability.has_value();
   }
@@ -114,8 +115,20 @@ Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_T
   return options;
 }
 
+static ERL_NIF_TERM durability_atom(Durability durability) noexcept {
+  switch (durability) {
+    case Durability::sync:
+      return atoms().sync_mode;
+    case Durability::async:
+      return atoms().async_mode;
+    case Durability::map_async:
+      break;
+  }
+  return atoms().map_async_mode;
+}
+
 ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
-  constexpr std::size_t kMost = 48;
+  constexpr std::size_t kMost = 56;
   ERL_NIF_TERM keys[kMost];
   ERL_NIF_TERM values[kMost];
   std::size_t count = 0;
@@ -135,8 +148,7 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   const Settings& settings = info.settings;
   text("name", info.directory);
   text("store_id", info.store_id);
-  add("durability",
-      settings.durability == Durability::sync ? atoms().sync_mode : atoms().map_async_mode);
+  add("durability", durability_atom(settings.durability));
   add("on_unclean",
       settings.on_unclean == OnUnclean::error ? atoms().error_mode : atoms().reset_mode);
   number("capacity", settings.capacity);
@@ -153,6 +165,13 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   flag("no_readahead", settings.no_readahead);
   flag("force", settings.force);
   number("entries", info.entries);
+  number("buffered_keys", info.buffered_keys);
+  number("buffer_bytes", info.buffer_bytes);
+  number("journal_bytes", info.journal_bytes);
+  number("applied_buffers", info.applied_buffers);
+  flag("apply_stalled", info.apply_stalled);
+  number("replayed_records", info.replayed_records);
+  number("replayed_bytes", info.replayed_bytes);
   number("page_size", info.page_size);
   number("tree_depth", info.tree_depth);
   number("map_bytes", info.map_bytes);

@@ -73,6 +73,7 @@ void make_atoms(ErlNifEnv* env) {
                .not_started = atom("not_started"),
                .name = atom("name"),
                .sync_mode = atom("sync"),
+               .async_mode = atom("async"),
                .map_async_mode = atom("map_async"),
                .error_mode = atom("error"),
                .reset_mode = atom("reset")};

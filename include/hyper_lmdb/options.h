@@ -10,6 +10,7 @@ namespace hyper_lmdb {
 /// What an acknowledged write survives (README, "What ok means").
 enum class Durability : std::uint8_t {
   sync,       ///< power cut: flushed before the reply
+  async,      ///< a killed process; a power cut takes the last `sync_interval_ms`, never the store
   map_async,  ///< a killed process; after an OS crash the store refuses to open
 };
 
@@ -25,8 +26,7 @@ struct Options {
   std::string directory;  ///< required; made absolute at open, created if it is missing
   std::optional<Durability> durability;
   std::optional<std::uint64_t> capacity;  ///< bytes
-  std::optional<std::uint64_t>
-      write_buffer_bytes;  ///< bytes of requests that may wait for the writer
+  std::optional<std::uint64_t> write_buffer_bytes;  ///< of each of two buffers; not in map_async
   std::optional<std::uint64_t> sync_interval_ms;
   std::optional<OnUnclean> on_unclean;
   std::optional<std::uint64_t> max_value_bytes;
@@ -44,11 +44,11 @@ struct Options {
 
 /// The options a store runs with, every default filled in.
 struct Settings {
-  Durability durability = Durability::map_async;
+  Durability durability = Durability::async;
   std::uint64_t capacity = 0;
   bool capacity_given = false;  ///< else it is made to fit the address space that is left
   std::uint64_t write_buffer_bytes = 64ULL << 20;
-  std::uint64_t sync_interval_ms = 1000;
+  std::uint64_t sync_interval_ms = 100;  ///< 1,000 in map_async
   OnUnclean on_unclean = OnUnclean::error;
   std::uint64_t max_value_bytes = (1ULL << 30) - 1;
   std::uint64_t max_batch_bytes = 256ULL << 20;

@@ -27,6 +27,7 @@ enum class Code : std::uint8_t {
   version_mismatch,
   unknown_format,
   unclean_shutdown,
+  journal_mismatch,
   readers_full,
   overloaded,
   no_memory,

@@ -21,7 +21,14 @@ struct Info {
   std::string directory;
   std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
   Settings settings;
-  std::uint64_t entries = 0;  ///< records, the store's own left out
+  std::uint64_t entries = 0;  ///< records in LMDB, the store's own left out
+  std::uint64_t buffered_keys = 0;     ///< keys written and not yet in LMDB
+  std::uint64_t buffer_bytes = 0;      ///< memory of the write buffers
+  std::uint64_t journal_bytes = 0;     ///< of the segment that is written
+  std::uint64_t applied_buffers = 0;   ///< buffers that went into LMDB
+  bool apply_stalled = false;          ///< a buffer cannot go into LMDB for now, as on a full disk
+  std::uint64_t replayed_records = 0;  ///< batches the opening found in the journal
+  std::uint64_t replayed_bytes = 0;
   std::uint64_t page_size = 0;
   std::uint64_t tree_depth = 0;
   std::uint64_t map_bytes = 0;   ///< address space in use for the file

@@ -1,0 +1,174 @@
+#include "journal_replay.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "errors.h"
+#include "journal_format.h"
+#include "journal_reader.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+using namespace journal;
+
+Error invalid(Code code) noexcept {
+  return {.code = code, .operation = "replay journal"};
+}
+
+class Replay {
+ public:
+  using OnRecord = FunctionRef<Result<void>(std::uint64_t, std::string_view)>;
+
+  Replay(const Directory& directory, std::string_view store_id, std::uint64_t applied_seq,
+         OnRecord on_record) noexcept
+      : directory_(directory),
+        store_id_(store_id),
+        applied_seq_(applied_seq),
+        on_record_(on_record) {
+    done_.last_seq = applied_seq;
+  }
+
+  Result<Replayed> run(const std::vector<std::string>& names) {
+    if (!names.empty()) done_.last_generation = *generation_of(names.back());
+    for (const std::string& name : names) {
+      auto segment = open(name, name == names.back());
+      if (!segment) return segment.error();
+      if (!segment.value()) break;
+      if (auto read = take(*segment.value()); !read) return read.error();
+    }
+    return done_;
+  }
+
+ private:
+  struct Segment {
+    JournalReader reader;
+    SegmentId id;
+  };
+
+  /// Nothing where it is what a crash left of a segment's creation.
+  Result<std::optional<Segment>> open(const std::string& name, bool newest) {
+    auto reader = JournalReader::open(directory_, name);
+    if (!reader) return reader.error();
+    auto header = reader.value().read_header();
+    if (!header && header.error().code == Code::unknown_format) {
+      auto bare = reader.value().is_bare();
+      if (!bare) return bare.error();
+      if (newest && bare.value()) return std::optional<Segment>();
+      return invalid(Code::corrupted);
+    }
+    if (!header) return header.error();
+    SegmentId& id = header.value().id;
+    if (id.store_id != store_id_ || id.generation != *generation_of(name)) {
+      return invalid(Code::journal_mismatch);
+    }
+    return std::optional(Segment{std::move(reader).value(), std::move(id)});
+  }
+
+  /// The first number that is needed from here on: LMDB has what was before.
+  std::uint64_t needed() const noexcept { return std::max(next_, applied_seq_ + 1); }
+
+  Result<void> take(Segment& segment) {
+    if (auto fits = check_order(segment.id); !fits) return fits;
+    generation_ = segment.id.generation;
+    if (!lost_) {
+      next_ = segment.id.first_seq;
+      if (auto read = deliver(segment.reader); !read) return read;
+    }
+    // A segment is read to its end even where its records end before: what was flushed may have
+    // been lost in the middle.
+    auto flushed = segment.reader.says_flushed(needed());
+    if (!flushed) return flushed.error();
+    if (flushed.value() || segment.id.flushed_seq >= needed()) return invalid(Code::corrupted);
+    return {};
+  }
+
+  Result<void> check_order(const SegmentId& id) {
+    const std::uint64_t first = id.first_seq;
+    if (!generation_) {
+      return first > applied_seq_ + 1 ? invalid(Code::journal_mismatch) : Result<void>();
+    }
+    if (first < next_) return invalid(Code::journal_mismatch);
+    if (lost_ || first == next_ || first <= applied_seq_ + 1) {
+      if (!lost_) done_.torn_tail = false;  // nothing is missing in between
+      return {};
+    }
+    // Either a segment is missing, or the one before lost its end before a flush.
+    if (id.generation != *generation_ + 1) return invalid(Code::journal_mismatch);
+    lost_ = true;
+    done_.torn_tail = true;
+    return {};
+  }
+
+  Result<void> deliver(JournalReader& reader) {
+    for (;;) {
+      auto record = reader.next(next_);
+      if (!record) return record.error();
+      if (!record.value()) break;
+      ++next_;
+      const auto& [seq, flushed_seq, payload] = *record.value();
+      if (seq <= applied_seq_) continue;
+      if (auto taken = on_record_(seq, payload); !taken) return taken;
+      done_.last_seq = seq;
+      ++done_.records;
+      done_.bytes += payload.size();
+    }
+    done_.torn_tail = reader.ends_torn();
+    return {};
+  }
+
+  const Directory& directory_;
+  const std::string_view store_id_;
+  const std::uint64_t applied_seq_;
+  const OnRecord on_record_;
+  Replayed done_;
+  std::optional<std::uint64_t> generation_;  // of the segment before
+  std::uint64_t next_ = 0;                   // the number that comes next
+  bool lost_ = false;                        // the journal has ended; later segments only tell
+};
+
+}  // namespace
+
+Result<std::vector<std::string>> journal_segments(const Directory& directory) {
+  std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.path().c_str()), ::closedir);
+  if (!listing) return from_errno(errno, "list journal");
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(listing.get());
+    if (entry == nullptr) break;
+    if (generation_of(entry->d_name)) names.emplace_back(entry->d_name);
+  }
+  if (errno != 0) return from_errno(errno, "list journal");
+  std::sort(names.begin(), names.end());  // as their numbers: all have as many digits
+  return names;
+}
+
+Result<Replayed> replay_journal(
+    const Directory& directory, std::string_view store_id, std::uint64_t applied_seq,
+    FunctionRef<Result<void>(std::uint64_t seq, std::string_view payload)> on_record) {
+  auto names = journal_segments(directory);
+  if (!names) return names.error();
+  return Replay(directory, store_id, applied_seq, on_record).run(names.value());
+}
+
+Result<void> remove_segments(const Directory& directory, std::uint64_t through_generation) {
+  auto names = journal_segments(directory);
+  if (!names) return names.error();
+  for (const std::string& name : names.value()) {
+    if (*generation_of(name) > through_generation) break;
+    if (::unlink(directory.file(name).c_str()) != 0 && errno != ENOENT) {
+      return from_errno(errno, "remove journal");
+    }
+  }
+  return directory.sync();
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,298 @@
+#include "journal_segment.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "errors.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+using namespace journal;
+
+constexpr std::uint64_t kFirstStepBytes = 1 << 20;
+constexpr std::uint64_t kMostStepBytes = 4 << 20;
+constexpr std::uint64_t kAheadBytes = 512 << 10;  // kept ready beyond the end
+
+/// Writes all of it; a write that comes back short is a disk that is full.
+Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept {
+  const ssize_t written = ::pwrite(fd, bytes, count, static_cast<off_t>(at));
+  if (written < 0) return from_errno(errno, "write journal");
+  if (static_cast<std::uint64_t>(written) != count) return from_errno(ENOSPC, "write journal");
+  return {};
+}
+
+Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+  static constexpr std::array<char, 64 << 10> kZeros{};
+  for (std::uint64_t count; from < to; from += count) {
+    count = std::min<std::uint64_t>(to - from, kZeros.size());
+    if (auto done = write_at(fd, kZeros.data(), count, from); !done) return done;
+  }
+  return {};
+}
+
+/// Makes the file larger, with blocks of its own where the file system knows how to.
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifndef __APPLE__
+  int rc = 0;
+  do {
+    rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+  } while (rc == EINTR);
+  if (rc == 0) return {};
+  if (rc != EOPNOTSUPP && rc != EINVAL) return from_errno(rc, "reserve blocks");
+#endif
+  return write_zeros(fd, from, to);
+}
+
+/// Whether blocks that were allocated stay this file's: else a store into a map of it may find a
+/// full disk, which is a SIGBUS.
+bool keeps_blocks(int fd) noexcept {
+#ifdef __linux__
+  struct statfs info;
+  if (::fstatfs(fd, &info) != 0) return false;
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case 0xEF53:      // ext2, ext3, ext4
+    case 0x58465342:  // XFS
+    case 0x01021994:  // tmpfs
+      return true;
+    default:
+      return false;
+  }
+#else
+  (void)fd;
+  return false;
+#endif
+}
+
+int sync_data(int fd) noexcept {
+#ifdef __APPLE__
+  return ::fcntl(fd, F_FULLFSYNC);
+#else
+  return ::fdatasync(fd);
+#endif
+}
+
+/// Lets zeros reach the disk, without the records before them: their pages stay the appender's.
+int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+  return ::sync_file_range(
+      fd, static_cast<off_t>(from), static_cast<off_t>(to - from),
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+#else
+  (void)fd, (void)from, (void)to;
+  return 0;
+#endif
+}
+
+/// Puts a whole record at `out`, its head last.
+void compose(const RecordHead& head, std::span<const std::string_view> parts, char* out) noexcept {
+  char* const payload = out + kHeadBytes;
+  char* at = payload;
+  for (const std::string_view part : parts) {
+    if (!part.empty()) std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  std::memset(at, 0, round_up(head.payload_bytes, kStepBytes) - head.payload_bytes);
+  encode_head(head, checksum_of(head, {payload, head.payload_bytes}), out);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JournalSegment>> JournalSegment::create(const Directory& directory,
+                                                               const SegmentId& id,
+                                                               std::uint64_t most_bytes,
+                                                               Way preferred) {
+  most_bytes = std::max(round_up_to_page(most_bytes), 2 * kPageBytes);
+  const std::string path = directory.file(segment_name(id.generation));
+  FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) return from_errno(errno, "create journal");
+  std::unique_ptr<JournalSegment> segment(
+      new JournalSegment(std::move(file), id.first_seq, most_bytes));
+  auto done = segment->write_first_step(id);
+  if (done) done = directory.sync();
+  if (!done) {
+    ::unlink(path.c_str());
+    return done.error();
+  }
+  if (preferred == Way::mapped) segment->map_where_blocks_are_kept();
+  return segment;
+}
+
+JournalSegment::~JournalSegment() {
+  if (map_ != nullptr) ::munmap(map_, most_bytes_);
+}
+
+Result<void> JournalSegment::write_first_step(const SegmentId& id) {
+  if (::getentropy(&salt_, sizeof salt_) != 0) return from_errno(errno, "getentropy");
+  if (auto done = extend(std::min(kFirstStepBytes, most_bytes_), Fill::zeros); !done) return done;
+  const std::string header = encode_header({.id = id, .salt = salt_});
+  if (auto done = write_at(file_.get(), header.data(), header.size(), 0); !done) return done;
+  if (::fsync(file_.get()) != 0) return from_errno(errno, "fsync journal");
+  return {};
+}
+
+void JournalSegment::map_where_blocks_are_kept() noexcept {
+  if (!keeps_blocks(file_.get())) return;
+  void* const map =
+      ::mmap(nullptr, most_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+  if (map != MAP_FAILED) map_ = static_cast<char*>(map);
+}
+
+std::uint64_t JournalSegment::bytes() const noexcept {
+  return end_.load(std::memory_order_relaxed) - kPageBytes;
+}
+
+/// Where the next record may begin at the latest, whatever a flush does meanwhile.
+std::uint64_t JournalSegment::latest_place() const noexcept {
+  const std::uint64_t end = end_.load(std::memory_order_relaxed);
+  return map_ != nullptr ? round_up_to_page(end) : end;
+}
+
+bool JournalSegment::has_room(std::uint64_t payload_bytes) const noexcept {
+  return payload_bytes <= std::min<std::uint64_t>(most_bytes_, UINT32_MAX) &&
+         latest_place() + record_bytes(payload_bytes) <= most_bytes_;
+}
+
+bool JournalSegment::room_ready(std::uint64_t payload_bytes) const noexcept {
+  const std::atomic<std::uint64_t>& ready = map_ != nullptr ? touched_ : allocated_;
+  return has_room(payload_bytes) &&
+         latest_place() + record_bytes(payload_bytes) <= ready.load(std::memory_order_acquire);
+}
+
+Result<void> JournalSegment::append(std::uint64_t seq, std::uint64_t flushed_seq,
+                                    std::span<const std::string_view> payload_parts) {
+  if (failed()) return Error{.code = Code::env_failed, .operation = "append to journal"};
+  std::uint64_t payload_bytes = 0;
+  for (const std::string_view part : payload_parts) payload_bytes += part.size();
+  if (payload_bytes == 0 || seq != next_seq_ || flushed_seq >= seq || !has_room(payload_bytes)) {
+    return Error{.code = Code::internal, .operation = "append to journal"};
+  }
+  if (auto done = extend(latest_place() + record_bytes(payload_bytes), Fill::none); !done) {
+    return done;
+  }
+  const std::lock_guard lock(tail_mutex_);
+  if (auto done = put(seq, flushed_seq, payload_parts, payload_bytes); !done) return done;
+  ++next_seq_;
+  end_.store(end_.load(std::memory_order_relaxed) + record_bytes(payload_bytes),
+             std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> JournalSegment::put(std::uint64_t seq, std::uint64_t flushed_seq,
+                                 std::span<const std::string_view> parts,
+                                 std::uint64_t payload_bytes) {
+  const std::uint64_t place = end_.load(std::memory_order_relaxed);
+  const RecordHead head =
+      make_head(salt_, static_cast<std::uint32_t>(payload_bytes), seq, flushed_seq);
+  if (map_ != nullptr) {
+    compose(head, parts, map_ + place);
+    return {};
+  }
+  const std::uint64_t count = record_bytes(payload_bytes);
+  std::array<char, 4096> few;
+  std::unique_ptr<char[]> many;
+  if (count > few.size()) {
+    many.reset(new (std::nothrow) char[count]);
+    if (!many) return from_errno(ENOMEM, "append to journal");
+  }
+  char* const record = many ? many.get() : few.data();
+  compose(head, parts, record);
+  return write_at(file_.get(), record, count, place);
+}
+
+Result<void> JournalSegment::extend(std::uint64_t bytes, Fill fill) noexcept {
+  if (bytes <= allocated_.load(std::memory_order_acquire)) return {};
+  const std::lock_guard lock(room_mutex_);
+  const std::uint64_t have = allocated_.load(std::memory_order_relaxed);
+  if (bytes <= have) return {};
+  const FileSizeSignalBlock block;
+  const std::uint64_t least = round_up_to_page(bytes);
+  const std::uint64_t step = std::clamp(have, kFirstStepBytes, kMostStepBytes);
+  std::uint64_t most = std::min(most_bytes_, std::max(least, have + step));
+  if (have == 0) most = least;
+  for (;;) {
+    auto done = allocate(file_.get(), have, most);
+    if (done && fill == Fill::zeros) done = write_zeros(file_.get(), have, most);
+    if (done) break;
+    // What was found before the disk was full must not stay taken.
+    if (::ftruncate(file_.get(), static_cast<off_t>(have)) != 0) return done;
+    if (most == least) return done;
+    most = least;
+  }
+  if (fill == Fill::zeros && write_out(file_.get(), have, most) != 0) {
+    return final_failure(errno, "write journal");
+  }
+  allocated_.store(most, std::memory_order_release);
+  return {};
+}
+
+Result<void> JournalSegment::prepare_ahead() noexcept {
+  if (failed()) return Error{.code = Code::env_failed, .operation = "prepare journal"};
+  const std::uint64_t wanted = std::min(most_bytes_, latest_place() + kAheadBytes);
+  const auto extended = extend(wanted, Fill::zeros);
+  if (map_ == nullptr) return extended;
+  // What there is is touched even where there is no more.
+  const std::uint64_t to = std::min(wanted, allocated_.load(std::memory_order_acquire));
+  const std::uint64_t from = std::max(touched_.load(std::memory_order_relaxed),
+                                      round_down_to_page(end_.load(std::memory_order_relaxed)));
+  if (from < to) {
+    if (auto done = touch(from, to); !done) return done;
+  }
+  return extended;
+}
+
+Result<void> JournalSegment::touch(std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+#ifndef MADV_POPULATE_WRITE
+  constexpr int MADV_POPULATE_WRITE = 23;
+#endif
+  if (::madvise(map_ + from, to - from, MADV_POPULATE_WRITE) != 0) {
+    if (errno != EINVAL) return from_errno(errno, "touch journal");
+    // A kernel before 5.14. An append may be storing there: adding nothing loses nothing of it.
+    for (std::uint64_t at = from; at < to; at += kPageBytes) {
+      __atomic_fetch_add(map_ + at, 0, __ATOMIC_RELAXED);
+    }
+  }
+#endif
+  touched_.store(to, std::memory_order_release);
+  return {};
+}
+
+Result<void> JournalSegment::flush() {
+  if (failed()) return Error{.code = Code::env_failed, .operation = "flush journal"};
+  std::uint64_t end = 0;
+  {
+    const std::lock_guard lock(tail_mutex_);
+    // In a map the next record starts on a page of its own: whoever stores into one that is being
+    // written to disk may have to wait for the disk.
+    end = latest_place();
+    end_.store(end, std::memory_order_relaxed);
+  }
+  if (end == flushed_) return {};
+  const int rc =
+      map_ != nullptr ? ::msync(map_ + flushed_, end - flushed_, MS_SYNC) : sync_data(file_.get());
+  if (rc != 0) return final_failure(errno, "flush journal");
+  flushed_ = end;
+  return {};
+}
+
+/// After a failed flush nobody knows what is on disk, and the system forgets that it failed.
+Error JournalSegment::final_failure(int code, const char* operation) noexcept {
+  failed_.store(true, std::memory_order_relaxed);
+  return {.code = Code::io_error, .native = code, .operation = operation};
+}
+
+}  // namespace hyper_lmdb

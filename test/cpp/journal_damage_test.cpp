@@ -1,0 +1,227 @@
+// What cuts, flipped bits, lost sectors and old data make of a journal.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/journal.h"
+
+using namespace hyper_lmdb;
+using test::append;
+using test::kBothWays;
+using test::must_create;
+using test::outcome;
+using test::path_of;
+using test::payload_of;
+using test::replay;
+using test::segment_id;
+using test::TempDir;
+using test::Way;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kPage = journal::kPageBytes;
+constexpr std::size_t kRecordOf100 = 32 + 104;
+
+struct Placed {
+  std::uint64_t seq, flushed_seq;
+  std::size_t marker, begin, end;  // in the file; the bytes before `begin` that must be zeros
+};
+
+/// A small journal with flushes in between, as bytes.
+struct Small {
+  std::string image;
+  std::vector<Placed> records;
+};
+
+Small small_journal(Way way) {
+  const TempDir temp(test::memory_directory());
+  const auto segment = must_create(temp.path(), segment_id(1, 1), way);
+  Small small;
+  std::uint64_t flushed = 0;
+  for (std::uint64_t seq = 1; seq <= 9; ++seq) {
+    const std::size_t marker = kPage + segment->bytes();
+    if (seq == 4 || seq == 5 || seq == 8) {
+      REQUIRE(outcome(segment->flush()) == "ok");
+      // The record that comes next still says what was known before, as under load.
+      if (seq != 5) flushed = seq - 2;
+    }
+    const std::size_t begin = kPage + segment->bytes();
+    const std::size_t size = 1 + 17 * seq % 40;
+    REQUIRE(append(*segment, seq, flushed, payload_of(seq, size)) == "ok");
+    small.records.push_back({seq, flushed, marker, begin, begin + journal::kHeadBytes + size});
+  }
+  small.image = test::image_of(temp.path(), 1, *segment);
+  return small;
+}
+
+test::Replay replayed(const TempDir& temp, const std::string& image) {
+  test::write_whole(path_of(temp.path(), 1), image);
+  return replay(temp.path());
+}
+
+/// That the first `count` records were delivered as they were written, and no other.
+bool is_prefix(const test::Replay& all, const Small& small, std::size_t count) {
+  if (all.delivered.size() != count) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Placed& at = small.records[i];
+    const auto size = at.end - at.begin - journal::kHeadBytes;
+    if (all.delivered[i] != std::pair(at.seq, payload_of(at.seq, size))) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("A file cut at any byte replays exactly the whole records before the cut") {
+  for (const Way way : kBothWays) {
+    const Small small = small_journal(way);
+    const TempDir temp(test::memory_directory());
+    for (std::size_t cut = 0; cut <= small.image.size(); ++cut) {
+      const auto all = replayed(temp, small.image.substr(0, cut));
+      const auto whole = std::count_if(small.records.begin(), small.records.end(),
+                                       [&](const Placed& at) { return at.end <= cut; });
+      INFO(test::name_of(way) << ", cut at " << cut << ": " << whole << " whole");
+      REQUIRE(all.word == "ok");
+      REQUIRE(is_prefix(all, small, static_cast<std::size_t>(whole)));
+    }
+  }
+}
+
+TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, else the end") {
+  for (const Way way : kBothWays) {
+    const Small small = small_journal(way);
+    const TempDir temp(test::memory_directory());
+    std::size_t corrupted = 0, torn = 0, harmless = 0;
+    const std::size_t header = small.image.find_last_not_of('\0', kPage - 1) + 1;
+    for (std::size_t at = 0; at < small.image.size(); ++at) {
+      std::size_t hit = 0;
+      for (; hit < small.records.size(); ++hit) {
+        const Placed& record = small.records[hit];
+        const bool in_marker = at >= record.marker && at < record.marker + 8;
+        if (in_marker || (at >= record.begin && at < record.end)) break;
+      }
+      const bool known =
+          std::any_of(small.records.begin() + static_cast<std::ptrdiff_t>(hit), small.records.end(),
+                      [&](const Placed& later) { return later.flushed_seq >= hit + 1; });
+      for (const int bits : {1, 0x80, 0xff}) {
+        std::string bad = small.image;
+        bad[at] = static_cast<char>(bad[at] ^ bits);
+        const auto all = replayed(temp, bad);
+        INFO(test::name_of(way) << ", byte " << at << " ^ " << bits << ", record " << hit + 1);
+        if (at < header) {
+          ++corrupted;
+          REQUIRE(all.word == "corrupted");
+          REQUIRE(all.delivered.empty());
+        } else if (hit == small.records.size()) {
+          ++harmless;  // nobody reads it; at the very end it is taken for a record's begin
+          REQUIRE(all.word == "ok");
+          REQUIRE(is_prefix(all, small, hit));
+        } else {
+          ++(known ? corrupted : torn);
+          REQUIRE(all.word == (known ? "corrupted" : "ok"));
+          REQUIRE(is_prefix(all, small, hit));
+          REQUIRE(all.done.torn_tail == !known);
+        }
+      }
+    }
+    CHECK(corrupted > 300);
+    CHECK(torn > 300);
+    CHECK(harmless > 100);
+  }
+}
+
+TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed records come back") {
+  constexpr std::size_t kMost = 256 << 10;
+  std::mt19937_64 random(7);
+  for (const Way way : kBothWays) {
+    for (int round = 0; round < 150; ++round) {
+      const TempDir temp(test::memory_directory());
+      const auto segment = must_create(temp.path(), segment_id(1, 1), way);
+      test::Payloads written;
+      const auto append_some = [&](std::uint64_t flushed_seq) {
+        const std::size_t count = 1 + random() % 12;
+        for (std::size_t i = 0; i < count; ++i) {
+          const std::uint64_t seq = written.size() + 1;
+          written.emplace_back(seq, payload_of(seq, 1 + random() % (i % 4 == 0 ? 9000 : 300)));
+          REQUIRE(append(*segment, seq, flushed_seq, written.back().second) == "ok");
+        }
+      };
+      append_some(0);
+      REQUIRE(outcome(segment->flush()) == "ok");
+      const std::size_t flushed = written.size();
+      const std::string old = test::read_whole(path_of(temp.path(), 1), kMost);
+      append_some(flushed);
+      REQUIRE(segment->bytes() + 2 * kPage < kMost);
+      std::string torn = test::read_whole(path_of(temp.path(), 1), kMost);
+      // Any mixture of sectors as they were and as they became.
+      for (std::size_t at = 0; at < torn.size(); at += 512) {
+        if (random() % 3 == 0) torn.replace(at, 512, old, at, 512);
+      }
+      const auto all = replayed(temp, torn);
+      INFO(test::name_of(way) << ", round " << round);
+      REQUIRE(all.word == "ok");
+      REQUIRE(all.delivered.size() >= flushed);
+      REQUIRE(all.delivered.size() <= written.size());
+      REQUIRE(std::equal(all.delivered.begin(), all.delivered.end(), written.begin()));
+    }
+  }
+}
+
+TEST_CASE("A lost sector in what was flushed is corrupted, if a later record knows") {
+  const TempDir temp(test::memory_directory());
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+  for (std::uint64_t seq = 1; seq <= 200; ++seq) {
+    if (seq == 150) REQUIRE(outcome(segment->flush()) == "ok");
+    REQUIRE(append(*segment, seq, seq >= 150 ? 149 : 0, payload_of(seq, 100)) == "ok");
+  }
+  const std::string whole = test::image_of(temp.path(), 1, *segment);
+  for (std::size_t at = kPage; at < kPage + segment->bytes(); at += 512) {
+    const std::size_t hit = (at - kPage) / kRecordOf100 + 1;  // the first record that is damaged
+    std::string lost = whole;
+    lost.replace(at, 512, 512, '\0');
+    const auto all = replayed(temp, lost);
+    INFO("from record " << hit);
+    CHECK(all.word == (hit <= 149 ? "corrupted" : "ok"));
+    CHECK(all.delivered.size() == hit - 1);
+  }
+}
+
+TEST_CASE("What an older use of the same blocks left behind the end is no part of the journal") {
+  for (const Way way : kBothWays) {
+    const TempDir temp(test::memory_directory());
+    const auto image = [&](std::size_t records) {
+      const auto segment = must_create(temp.path(), segment_id(1, 1), way);
+      for (std::uint64_t seq = 1; seq <= records; ++seq) {
+        REQUIRE(append(*segment, seq, seq - 1, payload_of(seq, 100)) == "ok");
+      }
+      const std::string bytes = test::read_whole(path_of(temp.path(), 1), kPage + segment->bytes());
+      fs::remove(path_of(temp.path(), 1));
+      return bytes;
+    };
+    const std::string old = image(100);
+    const std::string now = image(30);
+    const auto all = replayed(temp, now + old.substr(now.size()));
+    CHECK(all.word == "ok");
+    CHECK(all.done.records == 30);
+    CHECK(all.done.torn_tail);
+  }
+}
+
+TEST_CASE("Random bytes are answered, never trusted") {
+  std::mt19937_64 random(11);
+  const Small small = small_journal(Way::written);
+  const TempDir temp(test::memory_directory());
+  for (int round = 0; round < 2000; ++round) {
+    std::string bad = small.image.substr(0, random() % (small.image.size() + 1));
+    for (std::size_t i = 0; i < 1 + random() % 30 && bad.size() > kPage; ++i) {
+      bad[kPage + random() % (bad.size() - kPage)] = static_cast<char>(random());
+    }
+    const auto all = replayed(temp, bad);
+    REQUIRE((all.word == "ok" || all.word == "corrupted"));
+    REQUIRE(is_prefix(all, small, all.delivered.size()));
+  }
+}
