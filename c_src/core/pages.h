@@ -16,7 +16,11 @@ class Pages {
   explicit Pages(std::size_t bytes);
   Pages(Pages&& other) noexcept
       : at_(std::exchange(other.at_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-  Pages& operator=(Pages&&) = delete;
+  Pages& operator=(Pages&& other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
   ~Pages();
 
   char* at() const noexcept { return at_; }

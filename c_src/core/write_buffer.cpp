@@ -83,11 +83,19 @@ void WriteBuffer::count(std::uint64_t bytes) noexcept {
   used_.store(bytes_used() + bytes, std::memory_order_relaxed);  // nobody else stores
 }
 
+// What is left of the room's chunk is lost; a chunk of which nothing was used is given back.
 void WriteBuffer::add_chunk(Room* room, std::size_t bytes) {
-  Pages& chunk = chunks_.emplace_back(bytes);
-  if (bytes >= Pages::kHugeBytes) chunk.prefer_huge();
-  count(room->left);  // lost
-  *room = {.at = chunk.at(), .left = bytes};
+  Pages made(bytes);
+  if (bytes >= Pages::kHugeBytes) made.prefer_huge();
+  if (room->untouched()) {
+    chunks_[room->chunk] = std::move(made);
+  } else {
+    chunks_.push_back(std::move(made));
+    count(room->left);
+    room->chunk = chunks_.size() - 1;
+  }
+  room->at = chunks_[room->chunk].at();
+  room->left = room->all = bytes;
 }
 
 // Each of the first keys touches another page of the index, and each such page is a fault. Few keys
@@ -113,15 +121,14 @@ bool WriteBuffer::reserve(std::size_t outcomes, std::uint64_t bytes) {
     return true;
   }
   Room* const room = needed >= kBigBytes ? &big_ : &shared_;
-  if (taken + room->left > most_bytes_) return false;
-  if (room == &big_) {
-    add_chunk(room, needed);
-  } else {
-    const std::uint64_t rest = most_bytes_ - (taken + room->left);
-    const std::uint64_t usual = std::min<std::uint64_t>(next_chunk_, needed + rest);
-    add_chunk(room, std::max(needed, usual));
-    next_chunk_ = std::min(4 * next_chunk_, kMostChunkBytes);
+  const std::uint64_t with_lost = taken + (room->untouched() ? 0 : room->left);
+  if (with_lost > most_bytes_) return false;
+  std::uint64_t size = needed;
+  if (room == &shared_) {
+    size = std::max(needed, std::min<std::uint64_t>(next_chunk_, needed + most_bytes_ - with_lost));
   }
+  add_chunk(room, size);
+  if (room == &shared_) next_chunk_ = std::min(4 * next_chunk_, kMostChunkBytes);
   active_ = room;
   return true;
 }

@@ -27,8 +27,8 @@ class WriteBuffer {
  public:
   using Outcome = BufferOutcome;
 
-  /// Index, nodes and order stay within `most_bytes`; memory is taken as it is used. Throws
-  /// std::bad_alloc.
+  /// Index, nodes and order stay within `most_bytes`; memory is taken as it is used, in steps of up
+  /// to 2 MiB. Throws std::bad_alloc.
   WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed);
   WriteBuffer(const WriteBuffer&) = delete;
   WriteBuffer& operator=(const WriteBuffer&) = delete;
@@ -64,10 +64,14 @@ class WriteBuffer {
 
  private:
   using Bucket = std::atomic<const BufferKey*>;
-  /// Memory that is not yet used; always aligned for a node.
+  /// What is not yet used of a chunk; always aligned for a node.
   struct Room {
     char* at = nullptr;
     std::size_t left = 0;
+    std::size_t all = 0;
+    std::size_t chunk = 0;
+
+    bool untouched() const noexcept { return all != 0 && left == all; }
   };
 
   std::uint64_t hash_of(std::string_view key) const noexcept;

@@ -160,7 +160,6 @@ bool BufferCursor::seek_before(std::string_view key) noexcept {
 }
 
 bool BufferCursor::last() noexcept {
-  current_ = nullptr;
   for (std::size_t i = 0; i < runs_; ++i) places_[i].at = places_[i].end;
   return previous();
 }

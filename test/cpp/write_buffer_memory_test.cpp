@@ -19,6 +19,7 @@
 namespace {
 
 std::atomic<std::uint64_t> allocations{0};
+std::atomic<std::uint64_t> mapped_bytes{0};
 std::atomic<bool> no_memory{false};
 
 void* allocate(std::size_t bytes) noexcept {
@@ -68,7 +69,12 @@ extern "C" void* mmap(void* at, std::size_t bytes, int access, int flags, int fd
     errno = ENOMEM;
     return MAP_FAILED;
   }
+  mapped_bytes += bytes;
   return reinterpret_cast<void*>(::syscall(SYS_mmap, at, bytes, access, flags, fd, offset));
+}
+extern "C" int munmap(void* at, std::size_t bytes) noexcept {
+  mapped_bytes -= bytes;
+  return static_cast<int>(::syscall(SYS_munmap, at, bytes));
 }
 
 namespace hyper_lmdb {
@@ -113,6 +119,58 @@ TEST_CASE("A full buffer refuses and keeps what it has") {
   CHECK(walked(buffer, 1).size() == count);
   CHECK(!WriteBuffer(kMost, kSeed).reserve(1, kMost));
   CHECK(!WriteBuffer(0, kSeed).reserve(1, 1));
+}
+
+// Keys and records of nine bytes: none takes more than was reserved for it, and none less.
+TEST_CASE("Whatever fits in, it fits within the bytes that were given") {
+  for (std::uint64_t most = 64 << 10; most < 80 << 10; most += 100) {
+    const std::string key(5, 'k');
+    const std::string record(9, 'r');
+    WriteBuffer at_once(most, kSeed);
+    std::size_t outcomes = most / 50;
+    while (!at_once.reserve(outcomes, 18 * outcomes)) --outcomes;
+    REQUIRE(outcomes > most / 200);
+    for (std::size_t i = 0; i < outcomes; ++i) {
+      at_once.insert(key + std::to_string(1000 + i), 1, {.record = record});
+    }
+    CHECK(at_once.bytes_used() <= most);
+    CHECK(at_once.bytes_used() > most - 200);
+
+    WriteBuffer in_batches(most, kSeed);
+    for (int count = 1000; in_batches.reserve(50, 18 * 50);) {
+      for (int i = 0; i < 50; ++i) {
+        in_batches.insert(key + std::to_string(count++), 1, {.record = record});
+      }
+    }
+    CHECK(in_batches.bytes_used() <= most);
+  }
+}
+
+TEST_CASE("What is lost at the ends of chunks counts") {
+  constexpr std::uint64_t kMost = 32 << 20;
+  const std::uint64_t before = mapped_bytes;
+  {
+    WriteBuffer buffer(kMost, kSeed);
+    const std::string record(100 << 10, 'r');
+    for (int i = 0; buffer.reserve(1, 10 + record.size()); ++i) {
+      buffer.insert(std::to_string(i), 1, {.record = record});
+    }
+    CHECK(buffer.bytes_used() <= kMost);
+    CHECK(buffer.bytes_used() > kMost - 2 * record.size());
+    // Mappings are rounded up to 64 KiB.
+    CHECK(mapped_bytes - before <= kMost + (192 << 10));
+  }
+  CHECK(mapped_bytes == before);
+}
+
+TEST_CASE("A large reservation of which little was used is lost, one that was not used is not") {
+  WriteBuffer buffer(4 << 20, kSeed);
+  REQUIRE(buffer.reserve(1, 2 << 20));
+  REQUIRE(buffer.reserve(1, 3 << 20));
+  buffer.insert("a", 1, {.record = "a"});
+  CHECK(!buffer.reserve(1, (3 << 20) + (1 << 19)));
+  put(buffer, "b", 1, std::string(2 << 20, 'b'));
+  CHECK(buffer.bytes_used() <= 4 << 20);
 }
 
 TEST_CASE("A reservation that was not used is given back") {
