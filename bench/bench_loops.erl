@@ -4,7 +4,7 @@
 -compile({no_auto_import, [get/2, put/2]}).
 -export([get/2, get_ets/2, get_dets/2, put/2, put_ets/2, put_dets/2, put_dets_sync/2, batch/2,
          batch_ets/2, batch_dets/2, read_many/2, read_many_keys/2,
-         read_many_ets/2, empty/1]).
+         read_many_ets/2, read/2, write/2, list/2, empty/1]).
 
 get(Store, [Key | Keys]) ->
     {ok, _} = hyper_lmdb:get(Store, Key),
@@ -71,6 +71,21 @@ read_many_ets(Table, [Keys | Batches]) ->
     [_ | _] = [{Key, ets:lookup(Table, Key)} || Key <- Keys],
     read_many_ets(Table, Batches);
 read_many_ets(_, []) -> ok.
+
+read(Store, [Path | Paths]) ->
+    {ok, _} = hyper_lmdb:read(Store, Path),
+    read(Store, Paths);
+read(_, []) -> ok.
+
+write(Store, [{Path, Value} | Pairs]) ->
+    ok = hyper_lmdb:write(Store, Path, Value),
+    write(Store, Pairs);
+write(_, []) -> ok.
+
+list(Store, [Path | Paths]) ->
+    {ok, [_ | _]} = hyper_lmdb:list(Store, Path),
+    list(Store, Paths);
+list(_, []) -> ok.
 
 empty([Key | Keys]) ->
     Key = bench_raw:empty(Key),

@@ -33,6 +33,13 @@ goals() ->
      {core_read_many, "the same in the core", at_most, 1.30},
      {erl_put_map_64, "64 writers / one, map_async", at_least, 0.50},
      {erl_put_sync_64, "64 writers / one, sync", at_least, 5.0},
+     {paths_read_plain, "read/2 / get/2, no link in the store", at_most, 1.10},
+     {paths_read_unlinked, "read/2 / get/2, links elsewhere", at_most, 1.10},
+     {paths_read_link, "read/2 through one link, cached / get/2", at_most, 2.0},
+     {paths_read_chain, "read/2 of a chain of 10 links, cached / get/2", at_most, 2.0},
+     {paths_list, "list/2 of 100, 10^6 descendants / 100", at_most, 3.0},
+     {paths_write, "write/3, links elsewhere / put/3, map_async", at_most, 1.50},
+     {paths_hit_rate, "path cache hits, a link made per 100 reads", at_least, 0.95},
      {memory_growth_mb, "memory after 10^6 gets, 10^6 puts, MB", at_most, 20.0}].
 
 read(File) ->

@@ -1,8 +1,8 @@
 %% The data (integer keys in decimal, 100 random bytes a value, one seed) and the stores that hold
 %% it: the library in both modes, raw LMDB with the same flags, ets and dets.
 -module(bench_stores).
--export([seed/0, pairs/1, random_pairs/2, chunks/2, puts/1, keep/2, kept/1, open/2, close/1,
-         start/2, stop/1, open_dets/1, promise/1, remove/1]).
+-export([seed/0, pairs/1, random_pairs/2, value/0, chunks/2, puts/1, keep/2, kept/1, open/2,
+         close/1, start/2, stop/1, open_dets/1, promise/1, remove/1]).
 
 -define(VALUE_BYTES, 100).
 

@@ -1,6 +1,7 @@
 %% The measurements as tables, and the ratios the goals are about.
 -module(bench_tables).
--export([single/1, latency/1, concurrent/2, workload/1, memory/1, figures/3]).
+-export([single/1, latency/1, concurrent/2, paths/2, workload/1, memory/1, figures/3,
+         path_figures/1]).
 
 single(Rows) ->
     io:format("one process, an operation (no clock in the loop), median of interleaved rounds~n"),
@@ -31,6 +32,15 @@ concurrent(Readers, Writers) ->
                     [[[title(Case), ", ", name(Side)] | rates(Writers, Case, Side, [1, 8, 64]) ++
                           [bench_out:ratio(gain(Writers, Case, Side, 64))]]
                      || {Case, Side} <- [{put_map, ours}, {put_map, ets}, {put_sync, ours}]]).
+
+paths(#{rows := Rows, hit_rate := #{links := Links, rate := Rate}}, Settings) ->
+    io:format("paths beside exact keys, map_async, an operation (no clock in the loop)~n"),
+    bench_out:table(["", "this", "beside", "ratio"],
+                    [[path_title(Name, Settings), cell(Rows, Case, Above), cell(Rows, Case, Below),
+                      bench_out:ratio(ratio(Rows, Case, Above, Below))]
+                     || {Name, Case, Above, Below} <- path_ratios()]),
+    io:format("path cache: hit rate ~.4f of reads through links, ~b links made meanwhile~n~n",
+              [Rate, Links]).
 
 workload(Rows) ->
     io:format("the old system's workload, operations a second: 1,000 single writes, 10,000 random "
@@ -64,6 +74,17 @@ figures(Single, Readers, Writers) ->
      {erl_put_map_64, gain(Writers, put_map, ours, 64)},
      {erl_put_sync_64, gain(Writers, put_sync, ours, 64)}].
 
+path_figures(#{rows := Rows, hit_rate := #{rate := Rate}}) ->
+    [{Name, ratio(Rows, Case, Above, Below)} || {Name, Case, Above, Below} <- path_ratios()] ++
+        [{paths_hit_rate, Rate}].
+
+%% {Figure, Case, Side above, Side below}
+path_ratios() ->
+    [{paths_read_plain, read_plain, path, exact}, {paths_read_unlinked, read_unlinked, path, exact},
+     {paths_read_link, read_link, path, exact}, {paths_uncached, read_link, uncached, path},
+     {paths_read_chain, read_chain, path, exact}, {paths_list, list, broad, narrow},
+     {paths_write, write, path, exact}].
+
 find(Rows, Case, Side, More) ->
     Wanted = maps:merge(#{'case' => Case, side => Side}, More),
     case [Row || Row <- Rows, maps:with(maps:keys(Wanted), Row) =:= Wanted] of
@@ -77,8 +98,10 @@ cell(Rows, Case, Side) ->
         #{median := Ns} -> bench_out:ns(Ns)
     end.
 
-ratio(Rows, Case, Side) ->
-    bench_rounds:ratio(find(Rows, Case, ours, #{}), find(Rows, Case, Side, #{})).
+ratio(Rows, Case, Side) -> ratio(Rows, Case, ours, Side).
+
+ratio(Rows, Case, Above, Below) ->
+    bench_rounds:ratio(find(Rows, Case, Above, #{}), find(Rows, Case, Below, #{})).
 
 over(Rows, Case, Side) ->
     case find(Rows, Case, Side, #{}) of
@@ -105,6 +128,15 @@ title(batch_sync) -> "batch_write/2 of 100, sync, per put";
 title(read_many) -> "read_many/2 of 100 paths, per path";
 title(read_many_keys) -> "read_many_fast/2 of 100 keys, per key";
 title(empty_nif) -> "empty NIF".
+
+path_title(paths_read_plain, _) -> "read/2 / get/2, no link in the store";
+path_title(paths_read_unlinked, _) -> "read/2 / get/2, links elsewhere";
+path_title(paths_read_link, _) -> "read/2 through one link, cached / get/2";
+path_title(paths_uncached, _) -> "read/2 through one link, uncached / cached";
+path_title(paths_read_chain, _) -> "read/2 of a chain of 10 links, cached / get/2";
+path_title(paths_list, #{descendants := Count}) ->
+    io_lib:format("list/2 of 100 children, ~b descendants / 100", [Count]);
+path_title(paths_write, _) -> "write/3, links elsewhere / put/3".
 
 name(old) -> "the old system";
 name(ours) -> "hyper_lmdb";
