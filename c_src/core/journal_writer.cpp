@@ -13,7 +13,7 @@ namespace hyper_lmdb {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using std::chrono::steady_clock;
 
 // A store at rest soon has an empty journal.
 constexpr auto kMostAge = std::chrono::milliseconds(2000);
@@ -82,8 +82,7 @@ std::optional<Result<void>> JournalWriter::try_write(std::span<const Op> ops) {
   auto fate = append(ops, Wait::never);
   if (!fate) return Result<void>(fate.error());
   if (fate.value() != Fate::done) return std::nullopt;
-  // The lock is held, so what was appended is in the buffer.
-  parts_.buffers->show(parts_.log->appended());
+  if (auto shown = show(); !shown) return shown;
   return Result<void>();
 }
 
@@ -119,6 +118,8 @@ Result<void> JournalWriter::show() {
     if (auto flushed = parts_.log->flush(); !flushed) {
       return Error{.code = Code::io_error, .operation = "flush journal"};
     }
+  } else {
+    parts_.flusher->mark_dirty();
   }
   parts_.buffers->show(appended);
   return {};
@@ -170,7 +171,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
   links.keep();
   pending_.add(ops, shape_.page_bytes);
   if (!dirty_.load(std::memory_order_relaxed)) {
-    first_write_ = Clock::now();
+    first_write_ = steady_clock::now();
     dirty_.store(true, std::memory_order_release);
   }
   segment_low_.store(!parts_.log->room_ready(kReadyBytes), std::memory_order_relaxed);
@@ -302,7 +303,7 @@ void JournalWriter::tend() noexcept try {
   parts_.buffers->collect([&](const Buffers::State* state) { return parts_.pool->pins(state); });
   if (!dirty_.load(std::memory_order_acquire) || !parts_.applier->idle()) return;
   const std::unique_lock lock(*parts_.write_mutex, std::try_to_lock);
-  if (!lock || Clock::now() - first_write_ < kMostAge) return;
+  if (!lock || steady_clock::now() - first_write_ < kMostAge) return;
   (void)rotate();  // a flush that failed has poisoned the store
 } catch (const std::bad_alloc&) {
   // Tried again before long.

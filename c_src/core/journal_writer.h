@@ -15,6 +15,7 @@
 #include "demand.h"
 #include "draft.h"
 #include "env.h"
+#include "flusher.h"
 #include "journal_log.h"
 #include "links.h"
 #include "read_pool.h"
@@ -32,6 +33,7 @@ struct JournalParts {
   ReadPool* pool;
   JournalLog* log;
   Applier* applier;
+  Flusher* flusher;
   TreeWriter* tree;
   std::mutex* write_mutex;
   std::atomic<bool>* failed;

@@ -110,7 +110,8 @@ bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
   }
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, timeout, [&] {
-    return head_ != nullptr || closed_ || nudged_ || (!parked_.empty() && next_may_go(*parked_.front()));
+    return head_ != nullptr || closed_ || nudged_ ||
+           (!parked_.empty() && next_may_go(*parked_.front()));
   });
   *group = {};
   nudged_ = false;

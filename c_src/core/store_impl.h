@@ -48,8 +48,8 @@ struct Store::Impl {
     const std::chrono::milliseconds interval(settings.sync_interval_ms);
     if (has_journal()) {
       make_journal();
-      flusher = std::make_unique<Flusher>([this] { return log->flush(); }, interval, &failed,
-                                          [] {});
+      flusher =
+          std::make_unique<Flusher>([this] { return log->flush(); }, interval, &failed, [] {});
     } else {
       flusher = std::make_unique<Flusher>(
           [this] {
@@ -103,11 +103,11 @@ struct Store::Impl {
   std::mutex write_mutex;
 
   // None of these where the store is read-only.
-  std::unique_ptr<JournalLog> log;          // with a journal
-  std::unique_ptr<Applier> applier;         // with a journal
+  std::unique_ptr<JournalLog> log;   // with a journal
+  std::unique_ptr<Applier> applier;  // with a journal
   std::unique_ptr<Flusher> flusher;
   std::unique_ptr<TreeWriter> tree;
-  std::unique_ptr<JournalWriter> journal;   // with a journal
+  std::unique_ptr<JournalWriter> journal;  // with a journal
   std::unique_ptr<Writer> writer;
 
   enum class State { open, closing, closed };
@@ -141,6 +141,7 @@ struct Store::Impl {
                                                            .pool = &pool,
                                                            .log = log.get(),
                                                            .applier = applier.get(),
+                                                           .flusher = flusher.get(),
                                                            .tree = tree.get(),
                                                            .write_mutex = &write_mutex,
                                                            .failed = &failed,

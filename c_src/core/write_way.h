@@ -12,8 +12,8 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `may_wait` and the questions about tending may be asked from any thread, `tend` is called by the
-/// writer thread without the write lock, the rest by the holder of the write lock.
+/// Thread-safety: `may_wait` and the questions about tending may be asked from any thread, `tend`
+/// is called by the writer thread without the write lock, the rest by the holder of the write lock.
 class WriteWay {
  public:
   virtual ~WriteWay() = default;

@@ -49,10 +49,10 @@ class Writer {
   MDB_env* env_;
   RequestQueue* queue_;
   WriteWay* way_;
+  std::mutex& write_mutex_;
   std::atomic<bool>* failed_;
   void* thread_ = nullptr;
 
-  std::mutex& write_mutex_;
   bool stopped_ = false;  // guarded by write_mutex_
   std::atomic<std::uint64_t> writes_inline_{0};
   std::atomic<std::uint64_t> groups_{0};
