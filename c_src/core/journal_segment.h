@@ -49,8 +49,8 @@ class JournalSegment {
                       std::span<const std::string_view> payload_parts);
 
   /// Sets blocks aside for the appends to come, writes zeros to them (a flush is then spared the
-  /// file system's own commit) and brings their pages into the map. Blocks.
-  /// Errors: as append's; appends may go on.
+  /// file system's own commit) and brings their pages into the map. Blocks, and so does meanwhile
+  /// an append for which room is not ready. Errors: as append's; appends may go on.
   Result<void> prepare_ahead() noexcept;
 
   /// Makes durable what was appended before the call. Blocks. Errors: io_error, which is final:

@@ -114,7 +114,7 @@ bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
            (!parked_.empty() && next_may_go(*parked_.front()));
   });
   *group = {};
-  nudged_ = false;
+  nudged_.store(false, std::memory_order_release);
   std::uint64_t bytes = 0;
   std::size_t ops = 0;
   Request* last = nullptr;
@@ -144,8 +144,8 @@ void RequestQueue::release(std::uint64_t bytes) noexcept {
 }
 
 void RequestQueue::nudge() noexcept {
+  if (nudged_.exchange(true, std::memory_order_acq_rel)) return;
   const std::lock_guard lock(mutex_);
-  nudged_ = true;
   wake_.notify_one();
 }
 

@@ -225,3 +225,22 @@ TEST_CASE("Random bytes are answered, never trusted") {
     REQUIRE(is_prefix(all, small, all.delivered.size()));
   }
 }
+
+TEST_CASE("A whole record with another number than the next one does not follow") {
+  const TempDir temp(test::memory_directory());
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  REQUIRE(append(*segment, 1, 0, payload_of(1, 100)) == "ok");
+  REQUIRE(append(*segment, 2, 0, payload_of(2, 100)) == "ok");
+  REQUIRE(outcome(segment->flush()) == "ok");
+  for (const std::uint64_t flushed : {0, 2}) {
+    REQUIRE(append(*segment, 3 + flushed / 2, flushed, payload_of(3, 100)) == "ok");
+    // The second record's page end is gone; the third begins where the next page does.
+    std::string lost = test::image_of(temp.path(), 1, *segment);
+    lost.replace(kPage + kRecordOf100, kRecordOf100, kRecordOf100, '\0');
+    const TempDir copy(test::memory_directory());
+    const auto all = replayed(copy, lost);
+    CHECK(all.word == (flushed == 0 ? "ok" : "corrupted"));
+    CHECK(all.delivered == test::Payloads{{1, payload_of(1, 100)}});
+    CHECK(all.done.torn_tail == (flushed == 0));
+  }
+}

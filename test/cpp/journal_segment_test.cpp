@@ -157,6 +157,22 @@ TEST_CASE("A flush syncs what was appended since the last one, and nothing where
   }
 }
 
+TEST_CASE("A flush of a map syncs all pages that hold unflushed records, and no others") {
+  const TempDir temp;
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  REQUIRE(append(*segment, 1, 0, payload_of(1, 10)) == "ok");
+  REQUIRE(append(*segment, 2, 0, payload_of(2, 5000)) == "ok");
+  REQUIRE(outcome(segment->flush()) == "ok");
+  const auto first = faults::last_msync();
+  CHECK(first.bytes == 2 * 4096);
+  REQUIRE(append(*segment, 3, 2, payload_of(3, 4096)) == "ok");
+  REQUIRE(append(*segment, 4, 2, payload_of(4, 4096)) == "ok");
+  REQUIRE(outcome(segment->flush()) == "ok");
+  const auto second = faults::last_msync();
+  CHECK(second.bytes == 3 * 4096);
+  CHECK(second.address == static_cast<const char*>(first.address) + first.bytes);
+}
+
 TEST_CASE("A flush that failed is the segment's last") {
   for (const Way way : kBothWays) {
     INFO(test::name_of(way));
@@ -217,6 +233,27 @@ TEST_CASE("Blocks that cannot be had are an error of the append, and of nothing 
     CHECK(append(*segment, 2, 0, "small") == "ok");
     faults::disarm();
     CHECK(append(*segment, 3, 0, large) == "ok");
+    CHECK(replay(temp.path()).done.records == 3);
+  }
+}
+
+TEST_CASE("A preparation that fails gives back what it had, and appends go on") {
+  for (const Way way : kBothWays) {
+    const TempDir temp;
+    const auto segment = must_create(temp.path(), segment_id(1, 1), way);
+    REQUIRE(append(*segment, 1, 0, payload_of(1, 900'000)) == "ok");
+    const std::uint64_t before = blocks_of(path_of(temp.path(), 1));
+    faults::arm({.directory = temp.path(),
+                 .calls = faults::kPwrite,
+                 .fail_at = 1,
+                 .for_ever = true,
+                 .error = ENOSPC});
+    CHECK(outcome(segment->prepare_ahead()) == "disk_full");
+    faults::disarm();
+    CHECK(blocks_of(path_of(temp.path(), 1)) == before);
+    CHECK(fs::file_size(path_of(temp.path(), 1)) == kMiB);
+    CHECK(append(*segment, 2, 0, "small") == "ok");
+    CHECK(append(*segment, 3, 0, payload_of(3, kMiB)) == "ok");
     CHECK(replay(temp.path()).done.records == 3);
   }
 }

@@ -28,6 +28,7 @@ struct State {
   bool failed = false;
   std::condition_variable changed;
   unsigned waiting_msyncs = 0;
+  Range last_msync;
 };
 
 State& state() {
@@ -120,6 +121,11 @@ void wait_for_held_msync() {
   state().changed.wait(lock, [] { return state().waiting_msyncs != 0; });
 }
 
+Range last_msync() {
+  const std::lock_guard lock(state().mutex);
+  return state().last_msync;
+}
+
 }  // namespace hyper_lmdb::test::faults
 
 using namespace hyper_lmdb::test::faults;
@@ -170,6 +176,10 @@ EXPORTED int fsync(int fd) {
 EXPORTED int msync(void* address, size_t length, int flags) {
   static const auto next = real<int (*)(void*, size_t, int)>("msync");
   wait_if_held();
+  {
+    const std::lock_guard lock(state().mutex);
+    state().last_msync = {address, length};
+  }
   return judge(kMsync, -1) == Verdict::pass ? next(address, length, flags) : -1;
 }
 

@@ -45,4 +45,11 @@ void release_msync();
 /// Waits until an msync call is held up.
 void wait_for_held_msync();
 
+struct Range {
+  const void* address = nullptr;
+  std::uint64_t bytes = 0;
+};
+/// What the last msync call was about.
+Range last_msync();
+
 }  // namespace hyper_lmdb::test::faults
