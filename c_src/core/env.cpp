@@ -6,44 +6,15 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 
 #include "clean_mark.h"
 #include "data_file.h"
 #include "errors.h"
 #include "hyper_lmdb/store.h"
+#include "map_size.h"
 
 namespace hyper_lmdb {
-
-namespace {
-
-constexpr std::uint64_t kLeastSpareBytes = 64ULL << 20;
-constexpr std::uint64_t kMostSpareBytes = 1ULL << 30;
-constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
-
-/// Address space that the maps of all open stores of this process take.
-std::atomic<std::uint64_t> mapped_by_all{0};
-
-/// What a store that did not ask may map: a share of what is left of half the address space.
-std::uint64_t fair_map_bytes() noexcept {
-  constexpr std::uint64_t kHalfAddressSpace = 1ULL << 46;
-  constexpr std::uint64_t kShare = 32;
-  constexpr std::uint64_t kLeast = 1ULL << 30;
-  const std::uint64_t used = mapped_by_all.load(std::memory_order_relaxed);
-  return std::max(kLeast, (kHalfAddressSpace - std::min(used, kHalfAddressSpace)) / kShare);
-}
-
-/// The map is larger than the capacity: the limit users see is decided before LMDB's own, so that
-/// deletes still find pages at the limit.
-std::uint64_t map_bytes_for(std::uint64_t capacity) noexcept {
-  const std::uint64_t least = std::min(capacity, kLeastSpareBytes);
-  const std::uint64_t bytes = capacity + std::clamp(capacity / 8, least, kMostSpareBytes);
-  constexpr std::uint64_t kGranule = 64 << 10;  // a multiple of every page size
-  return (bytes + kGranule - 1) / kGranule * kGranule;
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& settings) {
   // The file is extended to the size of the map, which may pass RLIMIT_FSIZE.
@@ -72,7 +43,7 @@ Env::~Env() {
 
 void Env::unmap() noexcept {
   mdb_env_close(std::exchange(env_, nullptr));
-  mapped_by_all.fetch_sub(map_bytes_, std::memory_order_relaxed);
+  count_unmapped(map_bytes_);
 }
 
 Result<void> Env::prepare_files(const Settings& settings) {
@@ -140,7 +111,7 @@ Result<void> Env::open_lmdb(const Settings& settings) {
     if (!too_large || capacity_ / 2 < kLeastCapacity) return done;
     capacity_ /= 2;
   }
-  mapped_by_all.fetch_add(map_bytes_, std::memory_order_relaxed);
+  count_mapped(map_bytes_);
   int cleared = 0;
   if (const int rc = mdb_reader_check(env_, &cleared); rc != 0) {
     return from_lmdb(rc, "mdb_reader_check");
