@@ -216,8 +216,12 @@ bool JournalWriter::fits_capacity(std::span<const Op> ops) {
   Demand demand = pending_;
   demand += frozen_demand_;
   demand.add(ops, shape_.page_bytes);
-  const PagesNeeded needed = pages_needed(shape_, demand);
-  return shape_.end_page + needed.total <= parts_.env->capacity() / shape_.page_bytes;
+  const std::uint64_t capacity_pages = parts_.env->capacity() / shape_.page_bytes;
+  // Far more than it can be, but without a division: mostly that is all there is to ask.
+  const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + demand.overflow_pages +
+                                demand.changes * (shape_.depth + 4) + 4096;
+  return roughly <= capacity_pages ||
+         shape_.end_page + pages_needed(shape_, demand).total <= capacity_pages;
 }
 
 /// The active buffer is frozen and handed to the applier, once that has the one before.
