@@ -15,9 +15,8 @@ Error damaged() noexcept {
 }
 
 template <typename Number>
-void append_number(std::string* bytes, Number value) {
-  for (std::size_t i = 0; i < sizeof value; ++i)
-    bytes->push_back(static_cast<char>(value >> 8 * i));
+void store_number(Number value, char* out) noexcept {
+  for (std::size_t i = 0; i < sizeof value; ++i) out[i] = static_cast<char>(value >> 8 * i);
 }
 
 template <typename Number>
@@ -48,14 +47,16 @@ void Draft::begin(bool indexed, std::uint64_t expected_bytes) {
 }
 
 void Draft::enter(std::string_view key, std::uint64_t record_bytes, bool removed) {
-  append_number(&payload_, static_cast<std::uint16_t>(key.size()));
-  append_number(&payload_, removed ? kRemoved : static_cast<std::uint32_t>(record_bytes));
-  entries_.push_back({.key_at = payload_.size(),
+  const std::size_t at = payload_.size();
+  payload_.resize(at + kSizesBytes + key.size() + record_bytes);
+  char* const out = payload_.data() + at;
+  store_number(static_cast<std::uint16_t>(key.size()), out);
+  store_number(removed ? kRemoved : static_cast<std::uint32_t>(record_bytes), out + 2);
+  key.copy(out + kSizesBytes, key.size());
+  entries_.push_back({.key_at = at + kSizesBytes,
                       .record_bytes = static_cast<std::uint32_t>(record_bytes),
                       .key_bytes = static_cast<std::uint16_t>(key.size()),
                       .removed = removed});
-  payload_.append(key);
-  payload_.resize(payload_.size() + record_bytes);
   bytes_ += key.size() + record_bytes;
   if (indexed_) index_[std::string(key)] = entries_.size() - 1;
 }
