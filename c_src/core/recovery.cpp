@@ -1,10 +1,14 @@
 #include "recovery.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "apply_buffer.h"
 #include "draft.h"
@@ -20,6 +24,19 @@ constexpr std::uint64_t kNoHashSeed = 0;
 
 Error corrupted() noexcept {
   return {.code = Code::corrupted, .operation = "replay journal"};
+}
+
+Result<void> flush_segments(const Directory& directory, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const FileDescriptor file(::open(directory.file(name).c_str(), O_RDWR | O_CLOEXEC));
+    if (!file) return from_errno(errno, "open journal");
+    if (::fsync(file.get()) != 0) {
+      Error error = from_errno(errno, "flush journal");
+      error.code = Code::io_error;
+      return error;
+    }
+  }
+  return directory.sync();
 }
 
 }  // namespace
@@ -63,6 +80,10 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     return found;
   }
   if (found.replayed.last_seq > env->applied_seq()) {
+    // After a kill the journal may be with the kernel alone, and LMDB must not get ahead of it.
+    if (auto flushed = flush_segments(env->directory(), segments.value()); !flushed) {
+      return flushed.error();
+    }
     std::atomic<std::uint64_t> done{0};
     const ApplyJob job{
         .buffer = buffer.get(), .seq = found.replayed.last_seq, .counts = found.counts};
