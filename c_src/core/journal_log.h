@@ -39,6 +39,7 @@ class JournalLog {
   bool has_room(std::uint64_t payload_bytes) const noexcept;
   /// Whether an append needs neither a segment nor blocks nor untouched pages.
   bool room_ready(std::uint64_t payload_bytes) const noexcept;
+  bool running_low() const noexcept { return active_ != nullptr && active_->file->running_low(); }
   /// The record that follows `appended()`. Errors: as JournalSegment::append.
   Result<void> append(std::string_view payload);
   /// A number that has no record, since LMDB has it already. There must be no active segment.

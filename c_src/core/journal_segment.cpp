@@ -25,7 +25,9 @@ using namespace journal;
 
 constexpr std::uint64_t kFirstStepBytes = 1 << 20;
 constexpr std::uint64_t kMostStepBytes = 4 << 20;
-constexpr std::uint64_t kAheadBytes = 512 << 10;  // kept ready beyond the end
+// Made ready beyond the end: as much again as there is, within these.
+constexpr std::uint64_t kLeastAheadBytes = 512 << 10;
+constexpr std::uint64_t kMostAheadBytes = 4 << 20;
 
 /// Writes all of it; a write that comes back short is a disk that is full.
 Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept {
@@ -166,10 +168,20 @@ bool JournalSegment::has_room(std::uint64_t payload_bytes) const noexcept {
          latest_place() + record_bytes(payload_bytes) <= most_bytes_;
 }
 
+std::uint64_t JournalSegment::ahead_bytes() const noexcept {
+  return std::clamp(end_.load(std::memory_order_relaxed), kLeastAheadBytes, kMostAheadBytes);
+}
+
+std::uint64_t JournalSegment::ready_bytes() const noexcept {
+  return (map_ != nullptr ? touched_ : allocated_).load(std::memory_order_acquire);
+}
+
+bool JournalSegment::running_low() const noexcept {
+  return std::min(most_bytes_, latest_place() + ahead_bytes() / 2) > ready_bytes();
+}
+
 bool JournalSegment::room_ready(std::uint64_t payload_bytes) const noexcept {
-  const std::atomic<std::uint64_t>& ready = map_ != nullptr ? touched_ : allocated_;
-  return has_room(payload_bytes) &&
-         latest_place() + record_bytes(payload_bytes) <= ready.load(std::memory_order_acquire);
+  return has_room(payload_bytes) && latest_place() + record_bytes(payload_bytes) <= ready_bytes();
 }
 
 Result<void> JournalSegment::append(std::uint64_t seq, std::uint64_t flushed_seq,
@@ -241,7 +253,7 @@ Result<void> JournalSegment::extend(std::uint64_t bytes, Fill fill) noexcept {
 
 Result<void> JournalSegment::prepare_ahead() noexcept {
   if (failed()) return Error{.code = Code::env_failed, .operation = "prepare journal"};
-  const std::uint64_t wanted = std::min(most_bytes_, latest_place() + kAheadBytes);
+  const std::uint64_t wanted = std::min(most_bytes_, latest_place() + ahead_bytes());
   const auto extended = extend(wanted, Fill::zeros);
   if (map_ == nullptr) return extended;
   // What there is is touched even where there is no more.

@@ -15,9 +15,9 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `append`, `has_room` and `room_ready` by one thread at a time (the holder of the
-/// write lock), `flush` by one at a time, `prepare_ahead` by one at a time; the three may overlap.
-/// `bytes`, `way` and `failed` from anywhere. The destructor only lets go.
+/// Thread-safety: `append`, `has_room`, `room_ready` and `running_low` by one thread at a time (the
+/// holder of the write lock), `flush` by one at a time, `prepare_ahead` by one at a time; the three
+/// may overlap. `bytes`, `way` and `failed` from anywhere. The destructor only lets go.
 class JournalSegment {
  public:
   /// `mapped`: an append is a copy into a shared map. `written`: an append is a pwrite.
@@ -39,6 +39,9 @@ class JournalSegment {
   bool has_room(std::uint64_t payload_bytes) const noexcept;
   /// Whether an append of that size needs neither blocks nor pages that were not touched yet.
   bool room_ready(std::uint64_t payload_bytes) const noexcept;
+
+  /// Whether `prepare_ahead` is due.
+  bool running_low() const noexcept;
 
   /// Appends one record made of the parts; it is with the operating system when this returns. The
   /// payload must not be empty, `seq` must be the next number and more than `flushed_seq`, and
@@ -71,6 +74,8 @@ class JournalSegment {
   Result<void> write_first_step(const SegmentId& id);
   void map_where_blocks_are_kept() noexcept;
   std::uint64_t latest_place() const noexcept;
+  std::uint64_t ahead_bytes() const noexcept;
+  std::uint64_t ready_bytes() const noexcept;
   Result<void> extend(std::uint64_t bytes, Fill fill) noexcept;
   Result<void> touch(std::uint64_t from, std::uint64_t to) noexcept;
   Result<void> put(std::uint64_t seq, std::uint64_t flushed_seq,

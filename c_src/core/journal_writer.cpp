@@ -21,8 +21,6 @@ constexpr auto kBetweenLooks = std::chrono::milliseconds(500);
 constexpr auto kNothingToTend = std::chrono::milliseconds(60'000);
 // The buffer that is written may be this much fuller than the one before is applied.
 constexpr double kSlack = 0.25;
-// Bytes of appends that must need neither blocks nor fresh pages: else they are made ready.
-constexpr std::uint64_t kReadyBytes = 512 << 10;
 
 Error env_failed() noexcept {
   return {.code = Code::env_failed, .operation = "write"};
@@ -174,7 +172,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     first_write_ = steady_clock::now();
     dirty_.store(true, std::memory_order_release);
   }
-  segment_low_.store(!parts_.log->room_ready(kReadyBytes), std::memory_order_relaxed);
+  segment_low_.store(parts_.log->running_low(), std::memory_order_relaxed);
   return Fate::done;
 }
 
