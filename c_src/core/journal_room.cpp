@@ -1,0 +1,99 @@
+// Where a write finds room: the part of JournalWriter that knows segment, buffers and capacity.
+#include <utility>
+
+#include "journal_writer.h"
+
+namespace hyper_lmdb {
+
+namespace {
+
+// The buffer that is written may be this much fuller than the one before is applied.
+constexpr double kSlack = 0.25;
+
+}  // namespace
+
+/// How LMDB's tree stands now that a buffer was applied; what it cannot tell stays as it was.
+void JournalWriter::learn_shape() noexcept {
+  auto lease = parts_.pool->lease();
+  if (!lease) return;
+  if (auto shape = shape_of(lease.value().txn(), parts_.env->dbi())) shape_ = shape.value();
+}
+
+bool JournalWriter::ahead_of_applier() const noexcept {
+  if (parts_.applier->idle()) return false;
+  const double full = static_cast<double>(active_->bytes_used()) /
+                      static_cast<double>(parts_.settings->write_buffer_bytes);
+  return full > parts_.applier->progress() + kSlack;
+}
+
+bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,
+                                std::uint64_t bytes) {
+  return parts_.log->has_room(payload_bytes) && active_->reserve(outcomes, bytes);
+}
+
+/// Room for the draft in segment and buffer.
+Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
+  const std::uint64_t payload_bytes = draft_.payload().size();
+  if (wait == Wait::never) {
+    const bool ready = parts_.log->room_ready(payload_bytes) &&
+                       fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes());
+    return ready ? Fate::done : Fate::must_wait;
+  }
+  if (ahead_of_applier()) {
+    const double full = static_cast<double>(active_->bytes_used()) /
+                        static_cast<double>(parts_.settings->write_buffer_bytes);
+    parts_.applier->wait_past(full - kSlack);
+  }
+  if (!parts_.log->has_segment()) {
+    if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+  }
+  if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
+  if (auto rotated = rotate(); !rotated) return rotated.error();
+  if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+  if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
+  return Fate::too_large;
+}
+
+/// Whether both buffers and this batch surely fit the capacity. Where not, the tree decides, once
+/// it has the buffers.
+bool JournalWriter::fits_capacity(std::span<const Op> ops) {
+  if (parts_.applier->idle() && frozen_demand_.changes != 0) {
+    learn_shape();
+    frozen_demand_ = {};
+  }
+  Demand demand = pending_;
+  demand += frozen_demand_;
+  demand.add(ops, shape_.page_bytes);
+  const std::uint64_t capacity_pages = parts_.env->capacity() / shape_.page_bytes;
+  // Far more than it can be, but without a division: mostly that is all there is to ask.
+  const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + demand.overflow_pages +
+                                demand.changes * (shape_.depth + 4) + 4096;
+  return roughly <= capacity_pages ||
+         shape_.end_page + pages_needed(shape_, demand).total <= capacity_pages;
+}
+
+/// The active buffer is frozen and handed to the applier, once that has the one before.
+Result<void> JournalWriter::rotate() {
+  if (auto idle = parts_.applier->wait_idle(); !idle) return idle;
+  // LMDB must not show what readers may not see yet.
+  if (auto shown = show(); !shown) return shown;
+  unshown_ = current_;
+  auto next = new_buffer(*parts_.settings, parts_.hash_seed);
+  parts_.buffers->rotate(next);
+  parts_.log->rotate();
+  parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),
+                       parts_.links->known());
+  frozen_demand_ = std::exchange(pending_, {});
+  dirty_.store(false, std::memory_order_release);
+  return {};
+}
+
+/// LMDB has everything, and there is no segment.
+Result<void> JournalWriter::drain() {
+  if (parts_.log->has_segment()) {
+    if (auto rotated = rotate(); !rotated) return rotated;
+  }
+  return parts_.applier->wait_idle();
+}
+
+}  // namespace hyper_lmdb
