@@ -3,9 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#ifdef __linux__
-#include <sys/vfs.h>
-#endif
 
 #include <algorithm>
 #include <array>
@@ -16,6 +13,7 @@
 #include <string>
 
 #include "errors.h"
+#include "file_blocks.h"
 
 namespace hyper_lmdb {
 
@@ -28,76 +26,6 @@ constexpr std::uint64_t kMostStepBytes = 4 << 20;
 // Made ready beyond the end: as much again as there is, within these.
 constexpr std::uint64_t kLeastAheadBytes = 512 << 10;
 constexpr std::uint64_t kMostAheadBytes = 4 << 20;
-
-/// Writes all of it; a write that comes back short is a disk that is full.
-Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept {
-  const ssize_t written = ::pwrite(fd, bytes, count, static_cast<off_t>(at));
-  if (written < 0) return from_errno(errno, "write journal");
-  if (static_cast<std::uint64_t>(written) != count) return from_errno(ENOSPC, "write journal");
-  return {};
-}
-
-Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept {
-  static constexpr std::array<char, 64 << 10> kZeros{};
-  for (std::uint64_t count; from < to; from += count) {
-    count = std::min<std::uint64_t>(to - from, kZeros.size());
-    if (auto done = write_at(fd, kZeros.data(), count, from); !done) return done;
-  }
-  return {};
-}
-
-/// Makes the file larger, with blocks of its own where the file system knows how to.
-Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
-#ifndef __APPLE__
-  int rc = 0;
-  do {
-    rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
-  } while (rc == EINTR);
-  if (rc == 0) return {};
-  if (rc != EOPNOTSUPP && rc != EINVAL) return from_errno(rc, "reserve blocks");
-#endif
-  return write_zeros(fd, from, to);
-}
-
-/// Whether blocks that were allocated stay this file's: else a store into a map of it may find a
-/// full disk, which is a SIGBUS.
-bool keeps_blocks(int fd) noexcept {
-#ifdef __linux__
-  struct statfs info;
-  if (::fstatfs(fd, &info) != 0) return false;
-  switch (static_cast<unsigned long>(info.f_type)) {
-    case 0xEF53:      // ext2, ext3, ext4
-    case 0x58465342:  // XFS
-    case 0x01021994:  // tmpfs
-      return true;
-    default:
-      return false;
-  }
-#else
-  (void)fd;
-  return false;
-#endif
-}
-
-int sync_data(int fd) noexcept {
-#ifdef __APPLE__
-  return ::fcntl(fd, F_FULLFSYNC);
-#else
-  return ::fdatasync(fd);
-#endif
-}
-
-/// Lets zeros reach the disk, without the records before them: their pages stay the appender's.
-int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept {
-#ifdef __linux__
-  return ::sync_file_range(
-      fd, static_cast<off_t>(from), static_cast<off_t>(to - from),
-      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
-#else
-  (void)fd, (void)from, (void)to;
-  return 0;
-#endif
-}
 
 /// Puts a whole record at `out`, its head last.
 void compose(const RecordHead& head, std::span<const std::string_view> parts, char* out) noexcept {
@@ -254,7 +182,8 @@ Result<void> JournalSegment::extend(std::uint64_t bytes, Fill fill) noexcept {
 Result<void> JournalSegment::prepare_ahead() noexcept {
   if (failed()) return Error{.code = Code::env_failed, .operation = "prepare journal"};
   const std::uint64_t wanted = std::min(most_bytes_, latest_place() + ahead_bytes());
-  const auto extended = extend(wanted, Fill::zeros);
+  // A background flush may take its time; one that a caller waits for is spared a commit.
+  const auto extended = extend(wanted, map_ != nullptr ? Fill::none : Fill::zeros);
   if (map_ == nullptr) return extended;
   // What there is is touched even where there is no more.
   const std::uint64_t to = std::min(wanted, allocated_.load(std::memory_order_acquire));

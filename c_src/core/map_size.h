@@ -8,8 +8,8 @@ namespace hyper_lmdb {
 /// Least capacity a store is opened with when the address space has no room for more.
 inline constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
 
-/// Bytes to map for a capacity. More than that: the limit users see is decided before LMDB's own, so
-/// that deletes still find pages at the limit.
+/// Bytes to map for a capacity. More than that: the limit users see is decided before LMDB's own,
+/// so that deletes still find pages at the limit.
 std::uint64_t map_bytes_for(std::uint64_t capacity) noexcept;
 
 /// What a store that did not ask may map: a share of what is left of half the address space.

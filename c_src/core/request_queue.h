@@ -65,7 +65,7 @@ class RequestQueue {
   std::deque<std::shared_ptr<Ticket>> parked_;
   std::uint64_t reserved_bytes_ = 0;
   bool closed_ = false;
-  std::atomic<bool> nudged_{false};  // set without the lock, so that most nudges cost nothing
+  std::atomic<bool> nudged_{false};        // set without the lock, so that most nudges cost nothing
   std::atomic<std::uint64_t> waiting_{0};  // pushed requests and parked tickets
 };
 

@@ -1,0 +1,83 @@
+#include "file_blocks.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "errors.h"
+
+namespace hyper_lmdb {
+
+Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept {
+  const ssize_t written = ::pwrite(fd, bytes, count, static_cast<off_t>(at));
+  if (written < 0) return from_errno(errno, "write journal");
+  if (static_cast<std::uint64_t>(written) != count) return from_errno(ENOSPC, "write journal");
+  return {};
+}
+
+Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+  static constexpr std::array<char, 64 << 10> kZeros{};
+  for (std::uint64_t count; from < to; from += count) {
+    count = std::min<std::uint64_t>(to - from, kZeros.size());
+    if (auto done = write_at(fd, kZeros.data(), count, from); !done) return done;
+  }
+  return {};
+}
+
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifndef __APPLE__
+  int rc = 0;
+  do {
+    rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+  } while (rc == EINTR);
+  if (rc == 0) return {};
+  if (rc != EOPNOTSUPP && rc != EINVAL) return from_errno(rc, "reserve blocks");
+#endif
+  return write_zeros(fd, from, to);
+}
+
+bool keeps_blocks(int fd) noexcept {
+#ifdef __linux__
+  struct statfs info;
+  if (::fstatfs(fd, &info) != 0) return false;
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case 0xEF53:      // ext2, ext3, ext4
+    case 0x58465342:  // XFS
+    case 0x01021994:  // tmpfs
+      return true;
+    default:
+      return false;
+  }
+#else
+  (void)fd;
+  return false;
+#endif
+}
+
+int sync_data(int fd) noexcept {
+#ifdef __APPLE__
+  return ::fcntl(fd, F_FULLFSYNC);
+#else
+  return ::fdatasync(fd);
+#endif
+}
+
+int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+  return ::sync_file_range(
+      fd, static_cast<off_t>(from), static_cast<off_t>(to - from),
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+#else
+  (void)fd, (void)from, (void)to;
+  return 0;
+#endif
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,30 @@
+// Blocks of a file: set aside, filled and flushed, as each system knows how.
+#pragma once
+
+#include <cstdint>
+
+#include "hyper_lmdb/result.h"
+
+namespace hyper_lmdb {
+
+// Thread-safety: all functions may be called from any thread. They block. Errors of the first
+// three: disk_full, quota_exceeded, file_too_large, io_error.
+
+/// Writes all of it; a write that comes back short is a disk that is full.
+Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept;
+Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
+/// Makes the file larger, with blocks of its own where the file system knows how to.
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
+/// Whether blocks that were allocated stay this file's: else a store into a map of it may find a
+/// full disk, which is a SIGBUS.
+bool keeps_blocks(int fd) noexcept;
+
+/// As fdatasync(2), where that means the disk.
+int sync_data(int fd) noexcept;
+
+/// Lets a range reach the disk, and nothing else of the file. Promises nothing at a power cut.
+int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
+}  // namespace hyper_lmdb
