@@ -41,8 +41,8 @@ void Applier::stop(const ThreadApi& threads) {
 void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
                    const RecordCounts& counts) {
   const std::lock_guard lock(mutex_);
-  job_ = {.buffer = buffer.get(), .seq = seq, .counts = counts};
-  done_.store(0, std::memory_order_relaxed);
+  job_.begin(buffer.get(), seq, counts);
+  applied_ = false;
   total_.store(buffer->keys(), std::memory_order_relaxed);
   buffer_ = std::move(buffer);
   idle_.store(false, std::memory_order_release);
@@ -52,13 +52,21 @@ void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
 double Applier::progress() const noexcept {
   if (idle()) return 1;
   const std::uint64_t total = total_.load(std::memory_order_relaxed);
-  return total == 0 ? 1 : static_cast<double>(done_.load(std::memory_order_relaxed)) / total;
+  return total == 0 ? 1 : static_cast<double>(job_.done.load(std::memory_order_relaxed)) / total;
 }
 
 Result<void> Applier::wait_idle() {
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [&] { return idle() || !stall_; });
   return idle() ? Result<void>() : stall_;
+}
+
+void Applier::try_again() {
+  const std::lock_guard lock(mutex_);
+  if (idle() || ended_ || stall_) return;
+  stall_ = {};
+  again_ = true;
+  wake_.notify_one();
 }
 
 void Applier::wait_past(double fraction) {
@@ -74,9 +82,12 @@ void* Applier::run(void* self) {
 
 /// Everything of the buffer is in the journal on disk before the first transaction begins.
 Result<void> Applier::do_job() noexcept try {
-  if (auto flushed = log_->flush(); !flushed) return flushed;
-  if (auto applied = apply_buffer(env_, job_, &done_); !applied) return applied;
-  buffers_->drop_frozen();
+  if (!applied_) {
+    if (auto flushed = log_->flush(); !flushed) return flushed;
+    if (auto applied = apply_buffer(env_, &job_); !applied) return applied;
+    applied_ = true;
+  }
+  if (buffers_->frozen() != nullptr) buffers_->drop_frozen();
   if (auto dropped = log_->drop_frozen(); !dropped) return dropped;
   buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
   return {};
@@ -105,10 +116,13 @@ void Applier::loop() {
     finished_.notify_all();
     if (!may_pass(done.error().code)) {
       failed_->store(true, std::memory_order_release);
+      ended_ = true;
       return;
     }
     // Buffers and journal stay, and stay readable.
-    if (wake_.wait_for(lock, kBetweenTries, [&] { return stopping_; })) return;
+    wake_.wait_for(lock, kBetweenTries, [&] { return stopping_ || again_; });
+    if (stopping_) return;
+    again_ = false;
   }
 }
 

@@ -34,6 +34,8 @@ class Applier {
   /// Waits until no job is under way. Errors: what keeps the job from being finished (it is tried
   /// again all the same), env_failed.
   Result<void> wait_idle();
+  /// A job that could not be finished is tried now, not in a while.
+  void try_again();
   /// Waits until the job is further along than `fraction`, or is done, or cannot go on.
   void wait_past(double fraction);
 
@@ -58,10 +60,10 @@ class Applier {
   // Of the job: set by `give` before idle_ is cleared, read by the thread after it sees that.
   std::shared_ptr<const WriteBuffer> buffer_;
   ApplyJob job_;
+  bool applied_ = false;  // all of it is in the tree; of the thread
 
   std::atomic<bool> idle_{true};
   std::atomic<bool> stalled_{false};
-  std::atomic<std::uint64_t> done_{0};
   std::atomic<std::uint64_t> total_{0};
   std::atomic<std::uint64_t> count_{0};
 
@@ -70,6 +72,8 @@ class Applier {
   std::condition_variable finished_;  // those who wait for it
   Result<void> stall_;                // guarded by mutex_
   bool stopping_ = false;             // guarded by mutex_
+  bool again_ = false;                // guarded by mutex_
+  bool ended_ = false;                // guarded by mutex_; no job is tried any more
 };
 
 }  // namespace hyper_lmdb

@@ -57,39 +57,43 @@ Result<void> apply_one(MDB_cursor* cursor, std::string_view key,
 
 }  // namespace
 
-Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done) {
+Result<void> apply_buffer(Env* env, ApplyJob* job) {
   Identity identity{.store_id = env->store_id(),
                     .counts = env->counts(),
                     .applied_seq = env->applied_seq(),
-                    .applying_seq = job.seq};
-  BufferCursor records(job.buffer->order(~std::uint64_t{0}), job.seq);
-  bool there = records.first();
-  std::uint64_t applied = 0;
+                    .applying_seq = job->seq};
+  BufferCursor records(job->buffer->order(~std::uint64_t{0}), job->seq);
+  bool there = job->last_key.empty() ? records.first() : records.seek(job->last_key + '\0');
   do {
     auto txn = WriteTxn::begin(env->get());
     if (!txn) return env->explain(txn.error());
     PageCounter pages(env->page_bytes());
+    std::uint64_t keys = 0;
+    std::string_view last;
     {
       auto cursor = Cursor::open(txn.value().get(), env->dbi());
       if (!cursor) return cursor.error();
       for (; there && pages.pages() < kMostDirtyPages; there = records.next()) {
-        auto one = apply_one(cursor.value().get(), records.key(), records.outcome(), &pages);
+        last = records.key();
+        auto one = apply_one(cursor.value().get(), last, records.outcome(), &pages);
         if (!one) return env->explain(one.error());
-        ++applied;
+        ++keys;
       }
     }
     if (!there) {
-      identity.counts = job.counts;
-      identity.applied_seq = job.seq;
+      identity.counts = job->counts;
+      identity.applied_seq = job->seq;
       identity.applying_seq = 0;
     }
     if (auto said = write_identity(txn.value().get(), env->dbi(), identity); !said) {
       return env->explain(said.error());
     }
+    std::string reached(last);
     if (auto committed = txn.value().commit(); !committed) return env->explain(committed.error());
-    done->store(applied, std::memory_order_relaxed);
+    job->last_key.swap(reached);
+    job->done.fetch_add(keys, std::memory_order_relaxed);
   } while (there);
-  env->applied(job.seq, job.counts);
+  env->applied(job->seq, job->counts);
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 
 #include "data_file.h"
 #include "env.h"
@@ -11,19 +12,29 @@
 
 namespace hyper_lmdb {
 
-/// A buffer and what holds once all of it is in the tree.
+/// A buffer, what holds once all of it is in the tree, and how far it has come.
 struct ApplyJob {
   const WriteBuffer* buffer = nullptr;
   std::uint64_t seq = 0;  ///< the last number of the journal that is in the buffer
   RecordCounts counts = {};
+  std::string last_key;                ///< of the last transaction that was committed
+  std::atomic<std::uint64_t> done{0};  ///< keys in the tree; may be read by any thread
+
+  void begin(const WriteBuffer* of, std::uint64_t through, const RecordCounts& after) {
+    buffer = of;
+    seq = through;
+    counts = after;
+    last_key.clear();
+    done.store(0, std::memory_order_relaxed);
+  }
 };
 
 /// Applies a buffer that nobody writes any more. Can be done again after a failure or a crash at
 /// any point: the first of several transactions marks the tree as half applied, and only the last
-/// one says that it has everything up to `seq`. `*done` counts the keys as they go. Blocks; write
-/// transactions are begun and ended on this thread, one at a time with others. Errors: disk_full,
-/// quota_exceeded, file_too_large, map_full, no_memory: nothing is lost and it may be tried again;
-/// others as LMDB.
-Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done);
+/// one says that it has everything up to `seq`. A job that is done again goes on where it was.
+/// Blocks; write transactions are begun and ended on this thread, one at a time with others.
+/// Errors: disk_full, quota_exceeded, file_too_large, map_full, no_memory: nothing is lost and it
+/// may be tried again; others as LMDB.
+Result<void> apply_buffer(Env* env, ApplyJob* job);
 
 }  // namespace hyper_lmdb

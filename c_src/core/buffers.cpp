@@ -6,6 +6,7 @@ namespace hyper_lmdb {
 
 void Buffers::publish(std::unique_ptr<const State> next) {
   states_.push_back(std::move(next));
+  count_.store(states_.size(), std::memory_order_relaxed);
   published_.store(states_.back().get(), std::memory_order_seq_cst);
 }
 
@@ -26,11 +27,23 @@ void Buffers::drop_frozen() {
   publish(std::make_unique<const State>(State{states_.back()->active, nullptr}));
 }
 
+std::unique_ptr<const Buffers::State> Buffers::prepare_renewal() {
+  const std::lock_guard lock(mutex_);
+  states_.reserve(states_.size() + 1);
+  return std::make_unique<const State>(*states_.back());
+}
+
+void Buffers::renew(std::unique_ptr<const State> next) noexcept {
+  const std::lock_guard lock(mutex_);
+  publish(std::move(next));
+}
+
 void Buffers::collect(FunctionRef<bool(const State*)> pinned) noexcept {
   const std::lock_guard lock(mutex_);
   const State* const current = published();
   std::erase_if(states_,
                 [&](const auto& state) { return state.get() != current && !pinned(state.get()); });
+  count_.store(states_.size(), std::memory_order_relaxed);
 }
 
 std::shared_ptr<WriteBuffer> Buffers::active() const {

@@ -47,6 +47,14 @@ class Buffers {
   /// LMDB has all of the frozen buffer. Throws std::bad_alloc; then nothing has changed.
   void drop_frozen();
 
+  /// The same buffers again, as a state of their own, so that a reader who took the one before
+  /// starts again: LMDB is about to hold a version that no buffer holds. In two steps, since
+  /// nothing may fail once LMDB has it. Throws std::bad_alloc.
+  std::unique_ptr<const State> prepare_renewal();
+  void renew(std::unique_ptr<const State> next) noexcept;
+
+  /// States that are kept, the published one among them.
+  std::size_t states() const noexcept { return count_.load(std::memory_order_relaxed); }
   /// Frees the states that are neither published nor `pinned`.
   void collect(FunctionRef<bool(const State*)> pinned) noexcept;
 
@@ -61,6 +69,7 @@ class Buffers {
   std::atomic<std::uint64_t> visible_{0};
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<const State>> states_;  // the published one is the last
+  std::atomic<std::size_t> count_{0};                 // of states_
 };
 
 }  // namespace hyper_lmdb

@@ -49,9 +49,6 @@ void* Flusher::run(void* self) {
 }
 
 Result<void> Flusher::flush() noexcept {
-  if (failed_->load(std::memory_order_acquire)) {
-    return Error{.code = Code::env_failed, .operation = "sync"};
-  }
   flushing_.store(true, std::memory_order_release);
   dirty_.exchange(false, std::memory_order_acq_rel);
   const Result<void> done = flush_all_();

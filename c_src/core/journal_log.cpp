@@ -65,7 +65,8 @@ void JournalLog::rotate() {
 
 Result<void> JournalLog::flush() {
   const std::lock_guard one_at_a_time(flush_mutex_);
-  if (failed_->load(std::memory_order_acquire)) {
+  // Another failure of the store does not keep the journal from the disk.
+  if (flush_failed_) {
     return Error{.code = Code::env_failed, .operation = "flush journal"};
   }
   std::shared_ptr<Segment> segments[2];
@@ -81,6 +82,7 @@ Result<void> JournalLog::flush() {
     if (segment == nullptr) continue;
     if (auto done = segment->file->flush(); !done) {
       // The kernel has marked the lost pages clean: a later flush would succeed and mean nothing.
+      flush_failed_ = true;
       failed_->store(true, std::memory_order_release);
       return done;
     }
@@ -98,10 +100,13 @@ Result<void> JournalLog::drop_frozen() {
   std::shared_ptr<Segment> segment;
   {
     const std::lock_guard lock(segments_mutex_);
-    segment = std::exchange(frozen_, nullptr);
+    segment = frozen_;
   }
   if (segment == nullptr) return {};
-  return remove_segments(directory_, segment->generation);
+  if (auto gone = remove_segments(directory_, segment->generation); !gone) return gone;
+  const std::lock_guard lock(segments_mutex_);
+  frozen_ = nullptr;
+  return {};
 }
 
 }  // namespace hyper_lmdb

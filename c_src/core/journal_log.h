@@ -65,6 +65,7 @@ class JournalLog {
   const Directory& directory_;
   const Start start_;
   std::atomic<bool>* failed_;
+  bool flush_failed_ = false;  // guarded by flush_mutex_
   std::uint64_t last_generation_;
   std::atomic<std::uint64_t> appended_;
   std::atomic<std::uint64_t> flushed_;

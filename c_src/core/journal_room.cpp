@@ -12,11 +12,15 @@ constexpr double kSlack = 0.25;
 
 }  // namespace
 
-/// How LMDB's tree stands now that a buffer was applied; what it cannot tell stays as it was.
-void JournalWriter::learn_shape() noexcept {
+/// How LMDB's tree stands, now that what was applied is in it.
+Result<void> JournalWriter::learn_shape() noexcept {
   auto lease = parts_.pool->lease();
-  if (!lease) return;
-  if (auto shape = shape_of(lease.value().txn(), parts_.env->dbi())) shape_ = shape.value();
+  if (!lease) return lease.error();
+  auto shape = shape_of(lease.value().txn(), parts_.env->dbi());
+  if (!shape) return shape.error();
+  shape_ = shape.value();
+  frozen_demand_ = {};
+  return {};
 }
 
 bool JournalWriter::ahead_of_applier() const noexcept {
@@ -57,10 +61,8 @@ Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
 /// Whether both buffers and this batch surely fit the capacity. Where not, the tree decides, once
 /// it has the buffers.
 bool JournalWriter::fits_capacity(std::span<const Op> ops) {
-  if (parts_.applier->idle() && frozen_demand_.changes != 0) {
-    learn_shape();
-    frozen_demand_ = {};
-  }
+  // Where the tree cannot be asked now, what is not known to be in it still counts.
+  if (parts_.applier->idle() && frozen_demand_.changes != 0) (void)learn_shape();
   Demand demand = pending_;
   demand += frozen_demand_;
   demand.add(ops, shape_.page_bytes);
@@ -78,12 +80,13 @@ Result<void> JournalWriter::rotate() {
   // LMDB must not show what readers may not see yet.
   if (auto shown = show(); !shown) return shown;
   unshown_ = current_;
+  (void)learn_shape();  // what is not known to be in the tree still counts
   auto next = new_buffer(*parts_.settings, parts_.hash_seed);
   parts_.buffers->rotate(next);
   parts_.log->rotate();
   parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),
                        parts_.links->known());
-  frozen_demand_ = std::exchange(pending_, {});
+  frozen_demand_ += std::exchange(pending_, {});
   dirty_.store(false, std::memory_order_release);
   return {};
 }

@@ -51,9 +51,7 @@ JournalWriter::JournalWriter(const JournalParts& parts) noexcept
     : parts_(parts),
       synced_(parts.settings->durability == Durability::sync),
       direct_from_bytes_(parts.settings->write_buffer_bytes / 4),
-      active_(parts.buffers->active()) {
-  learn_shape();
-}
+      active_(parts.buffers->active()) {}
 
 bool JournalWriter::may_wait() const noexcept {
   return synced_ || parts_.applier->stalled();
@@ -163,12 +161,16 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
 Result<void> JournalWriter::directly(Request& request) {
   if (auto drained = drain(); !drained) return drained;
   const std::uint64_t seq = parts_.log->appended() + 1;
+  auto renewal = parts_.buffers->prepare_renewal();
   parts_.tree->write_alone(&request, seq);
-  if (request.outcome && parts_.env->applied_seq() == seq) {
+  if (parts_.env->applied_seq() == seq) {
     parts_.log->skip(seq);
+    // First the state, then the version: who sees the version has a snapshot that holds it.
+    parts_.buffers->renew(std::move(renewal));
     parts_.buffers->show(seq);
+    unshown_ = request.next;
   }
-  learn_shape();
+  (void)learn_shape();  // what it held before still counts
   return request.outcome;
 }
 
@@ -207,7 +209,8 @@ bool JournalWriter::wants_tending() const noexcept {
 }
 
 std::chrono::milliseconds JournalWriter::until_tending() const noexcept {
-  return dirty_.load(std::memory_order_acquire) ? kBetweenLooks : kNothingToTend;
+  const bool busy = dirty_.load(std::memory_order_acquire) || parts_.buffers->states() > 1;
+  return busy ? kBetweenLooks : kNothingToTend;
 }
 
 void JournalWriter::tend() noexcept try {
@@ -216,6 +219,7 @@ void JournalWriter::tend() noexcept try {
     parts_.log->prepare_ahead();
     segment_low_.store(false, std::memory_order_relaxed);
   }
+  if (const auto buffer = parts_.buffers->active()) buffer->tend();
   parts_.buffers->collect([&](const Buffers::State* state) { return parts_.pool->pins(state); });
   if (!dirty_.load(std::memory_order_acquire) || !parts_.applier->idle()) return;
   const std::unique_lock lock(*parts_.write_mutex, std::try_to_lock);
@@ -225,10 +229,19 @@ void JournalWriter::tend() noexcept try {
   // Tried again before long.
 }
 
-Result<void> JournalWriter::finish() {
-  if (parts_.failed->load(std::memory_order_acquire)) return env_failed();
-  if (drain()) return {};
-  return parts_.log->flush();
+Result<void> JournalWriter::finish() noexcept {
+  const bool failed = parts_.failed->load(std::memory_order_acquire);
+  if (!failed) {
+    parts_.applier->try_again();
+    try {
+      if (drain()) return {};
+    } catch (const std::bad_alloc&) {
+      // The next start does it.
+    }
+  }
+  // Whatever keeps LMDB from it, the journal goes to disk.
+  auto flushed = parts_.log->flush();
+  return failed ? Result<void>(env_failed()) : flushed;
 }
 
 }  // namespace hyper_lmdb

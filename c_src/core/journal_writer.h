@@ -44,6 +44,8 @@ struct JournalParts {
 class JournalWriter final : public WriteWay {
  public:
   explicit JournalWriter(const JournalParts& parts) noexcept;
+  /// Before anything else. Errors: as reading LMDB.
+  Result<void> start() noexcept { return learn_shape(); }
 
   bool may_wait() const noexcept override;
   std::optional<Result<void>> try_write(std::span<const Op> ops) override;
@@ -54,7 +56,7 @@ class JournalWriter final : public WriteWay {
 
   /// Applies everything, so that no journal is left; after the writer thread has ended. What a full
   /// disk keeps from LMDB stays in the journal, on disk. Errors: io_error, env_failed.
-  Result<void> finish();
+  Result<void> finish() noexcept;
 
   /// A buffer of the store's size.
   static std::shared_ptr<WriteBuffer> new_buffer(const Settings& settings, std::uint64_t hash_seed);
@@ -76,7 +78,7 @@ class JournalWriter final : public WriteWay {
   bool fits_capacity(std::span<const Op> ops);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   bool ahead_of_applier() const noexcept;
-  void learn_shape() noexcept;
+  Result<void> learn_shape() noexcept;
 
   const JournalParts parts_;
   const bool synced_;
@@ -85,6 +87,7 @@ class JournalWriter final : public WriteWay {
   std::shared_ptr<WriteBuffer> active_;
   Draft draft_;
   TreeShape shape_;
+  // Of the active buffer, and of what was given to the applier since shape_ was learned.
   Demand pending_;
   Demand frozen_demand_;
   Request* current_ = nullptr;  // of a group

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <new>
 #include <string>
@@ -13,6 +12,7 @@
 #include "apply_buffer.h"
 #include "draft.h"
 #include "errors.h"
+#include "file_blocks.h"
 #include "posix.h"
 
 namespace hyper_lmdb {
@@ -26,15 +26,29 @@ Error corrupted() noexcept {
   return {.code = Code::corrupted, .operation = "replay journal"};
 }
 
-Result<void> flush_segments(const Directory& directory, const std::vector<std::string>& names) {
+/// Writes a file's bytes over themselves and flushes it. A flush alone would not do: after one that
+/// failed the kernel calls pages clean which the disk does not have.
+Result<void> write_again(const std::string& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) return from_errno(errno, "open journal");
+  std::vector<char> bytes(1 << 20);
+  for (std::uint64_t at = 0;;) {
+    const ssize_t count = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+    if (count < 0) return from_errno(errno, "read journal");
+    if (count == 0) break;
+    const auto size = static_cast<std::uint64_t>(count);
+    if (auto done = write_at(file.get(), bytes.data(), size, at); !done) return done;
+    at += size;
+  }
+  if (sync_data(file.get()) == 0) return {};
+  Error error = from_errno(errno, "flush journal");
+  error.code = Code::io_error;
+  return error;
+}
+
+Result<void> make_durable(const Directory& directory, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    const FileDescriptor file(::open(directory.file(name).c_str(), O_RDWR | O_CLOEXEC));
-    if (!file) return from_errno(errno, "open journal");
-    if (::fsync(file.get()) != 0) {
-      Error error = from_errno(errno, "flush journal");
-      error.code = Code::io_error;
-      return error;
-    }
+    if (auto done = write_again(directory.file(name)); !done) return done;
   }
   return directory.sync();
 }
@@ -53,13 +67,13 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     return found;
   }
   // More than the nodes of all its records can take.
-  std::uint64_t bytes = 1 << 20;
+  std::uint64_t file_bytes = 1 << 20;
   for (const std::string& name : segments.value()) {
     struct stat file;
     if (::stat(env->directory().file(name).c_str(), &file) != 0) return from_errno(errno, "stat");
-    bytes += 32 * static_cast<std::uint64_t>(file.st_size);
+    file_bytes += static_cast<std::uint64_t>(file.st_size);
   }
-  auto buffer = std::make_shared<WriteBuffer>(bytes, kNoHashSeed);
+  auto buffer = std::make_shared<WriteBuffer>(32 * file_bytes, kNoHashSeed, file_bytes);
   auto replayed = replay_journal(
       env->directory(), env->store_id(), env->applied_seq(),
       [&](std::uint64_t seq, std::string_view payload) {
@@ -81,13 +95,12 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
   }
   if (found.replayed.last_seq > env->applied_seq()) {
     // After a kill the journal may be with the kernel alone, and LMDB must not get ahead of it.
-    if (auto flushed = flush_segments(env->directory(), segments.value()); !flushed) {
-      return flushed.error();
+    if (auto durable = make_durable(env->directory(), segments.value()); !durable) {
+      return durable.error();
     }
-    std::atomic<std::uint64_t> done{0};
-    const ApplyJob job{
-        .buffer = buffer.get(), .seq = found.replayed.last_seq, .counts = found.counts};
-    if (auto applied = apply_buffer(env, job, &done); !applied) return applied.error();
+    ApplyJob job;
+    job.begin(buffer.get(), found.replayed.last_seq, found.counts);
+    if (auto applied = apply_buffer(env, &job); !applied) return applied.error();
   }
   if (auto gone = remove_segments(env->directory(), found.replayed.last_generation); !gone) {
     return gone.error();

@@ -37,7 +37,16 @@ Result<void> take_journal_over(Directory* directory, const Settings& settings) {
   safe.shared = false;
   const std::string path = directory->path();
   auto env = Env::open(std::move(*directory), safe);
-  if (!env) return env.error();
+  if (!env) {
+    if (!settings.shared || env.error().code != Code::already_open) return env.error();
+    // Another process that shares the store is at it, or was.
+    auto still = Directory::open(path, {.create = false, .force = settings.force});
+    if (!still) return still.error();
+    *directory = std::move(still).value();
+    segments = journal_segments(*directory);
+    if (!segments) return segments.error();
+    return segments.value().empty() ? Result<void>() : env.error();
+  }
   auto recovered = recover(env.value().get(), safe);
   auto closed = env.value()->close(false);
   env.value().reset();
@@ -80,6 +89,7 @@ Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadA
                                        std::move(recovered).value(), threads);
     if (auto started = impl->start_threads(); !started) {
       (void)impl->stop_threads();
+      impl->pool.close();
       (void)impl->env->close(false);  // the thread that did not start is what is reported
       return started.error();
     }

@@ -51,12 +51,8 @@ struct Store::Impl {
       flusher =
           std::make_unique<Flusher>([this] { return log->flush(); }, interval, &failed, [] {});
     } else {
-      flusher = std::make_unique<Flusher>(
-          [this] {
-            const int rc = mdb_env_sync(env->get(), 1);
-            return rc == 0 ? Result<void>() : from_lmdb(rc, "mdb_env_sync");
-          },
-          interval, &failed, [this] { trim(); });
+      flusher = std::make_unique<Flusher>([this] { return flush_tree(); }, interval, &failed,
+                                          [this] { trim(); });
     }
     // A journaled store comes to its tree only through transactions that are flushed each.
     tree = std::make_unique<TreeWriter>(env.get(), settings, &links,
@@ -72,7 +68,8 @@ struct Store::Impl {
 
   Result<void> start_threads() {
     if (writer == nullptr) return {};
-    if (applier != nullptr) {
+    if (journal != nullptr) {
+      if (auto done = journal->start(); !done) return done;
       if (auto done = applier->start(threads); !done) return done;
     }
     if (auto done = writer->start(threads); !done) return done;
@@ -146,6 +143,14 @@ struct Store::Impl {
                                                            .write_mutex = &write_mutex,
                                                            .failed = &failed,
                                                            .hash_seed = random_seed()});
+  }
+
+  Result<void> flush_tree() noexcept {
+    if (failed.load(std::memory_order_acquire)) {
+      return Error{.code = Code::env_failed, .operation = "sync"};
+    }
+    const int rc = mdb_env_sync(env->get(), 1);
+    return rc == 0 ? Result<void>() : from_lmdb(rc, "mdb_env_sync");
   }
 
   void trim() noexcept {

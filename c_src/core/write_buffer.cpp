@@ -47,10 +47,11 @@ std::size_t buckets_for(std::uint64_t most_bytes) noexcept {
 
 }  // namespace
 
-WriteBuffer::WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed)
+WriteBuffer::WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed,
+                         std::uint64_t expected_bytes)
     : most_bytes_(std::min(most_bytes, kMostBytes)),
       seed_(hash_seed),
-      buckets_(buckets_for(most_bytes_)),
+      buckets_(buckets_for(std::min(expected_bytes, most_bytes_))),
       index_(index_bytes()),
       next_chunk_(kFirstChunkBytes) {
   static_assert(sizeof(Bucket) == sizeof(void*) && Bucket::is_always_lock_free);
@@ -100,8 +101,8 @@ void WriteBuffer::add_chunk(Room* room, std::size_t bytes) {
 
 // Each of the first keys touches another page of the index, and each such page is a fault. Few keys
 // are to cost few pages, but once they touch a quarter of them the rest is had for less in one go.
-void WriteBuffer::gather_index(std::uint64_t keys) noexcept {
-  if (index_gathered_ || keys < index_bytes() / Pages::kSmallBytes / 4) return;
+void WriteBuffer::tend() noexcept {
+  if (index_gathered_ || keys() < index_bytes() / Pages::kSmallBytes / 4) return;
   index_gathered_ = true;
   if (index_bytes() >= Pages::kHugeBytes) index_.make_huge();
 }
@@ -113,7 +114,6 @@ bool WriteBuffer::reserve(std::size_t outcomes, std::uint64_t bytes) {
   const std::uint64_t index = empty() ? index_bytes() : 0;
   const std::uint64_t taken = index + bytes_used() + needed + outcomes * kOrderBytesPerKey;
   if (taken > most_bytes_) return false;
-  gather_index(keys() + outcomes);
 
   for (Room* const room : {&shared_, &big_}) {
     if (room->left < needed) continue;

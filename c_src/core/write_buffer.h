@@ -29,7 +29,10 @@ class WriteBuffer {
 
   /// Index, nodes and order stay within `most_bytes`; memory is taken as it is used, in steps of up
   /// to 2 MiB. Throws std::bad_alloc.
-  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed);
+  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed)
+      : WriteBuffer(most_bytes, hash_seed, most_bytes) {}
+  /// With an index for `expected_bytes` of nodes.
+  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed, std::uint64_t expected_bytes);
   WriteBuffer(const WriteBuffer&) = delete;
   WriteBuffer& operator=(const WriteBuffer&) = delete;
   ~WriteBuffer() = default;
@@ -47,6 +50,10 @@ class WriteBuffer {
   /// What a view of `version` sees at the key; nothing where the layer below has to tell. The
   /// record is valid as long as the buffer.
   std::optional<Outcome> find(std::string_view key, std::uint64_t version) const noexcept;
+
+  /// What makes later calls faster and takes its time: for a thread that nobody waits for. One
+  /// thread at a time; others may use the buffer meanwhile.
+  void tend() noexcept;
 
   bool empty() const noexcept { return newest_.load(std::memory_order_acquire) == nullptr; }
 
@@ -78,7 +85,6 @@ class WriteBuffer {
   Bucket& bucket_of(std::uint64_t hash) const noexcept;
   const BufferKey* look_up(std::string_view key, std::uint64_t hash) const noexcept;
   std::uint64_t index_bytes() const noexcept { return buckets_ * sizeof(Bucket); }
-  void gather_index(std::uint64_t keys) noexcept;
   void add_chunk(Room* room, std::size_t bytes);
   char* take(std::size_t bytes) noexcept;
   void count(std::uint64_t bytes) noexcept;
@@ -91,8 +97,9 @@ class WriteBuffer {
   std::atomic<std::uint64_t> used_{0};
   mutable BufferSorter sorter_;
 
+  bool index_gathered_ = false;  // of `tend`
+
   // The writer's own.
-  bool index_gathered_ = false;
   std::vector<Pages> chunks_;
   std::size_t next_chunk_;
   Room shared_;  // of the newest chunk of the usual size
