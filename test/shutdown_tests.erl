@@ -60,7 +60,7 @@ application_stop() ->
     test_store:with_dir(fun(Dir) ->
         Names = [<<Dir/binary, "/", I>> || I <- "abc"],
         Stores = [test_store:start_ok(#{name => Name, durability => Mode})
-                  || {Name, Mode} <- lists:zip(Names, [sync, map_async, map_async])],
+                  || {Name, Mode} <- lists:zip(Names, test_store:modes())],
         [ok = hyper_lmdb:put(S, <<"k">>, <<"v">>) || S <- Stores],
         #{level := Level} = logger:get_primary_config(),
         ok = logger:set_primary_config(level, error),

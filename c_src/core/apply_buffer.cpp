@@ -55,9 +55,7 @@ Result<void> apply_one(MDB_cursor* cursor, std::string_view key,
   return {};
 }
 
-}  // namespace
-
-Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done) {
+Result<void> apply_all(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done) {
   Identity identity{.store_id = env->store_id(),
                     .counts = env->counts(),
                     .applied_seq = env->applied_seq(),
@@ -91,6 +89,14 @@ Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64
   } while (there);
   env->applied(job.seq, job.counts);
   return {};
+}
+
+}  // namespace
+
+Result<void> apply_buffer(Env* env, const ApplyJob& job, std::atomic<std::uint64_t>* done) {
+  auto applied = apply_all(env, job, done);
+  if (!applied) env->cut_tail(applied.error().code);
+  return applied;
 }
 
 }  // namespace hyper_lmdb

@@ -269,6 +269,20 @@ Error Env::explain(Error error) const {
   return error;
 }
 
+void Env::cut_tail(Code why) const noexcept {
+  const bool no_room =
+      why == Code::disk_full || why == Code::quota_exceeded || why == Code::file_too_large;
+  if (!no_room || mapped_writes_) return;
+  MDB_envinfo info;
+  struct stat file;
+  const std::string path = directory_.file(kDataFile);
+  if (mdb_env_info(env_, &info) != 0 || ::stat(path.c_str(), &file) != 0) return;
+  const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
+  if (static_cast<std::uint64_t>(file.st_size) <= used_bytes) return;
+  // Where it fails the blocks stay taken, which the next transaction uses.
+  [[maybe_unused]] const int rc = ::truncate(path.c_str(), static_cast<off_t>(used_bytes));
+}
+
 unsigned Env::reader_slots() const noexcept {
   unsigned slots = 0;
   mdb_env_get_maxreaders(env_, &slots);
