@@ -170,46 +170,66 @@ everything(S) ->
     {ok, 1} = hyper_lmdb:delete_prefix(S, <<"p/2">>),
     {error, {check_failed, 2}} = hyper_lmdb:batch_write(S, [{put, <<"v">>, <<"3">>}, {check, <<"v">>, absent}]).
 
-every_record(Options, Dir) -> survives(Options, Dir, fun everything/1).
+every_record(Options, Dir) ->
+    in_time(Options, Dir, fun(Here) -> survives(Here, fun everything/1) end).
+
+%% A buffer is applied when it is two seconds old. Where the machine was slower than that there is
+%% no journal to look at, so it is done again in another directory.
+in_time(Options, Dir, Fun) -> in_time(Options, Dir, Fun, 10).
+
+in_time(Options, Dir, Fun, Left) when Left > 0 ->
+    case Fun(Options#{name := <<Dir/binary, "/", Left>>}) of
+        too_late -> in_time(Options, Dir, Fun, Left - 1);
+        Done -> Done
+    end.
 
 %% A journal that says the opposite of what LMDB has.
 over_older(Options, Dir) ->
-    S = test_store:start_ok(Options),
-    everything(S),
-    ok = hyper_lmdb:stop(S),
-    survives(Options, Dir, fun(There) ->
-        ok = hyper_lmdb:delete(There, <<"v">>),
-        ok = hyper_lmdb:put(There, <<"gone">>, <<"back">>),
-        ok = hyper_lmdb:delete(There, <<"g">>),
-        ok = hyper_lmdb:delete(There, <<"l">>),
-        ok = hyper_lmdb:make_link(There, <<"a">>, <<"l2">>),
-        ok = hyper_lmdb:put(There, <<"dangling">>, <<"a value">>),
-        ok = hyper_lmdb:delete(There, <<"marked">>),
-        ok = hyper_lmdb:make_group(There, <<"v">>),
-        {ok, 3} = hyper_lmdb:delete_prefix(There, <<"p/">>),
-        ok = hyper_lmdb:make_link(There, <<"gv">>, <<"p/1">>)
+    in_time(Options, Dir, fun(Here) ->
+        S = test_store:start_ok(Here),
+        everything(S),
+        ok = hyper_lmdb:stop(S),
+        survives(Here, fun the_opposite/1)
     end).
 
-survives(Options, Dir, Fun) ->
-    {Seen, Marks} = in_killed_vm(Options#{checksum => true}, fun(S) -> Fun(S), {observe(S), test_store:info(S, links)} end),
-    ?assertMatch([_ | _], test_store:journal(Dir)),
+the_opposite(There) ->
+    ok = hyper_lmdb:delete(There, <<"v">>),
+    ok = hyper_lmdb:put(There, <<"gone">>, <<"back">>),
+    ok = hyper_lmdb:delete(There, <<"g">>),
+    ok = hyper_lmdb:delete(There, <<"l">>),
+    ok = hyper_lmdb:make_link(There, <<"a">>, <<"l2">>),
+    ok = hyper_lmdb:put(There, <<"dangling">>, <<"a value">>),
+    ok = hyper_lmdb:delete(There, <<"marked">>),
+    ok = hyper_lmdb:make_group(There, <<"v">>),
+    {ok, 3} = hyper_lmdb:delete_prefix(There, <<"p/">>),
+    ok = hyper_lmdb:make_link(There, <<"gv">>, <<"p/1">>).
+
+survives(#{name := Dir} = Options, Fun) ->
+    Expected = in_killed_vm(Options#{checksum => true}, fun(S) -> Fun(S), {observe(S), test_store:info(S, links)} end),
+    case test_store:journal(Dir) of
+        [] -> too_late;
+        [_] -> replayed(Options, Expected)
+    end.
+
+replayed(#{name := Dir} = Options, {Seen, Links}) ->
     {ok, Bytes} = file:read_file(filename:join(Dir, "data.mdb")),
     %% Read-only first: it shows the journal's records and leaves every file as it is.
     Left = test_store:journal(Dir),
     R = test_store:start_ok(#{name => Dir, read_only => true}),
     ?assertEqual(Seen, observe(R)),
-    ?assertEqual(Marks, test_store:info(R, links)),
+    ?assertEqual(Links, test_store:info(R, links)),
     ?assert(test_store:info(R, replayed_records) > 5),
     ok = hyper_lmdb:stop(R),
     ?assertEqual({Left, {ok, Bytes}}, {test_store:journal(Dir), file:read_file(filename:join(Dir, "data.mdb"))}),
     S = test_store:start_ok(Options),
     ?assertEqual(Seen, observe(S)),
-    ?assertEqual(Marks, test_store:info(S, links)),
+    ?assertEqual(Links, test_store:info(S, links)),
     ?assert(test_store:info(S, replayed_records) > 5),
     stop_clean(S, Dir),
     S2 = test_store:start_ok(Options),
     ?assertEqual(Seen, observe(S2)),
-    ?assertEqual(0, test_store:info(S2, replayed_records)).
+    ?assertEqual(0, test_store:info(S2, replayed_records)),
+    stop_clean(S2, Dir).
 
 %% -- where there is no journal -------------------------------------------------------------------
 

@@ -104,4 +104,10 @@ Result<void> JournalLog::drop_frozen() {
   return remove_segments(directory_, segment->generation);
 }
 
+void JournalLog::close() noexcept {
+  const std::lock_guard lock(segments_mutex_);
+  active_.reset();
+  frozen_.reset();
+}
+
 }  // namespace hyper_lmdb
