@@ -178,7 +178,7 @@ every_record(Options, Dir) ->
 in_time(Options, Dir, Fun) -> in_time(Options, Dir, Fun, 10).
 
 in_time(Options, Dir, Fun, Left) when Left > 0 ->
-    case Fun(Options#{name := <<Dir/binary, "/", Left>>}) of
+    case Fun(Options#{name := <<Dir/binary, "/", ($a + Left)>>}) of
         too_late -> in_time(Options, Dir, Fun, Left - 1);
         Done -> Done
     end.
