@@ -1,8 +1,12 @@
 #include "journal_log.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
-#include "journal_replay.h"
+#include "errors.h"
+#include "journal_format.h"
 
 namespace hyper_lmdb {
 
@@ -101,7 +105,11 @@ Result<void> JournalLog::drop_frozen() {
     segment = std::exchange(frozen_, nullptr);
   }
   if (segment == nullptr) return {};
-  return remove_segments(directory_, segment->generation);
+  // By its name: it is the oldest there is, and to list the directory would take a descriptor, which
+  // may be what has run out.
+  const std::string path = directory_.file(segment_name(segment->generation));
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
+  return directory_.sync();
 }
 
 void JournalLog::close() noexcept {
