@@ -101,10 +101,11 @@ no_descriptors(Mode) ->
             Files = open_until_refused([]),
             ok = test_store:settle(S),
             ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"before">>)),
-            %% A buffer that begins takes a file.
+            %% The journal that is gone has freed one; a buffer that begins takes one.
+            More = open_until_refused([]),
             Expected = case Mode of map_async -> ok; _ -> {error, too_many_files} end,
             ?assertEqual(Expected, hyper_lmdb:put(S, <<"without">>, <<"v">>)),
-            [ok = file:close(File) || File <- Files],
+            [ok = file:close(File) || File <- Files ++ More],
             ?assertEqual(ok, hyper_lmdb:put(S, <<"after">>, <<"v">>)),
             ?assertMatch({ok, #{failed := false}}, hyper_lmdb:info(S)),
             ok = hyper_lmdb:stop(S),
