@@ -252,7 +252,8 @@ Result<void> Env::hold_lock_file() {
 // LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
 Error Env::explain(Error error) const {
   if (error.code != Code::io_error || error.native != EIO) return error;
-  // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than that.
+  // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than
+  // that.
   constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
   struct statvfs disk;
   const std::string& path = directory_.path();

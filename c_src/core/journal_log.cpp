@@ -105,8 +105,8 @@ Result<void> JournalLog::drop_frozen() {
     segment = std::exchange(frozen_, nullptr);
   }
   if (segment == nullptr) return {};
-  // By its name: it is the oldest there is, and to list the directory would take a descriptor, which
-  // may be what has run out.
+  // By its name: it is the oldest there is, and to list the directory would take a descriptor,
+  // which may be what has run out.
   const std::string path = directory_.file(journal::segment_name(segment->generation));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
   return directory_.sync();
