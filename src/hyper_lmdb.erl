@@ -71,7 +71,11 @@
                      no_readahead => boolean(),
                      force => boolean(),
                      atom() | binary() => term()}.
-%% The keys may be binaries too, and the atoms among the values.
+%% The keys may be binaries too, and the atoms among the values. What `ok' promises of a write is the
+%% `durability', `async' unless given: with each of them nothing acknowledged is lost with a killed VM.
+%% After a power cut `sync' has lost nothing; `async' at most what was acknowledged since the last
+%% finished flush (they begin every `sync_interval_ms'), and what remains is a prefix in whole batches;
+%% `map_async' perhaps the store, and the next start says so. `shared' needs `map_async'.
 
 -type cause() :: bad_key | key_too_large | value_too_large | batch_too_large | exists | map_full
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted
@@ -100,7 +104,8 @@ start(Options) ->
     hyper_lmdb_args:retry(start, [Options], 1).
 
 %% @doc Closes the store for all its users: calls in flight finish, queued writes are done, the rest
-%% is `closed', and a look-up by name `not_started'.
+%% is `closed', and a look-up by name `not_started'. What is buffered goes into LMDB and the journal
+%% away; on a full disk the journal stays, flushed, for the next start.
 -spec stop(store()) -> ok | {error, reason()}.
 stop(Store) ->
     case hyper_lmdb_nif:close(Store) of
@@ -124,7 +129,11 @@ sync(Store) ->
         Result -> Result
     end.
 
-%% @doc What the store is and does: its options, sizes in bytes, counters since the start.
+%% @doc What the store is and does: its options, sizes in bytes, counters since the start. `entries'
+%% are the records LMDB holds; `buffered_keys' those written and not there yet (a key may count in
+%% both), `journal_bytes' and `buffer_bytes' what they take, `applied_buffers' how many buffers went
+%% into LMDB; `apply_stalled' says that one cannot for now, as on a full disk. `replayed_records' and
+%% `replayed_bytes': batches the start found in the journal of a VM that was killed.
 -spec info(store()) -> {ok, #{atom() => term()}} | {error, reason()}.
 info(Store) ->
     case hyper_lmdb_nif:info(Store) of

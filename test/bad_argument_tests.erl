@@ -45,7 +45,7 @@ batches() ->
         [badarg(batch_write, [S, Wrong], 2)
          || Wrong <- [put, 1, {}, Good, #{}, <<"k">>, [Good | Good], [Good | <<"tail">>]]
                 ++ [[Good, Element, Good] || Element <- bad_elements()]],
-        ?assertEqual(0, test_store:info(S, entries))
+        ?assertEqual(0, test_store:count(S))
     end).
 
 bad_elements() ->

@@ -20,7 +20,7 @@ all_test_() ->
 
 empty_batch(S) ->
     ?assertEqual(ok, hyper_lmdb:batch_write(S, [])),
-    ?assertEqual(0, test_store:info(S, entries)).
+    ?assertEqual(0, test_store:count(S)).
 
 puts_and_deletes(S) ->
     ok = hyper_lmdb:put(S, <<"old">>, <<"1">>),
@@ -29,7 +29,7 @@ puts_and_deletes(S) ->
     ?assertEqual({ok, <<"A">>}, hyper_lmdb:get(S, <<"a">>)),
     ?assertEqual({ok, <<>>}, hyper_lmdb:get(S, <<"b">>)),
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"old">>)),
-    ?assertEqual(2, test_store:info(S, entries)).
+    ?assertEqual(2, test_store:count(S)).
 
 doubles(S) ->
     ok = hyper_lmdb:batch_write(S, [{put, <<"k">>, <<"1">>}, {put, <<"other">>, <<"o">>},
@@ -41,7 +41,7 @@ doubles(S) ->
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>)),
     ok = hyper_lmdb:batch_write(S, [{delete, <<"k">>}, {put, <<"k">>, <<"7">>}]),
     ?assertEqual({ok, <<"7">>}, hyper_lmdb:get(S, <<"k">>)),
-    ?assertEqual(2, test_store:info(S, entries)).
+    ?assertEqual(2, test_store:count(S)).
 
 checks(S) ->
     ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
@@ -74,6 +74,7 @@ checks_see_earlier(S) ->
 
 failing_check(S) ->
     ok = hyper_lmdb:batch_write(S, [{put, <<"a">>, <<"1">>}, {put, <<"b">>, <<"2">>}]),
+    ok = test_store:settle(S),
     Id = test_store:info(S, last_transaction_id),
     ?assertEqual({error, {check_failed, 4}},
                  hyper_lmdb:batch_write(S, [{put, <<"a">>, <<"changed">>}, {delete, <<"b">>},
@@ -82,8 +83,9 @@ failing_check(S) ->
     ?assertEqual({ok, [{<<"a">>, {ok, <<"1">>}}, {<<"b">>, {ok, <<"2">>}},
                        {<<"c">>, not_found}, {<<"d">>, not_found}]},
                  hyper_lmdb:read_many(S, [<<"a">>, <<"b">>, <<"c">>, <<"d">>])),
-    ?assertEqual(2, test_store:info(S, entries)),
-    ?assertEqual(Id, test_store:info(S, last_transaction_id)).
+    ?assertEqual(2, test_store:count(S)),
+    ?assertMatch({ok, #{last_transaction_id := Id, buffered_keys := 0, journal_bytes := 0, entries := 2}},
+                 hyper_lmdb:info(S)).
 
 bad_element(S) ->
     Long = binary:copy(<<"k">>, 512),
@@ -111,20 +113,20 @@ too_large(S) ->
     ok = hyper_lmdb:batch_write(S, [{put, <<"k">>, binary:copy(<<"v">>, 500)}]),
     Batch = [{put, <<"l", I>>, binary:copy(<<"v">>, 100)} || I <- lists:seq(1, 10)],
     ?assertEqual({error, batch_too_large}, hyper_lmdb:batch_write(S, Batch)),
-    ?assertEqual(1, test_store:info(S, entries)),
+    ?assertEqual(1, test_store:count(S)),
     ?assertEqual(ok, hyper_lmdb:batch_write(S, lists:sublist(Batch, 5))).
 
 million(S) ->
     Ops = million_puts(),
     ?assertEqual(ok, hyper_lmdb:batch_write(S, Ops)),
-    ?assertEqual(1000000, test_store:info(S, entries)),
+    ?assertEqual(1000000, test_store:count(S)),
     [?assertEqual({ok, <<I:64>>}, hyper_lmdb:get(S, <<I:64>>)) || I <- [1, 2, 4095, 500000, 1000000]],
     ?assertEqual(ok, hyper_lmdb:batch_write(S, [{delete, K} || {put, K, _} <- Ops])),
-    ?assertEqual(0, test_store:info(S, entries)).
+    ?assertEqual(0, test_store:count(S)).
 
 million_too_large(S) ->
     ?assertEqual({error, batch_too_large}, hyper_lmdb:batch_write(S, million_puts())),
-    ?assertEqual(0, test_store:info(S, entries)),
+    ?assertEqual(0, test_store:count(S)),
     ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>)).
 
 million_puts() -> [{put, <<I:64>>, <<I:64>>} || I <- lists:seq(1, 1000000)].
@@ -133,7 +135,7 @@ random_batches(S) ->
     test_store:seed(),
     Keys = [<<"key ", I>> || I <- lists:seq(1, 20)],
     Model = lists:foldl(fun(_, Model) -> random_batch(S, Keys, Model) end, #{}, lists:seq(1, 300)),
-    ?assertEqual(maps:size(Model), test_store:info(S, entries)).
+    ?assertEqual(maps:size(Model), test_store:count(S)).
 
 random_batch(S, Keys, Model) ->
     Ops = [random_op(Keys) || _ <- lists:seq(1, rand:uniform(12))],

@@ -62,7 +62,7 @@ batch_that_cannot_fit(S, _) ->
     ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
     Batch = [{delete, <<"k">>} | [{put, key(I), value(I)} || I <- lists:seq(1, 4000)]],
     ?assertEqual({error, map_full}, hyper_lmdb:batch_write(S, Batch)),
-    ?assertEqual(1, test_store:info(S, entries)),
+    ?assertEqual(1, test_store:count(S)),
     ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"k">>)),
     ?assertEqual(ok, hyper_lmdb:batch_write(S, lists:sublist(Batch, 300))).
 
@@ -82,7 +82,7 @@ reset_makes_room(S, _) ->
          Full = fill(S, 0),
          ?assert(Full > 100),
          ?assertEqual(ok, hyper_lmdb:reset(S)),
-         ?assertEqual(0, test_store:info(S, entries))
+         ?assertEqual(0, test_store:count(S))
      end || _ <- lists:seq(1, 3)].
 
 mixed_writers(S, _) ->

@@ -33,7 +33,7 @@ life_of_a_key(S) ->
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"k">>)),
     ?assertEqual(false, hyper_lmdb:exists(S, <<"k">>)),
     ?assertEqual(ok, hyper_lmdb:delete(S, <<"k">>)),
-    ?assertEqual(0, test_store:info(S, entries)).
+    ?assertEqual(0, test_store:count(S)).
 
 put_new(S) ->
     ?assertEqual(ok, hyper_lmdb:put_new(S, <<"k">>, <<"first">>)),
@@ -98,10 +98,10 @@ any_key_bytes(S) ->
         ++ [<<Byte>> || Byte <- lists:seq(1, 254)],
     [ok = hyper_lmdb:put(S, K, <<"value of ", K/binary>>) || K <- Keys],
     [?assertEqual({ok, <<"value of ", K/binary>>}, hyper_lmdb:get(S, K)) || K <- Keys],
-    ?assertEqual(length(lists:usort(Keys)), test_store:info(S, entries)),
+    ?assertEqual(length(lists:usort(Keys)), test_store:count(S)),
     [ok = hyper_lmdb:delete(S, K) || K <- Keys],
     [?assertEqual(not_found, hyper_lmdb:get(S, K)) || K <- Keys],
-    ?assertEqual(0, test_store:info(S, entries)).
+    ?assertEqual(0, test_store:count(S)).
 
 key_lengths(S) ->
     Longest = binary:copy(<<"k">>, 511),
@@ -109,13 +109,13 @@ key_lengths(S) ->
     ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, Longest)),
     refused_everywhere(S, binary:copy(<<"k">>, 512), key_too_large),
     refused_everywhere(S, binary:copy(<<"k">>, 100000), key_too_large),
-    ?assertEqual(1, test_store:info(S, entries)).
+    ?assertEqual(1, test_store:count(S)).
 
 empty_key(S) -> refused_everywhere(S, <<>>, bad_key).
 
 reserved_key(S) ->
     refused_everywhere(S, <<0, "hyper_lmdb">>, bad_key),
-    ?assertEqual(0, test_store:info(S, entries)).
+    ?assertEqual(0, test_store:count(S)).
 
 refused_everywhere(S, Key, Reason) ->
     ?assertEqual({error, Reason}, hyper_lmdb:get(S, Key)),

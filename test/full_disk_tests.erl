@@ -9,6 +9,8 @@ all_test_() ->
     [[test_store:each_mode("fill it, on " ++ Kind, 240, fun(Mode) -> with_mount(Kind, Mode, fun fill/3) end),
       test_store:each_mode("a batch larger than the room, on " ++ Kind, 240,
                            fun(Mode) -> with_mount(Kind, Mode, fun large_batch/3) end),
+      [test_store:titled(lists:concat(["a journal that finds no room in LMDB, on ", Kind, " (", Mode, ")"]), 240,
+                         fun() -> with_mount(Kind, Mode, fun stalled/3) end) || Mode <- [sync, async]],
       test_store:each_mode("no room for a new store, on " ++ Kind, 240,
                            fun(Mode) -> with_mount(Kind, Mode, fun no_room_at_start/3) end)]
      || Kind <- ["tmpfs", "ext4"]]
@@ -62,12 +64,21 @@ fill_up(S, I) ->
 
 there(S, Numbers) -> [?assertEqual({ok, value(I)}, hyper_lmdb:get(S, key(I))) || I <- Numbers].
 
-ballast(Mounted, Bytes) -> ok = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(Bytes)).
-drop_ballast(Mounted) -> ok = file:delete(<<Mounted/binary, "/ballast">>).
+ballast(Mounted, Bytes) -> ballast(Mounted, "ballast", Bytes).
+ballast(Mounted, Name, Bytes) -> ok = file:write_file(filename:join(Mounted, Name), rand:bytes(Bytes)).
+drop_ballast(Mounted) -> drop_ballast(Mounted, "ballast").
+drop_ballast(Mounted, Name) -> ok = file:delete(filename:join(Mounted, Name)).
+
+free_bytes(Mounted) ->
+    {0, Bytes} = test_store:shell(["df -B1 --output=avail '", Mounted, "' | tail -n 1"]),
+    list_to_integer(string:trim(Bytes)).
 
 fill(Options, Mounted, _Mode) ->
     S = start(Options),
-    ballast(Mounted, ?MOUNT_BYTES div 4),
+    %% A journal that LMDB did not get before the disk was full needs as much room again.
+    Free = free_bytes(Mounted),
+    ballast(Mounted, Free div 4),
+    ballast(Mounted, "for the next start", Free * 3 div 8),
     Full = fill_up(S, 0),
     ?assert(Full > 100),
     %% Again and from many sides: always the same word, and no group takes others down.
@@ -75,7 +86,7 @@ fill(Options, Mounted, _Mode) ->
                  lists:usort(test_store:in_parallel(100, fun(I) -> hyper_lmdb:put(S, <<"more", I>>, rand:bytes(1 bsl 20)) end))),
     there(S, lists:seq(0, Full - 1)),
     ?assertEqual(not_found, hyper_lmdb:get(S, key(Full))),
-    ?assertEqual(Full, test_store:info(S, entries)),
+    ?assertEqual(Full, test_store:count(S)),
     ?assertEqual(false, test_store:info(S, failed)),
     %% A delete copies pages; where not even those fit it says so, and takes nothing.
     Deleted = [I || I <- lists:seq(0, Full div 2), deleted(S, I)],
@@ -86,6 +97,7 @@ fill(Options, Mounted, _Mode) ->
     [?assertEqual(ok, hyper_lmdb:delete(S, key(I))) || I <- lists:seq(Full, Full + 20)],
     ok = hyper_lmdb:sync(S),
     ok = hyper_lmdb:stop(S),
+    drop_ballast(Mounted, "for the next start"),
     S2 = start(Options),
     there(S2, Left),
     ?assertEqual(length(Left), test_store:info(S2, entries)),
@@ -105,11 +117,36 @@ large_batch(Options, _Mounted, _Mode) ->
     [ok = store(S, I) || I <- lists:seq(1, 100)],
     Batch = [{delete, key(1)} | [{put, key(I), value(I)} || I <- lists:seq(200, 200 + ?MOUNT_BYTES div 2000)]],
     ?assertEqual({error, disk_full}, hyper_lmdb:batch_write(S, Batch)),
-    ?assertEqual(100, test_store:info(S, entries)),
+    ?assertEqual(100, test_store:count(S)),
     there(S, lists:seq(1, 100)),
     ?assertEqual({error, disk_full}, hyper_lmdb:put(S, <<"large">>, rand:bytes(2 * ?MOUNT_BYTES))),
     ?assertEqual(ok, hyper_lmdb:batch_write(S, lists:sublist(Batch, 20))),
     ok = hyper_lmdb:stop(S).
+
+%% What was acknowledged stays readable while LMDB cannot take it, outlives a stop in the journal, and
+%% goes into LMDB when there is room.
+stalled(Options, Mounted, _Mode) ->
+    S = start(Options),
+    Free = free_bytes(Mounted),
+    ballast(Mounted, Free * 6 div 10),
+    Full = fill_up(S, 0),
+    ok = test_store:wait_until(fun() -> test_store:info(S, apply_stalled) end),
+    there(S, lists:seq(0, Full - 1)),
+    ?assertEqual(Full, test_store:count(S)),
+    ?assertEqual(false, test_store:info(S, failed)),
+    ?assertMatch({error, disk_full}, hyper_lmdb:reset(S)),
+    ?assertEqual(ok, hyper_lmdb:stop(S)),
+    ?assertNotEqual([], test_store:journal(maps:get(name, Options))),
+    ?assertEqual([{error, disk_full}], lists:usort([hyper_lmdb:start(Options) || _ <- [1, 2, 3]])),
+    ReadOnly = start(Options#{read_only => true}),
+    there(ReadOnly, lists:seq(0, Full - 1)),
+    ok = hyper_lmdb:stop(ReadOnly),
+    drop_ballast(Mounted),
+    S2 = start(Options),
+    ?assertEqual({Full, []}, {test_store:info(S2, entries), test_store:journal(maps:get(name, Options))}),
+    there(S2, lists:seq(0, Full - 1)),
+    ?assertEqual(ok, store(S2, Full)),
+    ok = hyper_lmdb:stop(S2).
 
 no_room_at_start(Options, Mounted, _Mode) ->
     {error, enospc} = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(2 * ?MOUNT_BYTES)),

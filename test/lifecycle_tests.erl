@@ -64,7 +64,7 @@ map_form(S, Dir) ->
          ?assertEqual(ok, hyper_lmdb:batch_write(Map, [{delete, <<"k">>}])),
          ?assertEqual(not_found, hyper_lmdb:get(Map, <<"k">>)),
          ?assertEqual(ok, hyper_lmdb:delete(Map, <<"k">>)),
-         ?assertMatch({ok, #{entries := 0}}, hyper_lmdb:info(Map)),
+         ?assertEqual(0, test_store:count(Map)),
          ?assertEqual(ok, hyper_lmdb:sync(Map)),
          ?assertEqual(ok, hyper_lmdb:reset(Map))
      end || Map <- [#{name => Dir}, #{<<"name">> => Dir},
@@ -106,7 +106,7 @@ reset(S, Dir) ->
     ok = hyper_lmdb:batch_write(S, [{put, K, rand:bytes(300)} || K <- Keys]),
     Id = test_store:info(S, store_id),
     ?assertEqual(ok, hyper_lmdb:reset(S)),
-    ?assertEqual(0, test_store:info(S, entries)),
+    ?assertEqual(0, test_store:count(S)),
     ?assertEqual(Id, test_store:info(S, store_id)),
     ?assertEqual({ok, [{K, not_found} || K <- Keys]}, hyper_lmdb:read_many_fast(S, Keys)),
     ?assertEqual(ok, hyper_lmdb:reset(S)),
@@ -124,16 +124,17 @@ sync(S, _Dir) ->
         hyper_lmdb:sync(S)
     end),
     ?assertEqual([ok], lists:usort(Results)),
-    ?assertEqual(51, test_store:info(S, entries)).
+    ?assertEqual(51, test_store:count(S)).
 
 info(S, Dir) ->
     {ok, Info} = hyper_lmdb:info(S),
     Numbers = [capacity, entries, page_size, tree_depth, map_bytes, file_bytes, used_bytes,
                last_transaction_id, reader_slots, reader_slots_used, writes_inline, groups,
                grouped_writes, queued_bytes, waiting_writers, flushes, write_buffer_bytes,
-               sync_interval_ms, max_value_bytes, max_batch_bytes],
+               sync_interval_ms, max_value_bytes, max_batch_bytes, buffered_keys, buffer_bytes,
+               journal_bytes, applied_buffers, replayed_records, replayed_bytes],
     [?assertMatch({Key, #{Key := Number}} when is_integer(Number), {Key, Info}) || Key <- Numbers],
-    [?assertMatch({Key, #{Key := false}}, {Key, Info}) || Key <- [failed, checksum, read_only, shared]],
+    [?assertMatch({Key, #{Key := false}}, {Key, Info}) || Key <- [failed, apply_stalled, checksum, read_only, shared]],
     #{name := Name, store_id := Id, durability := Mode, lmdb_version := Version,
       last_transaction_id := Transaction} = Info,
     ?assertEqual(Dir, iolist_to_binary([Name])),
@@ -142,16 +143,35 @@ info(S, Dir) ->
     ?assertMatch({match, _}, re:run(Version, "[0-9]+\\.[0-9]+")),
     ok = hyper_lmdb:put(S, <<"k">>, rand:bytes(10000)),
     {ok, After} = hyper_lmdb:info(S),
-    ?assertMatch(#{entries := 1, name := Name, store_id := Id}, After),
-    ?assertEqual(Transaction + 1, maps:get(last_transaction_id, After)),
-    ?assert(maps:get(used_bytes, After) >= 10000),
+    ?assertMatch(#{name := Name, store_id := Id}, After),
+    %% The write is in LMDB, or in buffer and journal.
+    ?assertEqual(1, maps:get(entries, After) + maps:get(buffered_keys, After)),
+    case After of
+        #{entries := 1} -> ok;
+        #{buffer_bytes := Buffered, journal_bytes := Journaled} ->
+            ?assert(Buffered >= 10000),
+            ?assert(Journaled >= 10000)
+    end,
+    ok = test_store:settle(S),
+    %% Counted when all is done, the journal's end included.
+    Applied = case Mode of map_async -> 0; _ -> 1 end,
+    ok = test_store:wait_until(fun() -> test_store:info(S, applied_buffers) =:= Applied end),
+    {ok, Settled} = hyper_lmdb:info(S),
+    ?assertMatch(#{entries := 1, buffered_keys := 0, buffer_bytes := 0, journal_bytes := 0}, Settled),
+    ?assertEqual(Transaction + 1, maps:get(last_transaction_id, Settled)),
+    ?assert(maps:get(used_bytes, Settled) >= 10000),
     ?assertEqual(1, maps:get(writes_inline, After) + maps:get(grouped_writes, After)
                     - maps:get(writes_inline, Info) - maps:get(grouped_writes, Info)).
 
-file_modes(_S, Dir) ->
+file_modes(S, Dir) ->
     {0, Mode} = test_store:shell(["stat -c %a '", Dir, "'"]),
     ?assertEqual("700", Mode),
-    {0, Modes} = test_store:shell(["stat -c %a '", Dir, "'/*.mdb"]),
+    ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+    Journal = case test_store:info(S, durability) of
+        map_async -> "";
+        _ -> ["'", Dir, "'/journal-*"]
+    end,
+    {0, Modes} = test_store:shell(["stat -c %a '", Dir, "'/*.mdb ", Journal]),
     ?assertEqual(["600"], lists:usort(string:split(Modes, "\n", all))).
 
 relative_name(Dir) ->
@@ -202,7 +222,7 @@ start_use_stop(Dir, Key) ->
     {Put, Key}.
 
 mode_changes(Dir) ->
-    Modes = [map_async, sync, sync, map_async, map_async, sync],
+    Modes = [map_async, sync, sync, map_async, map_async, sync, async, async, map_async, async, sync],
     lists:foldl(fun(Mode, Before) ->
         S = test_store:start_ok(#{name => Dir, durability => Mode}),
         ?assertEqual(Mode, test_store:info(S, durability)),
@@ -236,8 +256,8 @@ two_stores() ->
              ok = hyper_lmdb:delete(SA, <<1, 1:16>>),
              ?assertEqual({ok, <<"B">>}, hyper_lmdb:get(SB, <<1, 1:16>>)),
              ok = hyper_lmdb:reset(SB),
-             ?assertEqual(0, test_store:info(SB, entries)),
-             ?assertEqual(499, test_store:info(SA, entries)),
+             ?assertEqual(0, test_store:count(SB)),
+             ?assertEqual(499, test_store:count(SA)),
              [?assertEqual({ok, <<"A">>}, hyper_lmdb:get(SA, <<I, J:16>>))
               || I <- lists:seq(2, 10), J <- lists:seq(1, 50)],
              ?assertNotEqual(test_store:info(SA, store_id), test_store:info(SB, store_id)),

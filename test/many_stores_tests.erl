@@ -8,7 +8,8 @@
 all_test_() ->
     test_store:each_mode("200 stores at once", 240, fun two_hundred/1)
     ++ test_store:each_mode("start and stop over and over", 240, fun over_and_over/1)
-    ++ [{"no descriptors left is an error", {timeout, 60, fun too_many_files/0}}].
+    ++ [{"no descriptors left is an error", {timeout, 60, fun too_many_files/0}}]
+    ++ test_store:each_mode("no descriptors left while it runs", 60, fun no_descriptors/1).
 
 %% In a VM of its own, whose memory has no history.
 two_hundred(Mode) ->
@@ -86,6 +87,40 @@ too_many_files() ->
         end),
         child_vm:stop_peer(Peer)
     end).
+
+%% The removal of an applied journal listed the directory, which takes a descriptor: without one the
+%% store was given up for good.
+no_descriptors(Mode) ->
+    test_store:with_dir(fun(Dir) ->
+        Peer = child_vm:start_peer({"/bin/sh", ["-c", "ulimit -n 60; exec erl \"$@\"", "sh"]}, []),
+        child_vm:call(Peer, fun() ->
+            {ok, S} = hyper_lmdb:start(#{name => Dir, durability => Mode}),
+            %% To load a module takes a descriptor too.
+            ok = test_store:settle(S),
+            ok = hyper_lmdb:put(S, <<"before">>, <<"v">>),
+            Files = open_until_refused([]),
+            ok = test_store:settle(S),
+            ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"before">>)),
+            %% The journal that is gone has freed one; a buffer that begins takes one.
+            More = open_until_refused([]),
+            Expected = case Mode of map_async -> ok; _ -> {error, too_many_files} end,
+            ?assertEqual(Expected, hyper_lmdb:put(S, <<"without">>, <<"v">>)),
+            [ok = file:close(File) || File <- Files ++ More],
+            ?assertEqual(ok, hyper_lmdb:put(S, <<"after">>, <<"v">>)),
+            ?assertMatch({ok, #{failed := false}}, hyper_lmdb:info(S)),
+            ok = hyper_lmdb:stop(S),
+            {ok, S2} = hyper_lmdb:start(#{name => Dir, durability => Mode}),
+            ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S2, <<"after">>)),
+            ok = hyper_lmdb:stop(S2)
+        end),
+        child_vm:stop_peer(Peer)
+    end).
+
+open_until_refused(Files) ->
+    case file:open("/dev/null", [read, raw]) of
+        {ok, File} -> open_until_refused([File | Files]);
+        {error, emfile} -> Files
+    end.
 
 start_until_refused(Dir, Stores) ->
     case hyper_lmdb:start(#{name => name(Dir, length(Stores))}) of

@@ -134,7 +134,8 @@ unclean_reset() ->
 unclean_in_every_mode() ->
     with_marked_store(?OTHER_BOOT, fun(Dir) ->
         [?assertEqual({Options, {error, unclean_shutdown}}, {Options, test_store:start(Options#{name => Dir})})
-         || Options <- [#{durability => sync}, #{durability => map_async}, #{read_only => true}, #{shared => true}]]
+         || Options <- [#{durability => Mode} || Mode <- test_store:modes()]
+                        ++ [#{}, #{read_only => true}, #{durability => map_async, shared => true}]]
     end).
 
 same_boot() ->

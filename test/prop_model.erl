@@ -13,6 +13,7 @@ new() -> #{}.
 
 run({restart, _}, M) -> {ok, M};
 run(sync, M) -> {ok, M};
+run({filler, _}, M) -> {ok, M};
 run(reset, _) -> {ok, new()};
 run({put, K, V}, M) -> exact(key(K), fun(Key) -> {ok, set(Key, {value, V}, M)} end, M);
 run({write_fast, K, V}, M) -> run({put, K, V}, M);

@@ -8,28 +8,48 @@
 -define(TESTS, 110).
 -define(LONGEST, 80).
 -define(LEAST_COMMANDS, 2500).
+-define(FILLER, <<"zz filler">>).
+-define(KILL_TESTS, 40).
+-define(LEAST_KILL_COMMANDS, 700).
 
+%% Small buffers are applied while the commands run; what fills them is put between the commands.
 all_test_() ->
-    [test_store:titled("model: " ++ Title, 300, fun() -> check(Options) end)
+    Small = 64 bsl 10,
+    [test_store:titled("model: " ++ Title, 300, fun() -> check(here, Options) end)
      || {Title, Options} <- [{"cache as it is", #{}},
                              {"cache off", #{path_cache_entries => 0}},
                              {"cache of one entry", #{path_cache_entries => 1}},
-                             {"entries live one millisecond", #{path_cache_ttl_ms => 1}}]].
+                             {"entries live one millisecond", #{path_cache_ttl_ms => 1}},
+                             {"sync", #{durability => sync}},
+                             {"map_async", #{durability => map_async}},
+                             {"async, small buffers", #{durability => async, write_buffer_bytes => Small}},
+                             {"sync, small buffers", #{durability => sync, write_buffer_bytes => Small}}]]
+    ++ [test_store:titled(lists:concat(["model: killed now and then (", Mode, ")"]), 300,
+                          fun() -> check(there, #{durability => Mode, write_buffer_bytes => Small}) end)
+        || Mode <- [sync, async]].
 
-check(Options) ->
+check(Where, Options) ->
     Seed = test_store:seed(),
     Done = counters:new(1, []),
-    test_store:with_store(Options, fun(S, Dir) ->
-        Runner = #{options => Options#{name => Dir}, done => Done},
-        put(?MODULE, S),
-        Passed = proper:quickcheck(?SETUP(fun() -> reseed(Seed) end, prop_model(Runner)),
-                                   [{numtests, ?TESTS}, {max_shrinks, 300}, {on_output, fun(_, _) -> ok end}]),
-        verdict(Passed, counters:get(Done, 1), Seed, Runner)
+    {Tests, Least} = case Where of
+        here -> {?TESTS, ?LEAST_COMMANDS};
+        there -> {?KILL_TESTS, ?LEAST_KILL_COMMANDS}
+    end,
+    test_store:with_dir(fun(Dir) ->
+        Runner = #{options => Options#{name => Dir}, done => Done, where => Where},
+        begin_store(Runner),
+        try
+            Passed = proper:quickcheck(?SETUP(fun() -> reseed(Seed) end, prop_model(Runner)),
+                                       [{numtests, Tests}, {max_shrinks, 300}, {on_output, fun(_, _) -> ok end}]),
+            verdict(Passed, counters:get(Done, 1), Least, Seed, Runner)
+        after
+            end_store(Runner)
+        end
     end).
 
-verdict(true, Count, _, _) when Count >= ?LEAST_COMMANDS -> io:format(user, "  ~b commands~n", [Count]);
-verdict(true, Count, _, _) -> error({too_few_commands, Count});
-verdict(_, _, Seed, Runner) ->
+verdict(true, Count, Least, _, _) when Count >= Least -> io:format(user, "  ~b commands~n", [Count]);
+verdict(true, Count, _, _, _) -> error({too_few_commands, Count});
+verdict(_, _, _, Seed, Runner) ->
     [Steps] = proper:counterexample(),
     io:format(user, "  TEST_SEED=~b finds~n~p~n", [Seed, Steps]),
     error({differs_from_model, outcome(Steps, Runner)}).
@@ -46,37 +66,65 @@ prop_model(#{done := Done} = Runner) ->
                 outcome(Steps, Runner) =:= same
             end).
 
-%% One store serves all: a start costs more than the commands. A restart leaves its handle here.
-outcome(Steps, #{options := Options}) ->
-    ok = hyper_lmdb:reset(get(?MODULE)),
-    run(Steps, get(?MODULE), Options, prop_model:new()).
+%% One store serves all: a start costs more than the commands.
+outcome(Steps, Runner) ->
+    ok = at_store(Runner, fun hyper_lmdb:reset/1),
+    run(Steps, Runner, prop_model:new()).
+
+%% -- where the store is: here, or in a VM that may be killed; a restart leaves it in this process -
+
+begin_store(#{where := here, options := Options}) ->
+    put(?MODULE, test_store:start_ok(Options));
+begin_store(#{where := there, options := Options}) ->
+    Peer = child_vm:start_peer([]),
+    put(?MODULE, Peer),
+    ok = child_vm:call(Peer, fun() -> {ok, _} = hyper_lmdb:start(Options), ok end).
+
+end_store(#{where := here}) -> ok;
+end_store(#{where := there}) -> child_vm:kill_peer(get(?MODULE)).
+
+%% A handle does not travel, so over there the store goes by its name.
+at_store(#{where := here}, Fun) -> Fun(get(?MODULE));
+at_store(#{where := there, options := #{name := Dir}}, Fun) ->
+    child_vm:call(get(?MODULE), fun() -> Fun(#{name => Dir}) end).
 
 %% -- running -------------------------------------------------------------------------------------
 
-run([], _, _, _) -> same;
-run([{Command, Looks} | Rest], S, Options, M) ->
+run([], _, _) -> same;
+run([{Command, Looks} | Rest], Runner, M) ->
     {Expected, After} = prop_model:run(Command, M),
-    {Seen, Next} = command(Command, S, Options),
-    case Seen =:= Expected andalso look(Looks, Next, After) of
-        true -> run(Rest, Next, Options, After);
+    Seen = command(Command, Runner),
+    case Seen =:= Expected andalso at_store(Runner, fun(S) -> look(Looks, S, After) end) of
+        true -> run(Rest, Runner, After);
         false -> {Command, {expected, Expected}, {seen, Seen}, {store, M}};
         Different -> {Command, Different, {store, After}}
     end.
 
-command({restart, Durability}, S, Options) ->
-    Next = test_store:restart(S, Options#{durability => Durability}),
-    put(?MODULE, Next),
-    {ok, Next};
-command({old_batch, Elements}, S, _) ->
+command({restart, _}, #{where := there} = Runner) ->
+    end_store(Runner),
+    begin_store(Runner);
+command({restart, any}, #{options := Options}) ->
+    Modes = test_store:modes(),
+    put(?MODULE, test_store:restart(get(?MODULE), Options#{durability => lists:nth(rand:uniform(length(Modes)), Modes)})),
+    ok;
+command({restart, same}, #{options := Options}) ->
+    put(?MODULE, test_store:restart(get(?MODULE), Options)),
+    ok;
+command(Command, Runner) -> at_store(Runner, fun(S) -> call(Command, S) end).
+
+call({old_batch, Elements}, S) ->
     {ok, B} = hyper_lmdb:begin_batch(S),
     Adds = [add(B, Element) || Element <- Elements],
     Result = hyper_lmdb:commit_batch(B),
     {error, committed} = hyper_lmdb:commit_batch(B),
-    {{Adds, Result}, S};
-command(Name, S, _) when is_atom(Name) -> {hyper_lmdb:Name(S), S};
-command(Command, S, _) ->
+    {Adds, Result};
+call({filler, Bytes}, S) ->
+    ok = hyper_lmdb:put(S, ?FILLER, binary:copy(<<"f">>, Bytes)),
+    hyper_lmdb:delete(S, ?FILLER);
+call(Name, S) when is_atom(Name) -> hyper_lmdb:Name(S);
+call(Command, S) ->
     [Function | Args] = tuple_to_list(Command),
-    {apply(hyper_lmdb, Function, [S | Args]), S}.
+    apply(hyper_lmdb, Function, [S | Args]).
 
 add(B, {write, P, V}) -> hyper_lmdb:batch_write(B, P, V);
 add(B, {make_group, P}) -> hyper_lmdb:batch_make_group(B, P);
@@ -115,7 +163,8 @@ pages(P, S, Page, Sofar) ->
 
 %% -- what is tried -------------------------------------------------------------------------------
 
-durability() -> frequency([{9, map_async}, {1, sync}]).
+%% In the store's own mode, or in any.
+restart() -> frequency([{3, same}, {1, any}]).
 
 step() -> {command(), [path_form() || _ <- lists:seq(1, 4)]}.
 
@@ -130,7 +179,7 @@ command() ->
                {8, {batch_write, short_list(op())}},
                {8, {old_batch, short_list(element())}},
                {2, {delete_prefix, prefix()}},
-               {1, reset}, {1, sync}, {1, {restart, durability()}}]).
+               {1, reset}, {1, sync}, {1, {restart, restart()}}, {8, {filler, range(1000, 15000)}}]).
 
 op() ->
     frequency([{4, {put, plain_key(), value()}}, {2, {delete, plain_key()}}, {5, {link, path(), plain_key()}},

@@ -11,7 +11,7 @@ all_test_() ->
         test_store:titled("the last one out leaves no mark", 120, fun last_one_out/0),
         test_store:titled("readers of a quiet store", 120, fun two_readers/0),
         test_store:titled("reading the lock file does not unlock", 120, fun lock_file_read/0),
-        {"sync cannot be shared", fun sync_cannot/0}].
+        {"a store with a journal cannot be shared", fun journaled_cannot/0}].
 
 with_peer(Fun) ->
     Peer = child_vm:start_peer([]),
@@ -48,9 +48,9 @@ refused(Mode) ->
     end).
 
 with_shared(Fun) ->
-    test_store:with_store(#{shared => true}, fun(S, Dir) ->
+    test_store:with_store(#{durability => map_async, shared => true}, fun(S, Dir) ->
         with_peer(fun(Peer) ->
-            ok = start_there(Peer, #{name => Dir, shared => true}),
+            ok = start_there(Peer, #{name => Dir, durability => map_async, shared => true}),
             Fun(S, Dir, Peer)
         end)
     end).
@@ -76,13 +76,14 @@ share() ->
 
 takes_two() ->
     with_peer(fun(Peer) ->
-        test_store:with_store(#{shared => true}, fun(_, Dir) ->
+        test_store:with_store(#{durability => map_async, shared => true}, fun(_, Dir) ->
             ?assertEqual({error, already_open}, start_there(Peer, #{name => Dir})),
-            ?assertEqual({error, already_open}, start_there(Peer, #{name => Dir, durability => sync}))
+            [?assertEqual({error, already_open}, start_there(Peer, #{name => Dir, durability => Mode}))
+             || Mode <- test_store:modes()]
         end),
-        test_store:with_store(#{shared => false}, fun(_, Dir) ->
-            ?assertEqual({error, already_open}, start_there(Peer, #{name => Dir, shared => true}))
-        end)
+        [test_store:with_store(#{durability => Mode}, fun(_, Dir) ->
+            ?assertEqual({error, already_open}, start_there(Peer, #{name => Dir, durability => map_async, shared => true}))
+        end) || Mode <- test_store:modes()]
     end).
 
 %% Both count up one counter; an update lost between the processes would leave it short.
@@ -120,7 +121,7 @@ killed() ->
         {ok, Found} = hyper_lmdb:read_many_fast(S, [<<"o", I:32>> || I <- lists:seq(1, 2000)]),
         ?assertEqual(2000, length([V || {_, {ok, V}} <- Found])),
         with_peer(fun(Next) ->
-            ok = start_there(Next, #{name => Dir, shared => true}),
+            ok = start_there(Next, #{name => Dir, durability => map_async, shared => true}),
             ?assertEqual({ok, <<"yes">>}, there(Next, Dir, get, [<<"acknowledged">>]))
         end)
     end).
@@ -166,8 +167,8 @@ lock_file_read() ->
         ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<"v">>))
     end).
 
-sync_cannot() ->
+journaled_cannot() ->
     test_store:with_dir(fun(Dir) ->
-        ?assertEqual({error, {bad_option, shared}},
-                     test_store:start(#{name => Dir, durability => sync, shared => true}))
+        [?assertEqual({error, {bad_option, shared}}, test_store:start(Options#{name => Dir, shared => true}))
+         || Options <- [#{}, #{durability => async}, #{durability => sync}]]
     end).

@@ -9,7 +9,7 @@ all_test_() ->
      test_store:in_dir("unknown atom keys are refused", fun unknown_atoms/1),
      test_store:in_dir("unknown binary keys are ignored", fun unknown_binaries/1),
      {"name is required", fun names/0},
-     test_store:in_dir("async has to wait for its journal", fun async/1),
+     test_store:in_dir("the words of durability", fun words/1),
      {"conflicting options", {timeout, 120, fun conflicts/0}},
      {"old flags", {timeout, 60, fun old_flags/0}},
      {"defaults", fun defaults/0},
@@ -37,11 +37,11 @@ wrong_values() ->
     ok.
 
 good_values() ->
-    Good = [{durability, sync}, {durability, map_async}, {capacity, 1 bsl 20}, {capacity, 1 bsl 32},
+    Good = [{durability, sync}, {durability, async}, {durability, map_async}, {capacity, 1 bsl 20}, {capacity, 1 bsl 32},
             {write_buffer_bytes, 1 bsl 20}, {sync_interval_ms, 50}, {sync_interval_ms, 60000},
             {on_unclean, error}, {on_unclean, reset}, {max_value_bytes, 0}, {max_value_bytes, 1000},
             {max_value_bytes, (1 bsl 30) - 1}, {max_batch_bytes, 100000}, {max_readers, 200},
-            {checksum, true}, {checksum, false}, {shared, true}, {shared, false},
+            {checksum, true}, {checksum, false}, {shared, false}, {write_buffer_bytes, 1 bsl 16},
             {no_readahead, true}, {force, true}, {read_only, false}],
     [test_store:with_dir(fun(Dir) ->
          {Form, {ok, S}} = {Form, test_store:start(maps:put(Form, Value, #{name => Dir}))},
@@ -50,7 +50,9 @@ good_values() ->
          ?assertEqual({ok, <<>>}, hyper_lmdb:get(S, <<"k">>))
      end)
      || {K, V} <- Good, {Form, Value} <- [{K, V}, {atom_to_binary(K), as_message(V)}]],
-    ok.
+    test_store:with_store(#{durability => map_async, shared => true}, fun(S) ->
+        ?assertMatch({ok, #{shared := true}}, hyper_lmdb:info(S))
+    end).
 
 %% What arrives from another layer has binaries where we have words.
 as_message(V) when is_atom(V) -> atom_to_binary(V);
@@ -79,10 +81,12 @@ names() ->
      || Bad <- [<<>>, <<"/tmp/a", 0, "b">>, [$/, $t, 0], 1, 1.5, {a}, #{}, <<1:1>>, [a | b], self(),
                 <<"/tmp/", (binary:copy(<<"x">>, 5000))/binary>>]].
 
-async(Dir) ->
-    [?assertEqual({error, {bad_option, durability}},
-                  test_store:start(#{name => Dir, durability => Async}))
-     || Async <- [async, <<"async">>]].
+words(Dir) ->
+    [begin
+         S = test_store:start_ok(#{name => Dir, durability => Word}),
+         ?assertEqual(Mode, test_store:info(S, durability)),
+         ok = hyper_lmdb:stop(S)
+     end || Mode <- test_store:modes(), Word <- [Mode, atom_to_binary(Mode)]].
 
 conflicts() ->
     Running = #{durability => sync, capacity => 1 bsl 30, write_buffer_bytes => 1 bsl 20,
@@ -104,7 +108,13 @@ conflicts() ->
 
 old_flags() ->
     Ran = fun(Options) -> test_store:with_store(Options, fun(S) -> test_store:info(S, durability) end) end,
+    ?assertEqual(async, Ran(#{})),
     ?assertEqual(sync, Ran(#{no_sync => false})),
+    ?assertEqual(async, Ran(#{no_sync => true})),
+    ?assertEqual(async, Ran(#{<<"no_sync">> => <<"true">>})),
+    ?assertEqual(map_async, Ran(#{no_sync => true, map_async => true})),
+    ?assertEqual(async, Ran(#{map_async => true, durability => async})),
+    ?assertEqual(async, Ran(#{map_async => false})),
     ?assertEqual(map_async, Ran(#{map_async => true})),
     ?assertEqual(map_async, Ran(#{<<"map_async">> => true})),
     ?assertEqual(sync, Ran(#{map_async => true, durability => sync})),
@@ -121,15 +131,18 @@ old_flags() ->
 
 defaults() ->
     test_store:with_store(fun(S) ->
-        ?assertMatch({ok, #{durability := map_async, capacity := 10737418240,
-                            write_buffer_bytes := 67108864, sync_interval_ms := 1000,
+        ?assertMatch({ok, #{durability := async, capacity := 1099511627776,
+                            write_buffer_bytes := 67108864, sync_interval_ms := 100,
                             max_value_bytes := 1073741823, max_batch_bytes := 268435456,
                             checksum := false, read_only := false, shared := false}},
                      hyper_lmdb:info(S)),
         ?assert(test_store:info(S, reader_slots) >= 126)
     end),
     test_store:with_store(#{durability => sync}, fun(S) ->
-        ?assertEqual(1 bsl 40, test_store:info(S, capacity))
+        ?assertMatch({ok, #{capacity := 1099511627776, sync_interval_ms := 100}}, hyper_lmdb:info(S))
+    end),
+    test_store:with_store(#{durability => map_async}, fun(S) ->
+        ?assertMatch({ok, #{capacity := 10737418240, sync_interval_ms := 1000}}, hyper_lmdb:info(S))
     end).
 
 max_readers() ->

@@ -3,7 +3,7 @@
 
 -export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1]).
 -export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/3, skip/2, is_root/0]).
--export([mark/1, info/2, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
+-export([mark/1, journal/1, info/2, count/1, settle/1, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
 
 -define(STARTED, test_store_started).
@@ -70,6 +70,11 @@ mark(Dir) ->
             end
     end.
 
+%% The journal's files in a store's directory.
+journal(Dir) ->
+    {ok, Names} = file:list_dir(Dir),
+    lists:sort([Name || "journal-" ++ _ = Name <- Names]).
+
 remove(Dir) ->
     case file:del_dir_r(Dir) of
         {error, enoent} -> ok;
@@ -78,7 +83,7 @@ remove(Dir) ->
 
 %% -- shapes of tests -----------------------------------------------------------------------------
 
-modes() -> [sync, map_async].
+modes() -> [sync, async, map_async].
 
 %% One test a durability mode; Fun takes the mode.
 each_mode(Title, Seconds, Fun) ->
@@ -107,6 +112,19 @@ is_root() -> {0, "0"} =:= shell("id -u").
 info(Store, Key) ->
     {ok, Info} = hyper_lmdb:info(Store),
     maps:get(Key, Info).
+
+%% How many values and links the store holds, wherever they are: `entries` of info/1 counts what LMDB
+%% has by now.
+count(Store) ->
+    {ok, Keys} = hyper_lmdb:list_prefix(Store, <<>>),
+    length(Keys).
+
+%% Waits until LMDB has everything; the store itself sees to that within a few seconds.
+settle(Store) ->
+    wait_until(fun() ->
+        {ok, Info} = hyper_lmdb:info(Store),
+        {0, 0} =:= {maps:get(buffered_keys, Info), maps:get(journal_bytes, Info)}
+    end).
 
 %% Polls for a state that must come; the limit only ends a run that hangs.
 wait_until(Fun) -> wait_until(Fun, ?PATIENCE_MS).

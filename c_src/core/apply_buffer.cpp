@@ -55,9 +55,7 @@ Result<void> apply_one(MDB_cursor* cursor, std::string_view key,
   return {};
 }
 
-}  // namespace
-
-Result<void> apply_buffer(Env* env, ApplyJob* job) {
+Result<void> apply_all(Env* env, ApplyJob* job) {
   Identity identity{.store_id = env->store_id(),
                     .counts = env->counts(),
                     .applied_seq = env->applied_seq(),
@@ -95,6 +93,14 @@ Result<void> apply_buffer(Env* env, ApplyJob* job) {
   } while (there);
   env->applied(job->seq, job->counts);
   return {};
+}
+
+}  // namespace
+
+Result<void> apply_buffer(Env* env, ApplyJob* job) {
+  auto applied = apply_all(env, job);
+  if (!applied) env->cut_tail(applied.error().code);
+  return applied;
 }
 
 }  // namespace hyper_lmdb

@@ -50,6 +50,9 @@ class Env {
   }
   /// What an error of a write transaction comes from.
   Error explain(Error error) const;
+  /// After a transaction that found no room and is over: pages it wrote behind the last one in use
+  /// must not keep the disk full. Nobody may be writing. Not under a writable map.
+  void cut_tail(Code why) const noexcept;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   /// Bytes the store may hold: the option, or what the address space had room for.
   std::uint64_t capacity() const noexcept { return capacity_; }

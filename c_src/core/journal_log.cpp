@@ -1,8 +1,12 @@
 #include "journal_log.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
-#include "journal_replay.h"
+#include "errors.h"
+#include "journal_format.h"
 
 namespace hyper_lmdb {
 
@@ -103,10 +107,20 @@ Result<void> JournalLog::drop_frozen() {
     segment = frozen_;
   }
   if (segment == nullptr) return {};
-  if (auto gone = remove_segments(directory_, segment->generation); !gone) return gone;
+  // By its name: it is the oldest there is, and to list the directory would take a descriptor,
+  // which may be what has run out.
+  const std::string path = directory_.file(journal::segment_name(segment->generation));
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
+  if (auto synced = directory_.sync(); !synced) return synced;
   const std::lock_guard lock(segments_mutex_);
   frozen_ = nullptr;
   return {};
+}
+
+void JournalLog::close() noexcept {
+  const std::lock_guard lock(segments_mutex_);
+  active_.reset();
+  frozen_.reset();
 }
 
 }  // namespace hyper_lmdb

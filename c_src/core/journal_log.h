@@ -54,6 +54,9 @@ class JournalLog {
   void prepare_ahead() noexcept;
   /// LMDB has all of the frozen segment, durably. Errors: as unlink(2).
   Result<void> drop_frozen();
+  /// Lets go of the files, which stay; nothing is appended or flushed any more. A handle may live
+  /// long after its store was stopped.
+  void close() noexcept;
 
  private:
   struct Segment {

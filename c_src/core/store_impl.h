@@ -85,6 +85,7 @@ struct Store::Impl {
     if (journal != nullptr) finished = journal->finish();
     if (applier != nullptr) applier->stop(threads);
     flusher->stop(threads);
+    if (log != nullptr) log->close();
     return finished;
   }
 

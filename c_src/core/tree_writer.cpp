@@ -41,7 +41,14 @@ void TreeWriter::write_alone(Request* request, std::uint64_t seq) {
 
 // Requests from `first` up to `end` in one transaction. A request that fails by itself gets its
 // outcome and leaves no trace; an error returned here is one of the transaction.
-Result<void> TreeWriter::write_together(Request* first, const Request* end, std::uint64_t seq) try {
+Result<void> TreeWriter::write_together(Request* first, const Request* end, std::uint64_t seq) {
+  auto done = one_transaction(first, end, seq);
+  if (!done) env_->cut_tail(done.error().code);
+  return done;
+}
+
+Result<void> TreeWriter::one_transaction(Request* first, const Request* end,
+                                         std::uint64_t seq) try {
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }

@@ -45,6 +45,7 @@ class TreeWriter final : public WriteWay {
  private:
   static void add_demand(Demand* demand, const Request& request, const TreeShape& shape) noexcept;
   Result<void> write_together(Request* first, const Request* end, std::uint64_t seq);
+  Result<void> one_transaction(Request* first, const Request* end, std::uint64_t seq);
   Result<void> perform(Change& change, Request& request, std::uint64_t* pages);
   Result<void> make_room(const TreeShape& shape, Request* first, const Request* end,
                          std::uint64_t* pages);

@@ -21,7 +21,7 @@ struct Info {
   std::string directory;
   std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
   Settings settings;
-  std::uint64_t entries = 0;  ///< records in LMDB, the store's own left out
+  std::uint64_t entries = 0;           ///< records in LMDB, the store's own left out
   std::uint64_t buffered_keys = 0;     ///< keys written and not yet in LMDB
   std::uint64_t buffer_bytes = 0;      ///< memory of the write buffers
   std::uint64_t journal_bytes = 0;     ///< of the segment that is written
@@ -89,7 +89,8 @@ class Store {
   Store& operator=(const Store&) = delete;
   ~Store();
 
-  /// Lets calls in flight finish, does what is queued, flushes (map_async) and closes. Blocks.
+  /// Lets calls in flight finish, does what is queued, flushes (map_async) or applies what is
+  /// buffered (else; on a full disk it stays in the journal, flushed) and closes. Blocks.
   /// A second call waits for the first and answers closed. Errors: io_error where the last flush
   /// failed; the store is closed all the same.
   Result<void> close();

@@ -61,23 +61,28 @@ say(Format, Args) -> say(io_lib:format(Format, Args)).
 
 check(Store, Expected, Seed) ->
     States = maps:map(fun(Writer, Known) -> check_writer(Store, Writer, Known, Seed) end, Expected),
-    {ok, #{entries := Entries}} = hyper_lmdb:info(Store),
+    {ok, Keys} = hyper_lmdb:list_prefix(Store, <<>>),
+    Entries = length(Keys -- kill_model:targets()),
     Wanted = kill_model:size(maps:map(fun(_, {_, State}) -> State end, States)),
-    Entries =:= Wanted orelse say("lost count: ~b entries, expected ~b", [Entries, Wanted]),
+    Entries =:= Wanted orelse say("lost count: ~b keys, expected ~b", [Entries, Wanted]),
+    %% Read-only or not, nobody may be left with a journal that was not taken over.
+    {ok, #{buffered_keys := Buffered}} = hyper_lmdb:info(Store),
+    Buffered =:= 0 orelse say("lost count: ~b keys are buffered after the start", [Buffered]),
     States.
 
 check_writer(Store, Writer, #{acked := Acked, state := State, in_flight := InFlight}, Seed) ->
     {ok, Results} = hyper_lmdb:read_many_fast(Store, [kill_model:key(Writer, Slot) || Slot <- kill_model:slots()]),
-    Seen = [{Slot, kill_model:describe(Writer, Slot, Result)}
-            || {Slot, {_, Result}} <- lists:zip(kill_model:slots(), Results)],
+    Seen = [{Slot, kill_model:observe(Writer, Slot, Result, {hyper_lmdb:type(Store, Key), hyper_lmdb:resolve(Store, Key)})}
+            || {Slot, {Key, Result}} <- lists:zip(kill_model:slots(), Results)],
     Found = maps:from_list([{Slot, What} || {Slot, What} <- Seen, What =/= absent]),
     Next = kill_model:advance(kill_model:write(Seed, Writer, Acked + 1), State),
+    {Now, Then} = {kill_model:visible(State), kill_model:visible(Next)},
     case Found of
-        State -> say("state ~b ~b", [Writer, Acked]), {Acked, State};
-        Next when InFlight -> say("state ~b ~b", [Writer, Acked + 1]), {Acked + 1, Next};
+        Now -> say("state ~b ~b", [Writer, Acked]), {Acked, State};
+        Then when InFlight -> say("state ~b ~b", [Writer, Acked + 1]), {Acked + 1, Next};
         _ ->
-            Wrong = [{Slot, {found, What}, {expected, maps:get(Slot, State, absent)}, {or_else, maps:get(Slot, Next, absent)}}
-                     || {Slot, What} <- Seen, What =/= maps:get(Slot, State, absent)],
+            Wrong = [{Slot, {found, What}, {expected, maps:get(Slot, Now, absent)}, {or_else, maps:get(Slot, Then, absent)}}
+                     || {Slot, What} <- Seen, What =/= maps:get(Slot, Now, absent)],
             say("lost writer ~b after ~b: ~0p", [Writer, Acked, lists:sublist(Wrong, 5)]),
             {Acked, State}
     end.
@@ -85,6 +90,9 @@ check_writer(Store, Writer, #{acked := Acked, state := State, in_flight := InFli
 %% -- load ----------------------------------------------------------------------------------------
 
 load(Store, States, #{seed := Seed, busy := Busy, reload := Reload}) ->
+    %% After a kill some may be there; a second process may be at it too.
+    [begin Made = hyper_lmdb:put_new(Store, Target, <<>>), true = lists:member(Made, [ok, {error, exists}]) end
+     || Target <- kill_model:targets()],
     Chosen = maps:with(Busy, States),
     [spawn_link(fun() -> writer(Store, W, Seq + 1, State, Seed, child_vm:writer("/dev/stdout")) end)
      || {W, {Seq, State}} <- maps:to_list(Chosen)],
@@ -104,26 +112,34 @@ writer(Store, Writer, Seq, State, Seed, Say) ->
             Say(io_lib:format("unexpected ~0p", [{Writer, Seq, Error}]))
     end.
 
-send(Store, Writer, [{put, Slot, Seq}], State) when not is_map_key(Slot, State), Seq rem 2 =:= 0 ->
-    hyper_lmdb:put_new(Store, kill_model:key(Writer, Slot), kill_model:value(Writer, Slot, Seq));
-send(Store, Writer, [{put, Slot, Seq}], _) ->
-    hyper_lmdb:put(Store, kill_model:key(Writer, Slot), kill_model:value(Writer, Slot, Seq));
+send(Store, Writer, [{put, Slot, Seq}], State) ->
+    Put = case kill_model:content(Slot, State) of
+        none when Seq rem 2 =:= 0 -> put_new;
+        _ -> put
+    end,
+    hyper_lmdb:Put(Store, kill_model:key(Writer, Slot), kill_model:value(Writer, Slot, Seq));
+send(Store, Writer, [{link, Slot, Target}], _) ->
+    hyper_lmdb:make_link(Store, kill_model:target(Target), kill_model:key(Writer, Slot));
+send(Store, Writer, [{group, Slot}], _) ->
+    hyper_lmdb:make_group(Store, kill_model:key(Writer, Slot));
 send(Store, Writer, [{delete, Slot}], _) ->
     hyper_lmdb:delete(Store, kill_model:key(Writer, Slot));
 send(Store, Writer, Ops, State) ->
-    hyper_lmdb:batch_write(Store, [check_first(Writer, hd(Ops), State) | [element_of(Writer, Op) || Op <- Ops]]).
+    hyper_lmdb:batch_write(Store, check_first(Writer, hd(Ops), State) ++ [element_of(Writer, Op) || Op <- Ops]).
 
 %% Batches begin with a check that must hold: a state gone wrong shows at once.
 check_first(Writer, Op, State) ->
     Slot = element(2, Op),
-    {check, kill_model:key(Writer, Slot),
-     case State of
-         #{Slot := Seq} -> kill_model:value(Writer, Slot, Seq);
-         _ -> absent
-     end}.
+    case kill_model:content(Slot, State) of
+        none -> [{check, kill_model:key(Writer, Slot), absent}];
+        {link, _} -> [];
+        Seq -> [{check, kill_model:key(Writer, Slot), kill_model:value(Writer, Slot, Seq)}]
+    end.
 
 element_of(Writer, {put, Slot, Seq}) -> {put, kill_model:key(Writer, Slot), kill_model:value(Writer, Slot, Seq)};
-element_of(Writer, {delete, Slot}) -> {delete, kill_model:key(Writer, Slot)}.
+element_of(Writer, {delete, Slot}) -> {delete, kill_model:key(Writer, Slot)};
+element_of(Writer, {link, Slot, Target}) -> {link, kill_model:target(Target), kill_model:key(Writer, Slot)};
+element_of(Writer, {group, Slot}) -> {group, kill_model:key(Writer, Slot)}.
 
 %% Whatever a reader finds must be whole.
 reader(Store, Writers) ->
@@ -162,4 +178,11 @@ harm({older, Writer, Slot, Seq}, Store, _) ->
 harm({half_batch, Writer, Seq}, Store, Seed) ->
     Ops = kill_model:write(Seed, Writer, Seq),
     ok = hyper_lmdb:batch_write(Store, [element_of(Writer, Op) || Op <- lists:sublist(Ops, length(Ops) div 2)]);
+harm({redirect, Writer, Slot, Target}, Store, _) ->
+    ok = hyper_lmdb:make_link(Store, kill_model:target(Target), kill_model:key(Writer, Slot));
+harm({unmark, Writer, Slot, Seq}, Store, _) ->
+    Key = kill_model:key(Writer, Slot),
+    ok = hyper_lmdb:delete(Store, Key),
+    Seq =:= none orelse (ok = hyper_lmdb:put(Store, Key, kill_model:value(Writer, Slot, Seq)));
+harm({mark, Writer, Slot}, Store, _) -> ok = hyper_lmdb:make_group(Store, kill_model:key(Writer, Slot));
 harm(extra_key, Store, _) -> ok = hyper_lmdb:put(Store, <<"nobody's">>, <<>>).

@@ -25,16 +25,30 @@ print(#{kind_text := Title, failures := Failures}) ->
 %% {Title, what the child does to the store, what is claimed, whether the checker must complain}.
 controls(Known, Seed) ->
     {Writer, #{acked := Acked, state := State}} =
-        hd([W || {_, #{state := S}} = W <- lists:sort(maps:to_list(Known)), maps:size(S) > 1]),
-    [{Slot, Seq} | _] = maps:to_list(State),
+        hd([W || {_, #{state := S}} = W <- lists:sort(maps:to_list(Known)), values(S) =/= []]),
+    [{Slot, Seq, _} | _] = values(State),
+    %% Of any writer; a short run may have none.
+    Places = [{W, S, Content, Marked} || {W, #{state := Slots}} <- lists:sort(maps:to_list(Known)),
+                                         {S, {Content, Marked}} <- maps:to_list(Slots)],
+    Links = [{W, S, I} || {W, S, {link, I}, _} <- Places],
+    Marks = [{W, S, Content} || {W, S, Content, true} <- Places, not is_tuple(Content)],
+    Plain = [{W, S} || {W, S, Content, false} <- Places, is_integer(Content)],
     {Batch, Ahead} = next_batch(Seed, Writer, Acked, State),
     [{"control: an untouched copy passes", none, Known, clean},
      {"control: an acknowledged value removed", {remove, Writer, Slot}, Known, lost},
      {"control: a value cut short", {truncate, Writer, Slot}, Known, lost},
      {"control: an older value put back", {older, Writer, Slot, Seq - 1}, Known, lost},
-     {"control: a key nobody wrote", extra_key, Known, lost},
+     {"control: a key nobody wrote", extra_key, Known, lost}]
+    ++ [{"control: a link that leads elsewhere", {redirect, W, S, I rem length(kill_model:targets()) + 1}, Known, lost}
+        || {W, S, I} <- lists:sublist(Links, 1)]
+    ++ [{"control: a link removed", {remove, W, S}, Known, lost} || {W, S, _} <- lists:sublist(Links, 1)]
+    ++ [{"control: a group mark removed", {unmark, W, S, Content}, Known, lost} || {W, S, Content} <- lists:sublist(Marks, 1)]
+    ++ [{"control: a group mark nobody made", {mark, W, S}, Known, lost} || {W, S} <- lists:sublist(Plain, 1)]
+    ++ [
      {"control: a forged acknowledgement", none, forged(Known, Seed, Writer, Batch), lost},
      {"control: half a batch", {half_batch, Writer, Batch}, in_flight(Ahead, Known, Writer), lost}].
+
+values(State) -> [{Slot, Seq, Marked} || {Slot, {Seq, Marked}} <- maps:to_list(State), is_integer(Seq)].
 
 %% The number of the next write that is a batch and of which half differs from all and from nothing,
 %% and what would be known just before it.
@@ -42,7 +56,8 @@ next_batch(Seed, Writer, Acked, State) ->
     Ops = kill_model:write(Seed, Writer, Acked + 1),
     Half = kill_model:advance(lists:sublist(Ops, length(Ops) div 2), State),
     Whole = kill_model:advance(Ops, State),
-    case length(Ops) > 3 andalso Half =/= State andalso Half =/= Whole of
+    Differ = 3 =:= length(lists:usort([kill_model:visible(S) || S <- [State, Half, Whole]])),
+    case length(Ops) > 3 andalso Differ of
         true -> {Acked + 1, #{acked => Acked, state => State, in_flight => true}};
         %% The store does not hold the writes skipped here, and need not: the checker compares states.
         false -> next_batch(Seed, Writer, Acked + 1, State)

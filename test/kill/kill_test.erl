@@ -23,7 +23,7 @@ fresh() ->
 
 finish(Seed, Results) ->
     Failed = [R || #{failures := [_ | _]} = R <- Results],
-    [summary(Mode, [R || #{mode := M} = R <- Results, M =:= Mode]) || Mode <- [sync, map_async]],
+    [summary(Mode, [R || #{mode := M} = R <- Results, M =:= Mode]) || Mode <- [sync, async, map_async]],
     io:format("killed under: ~s~nseed ~b: ~b passed, ~b failed~n",
               [string:join(lists:usort([Kind || #{mode := M, kind_text := Kind} <- Results, M =/= none]), ", "), Seed,
                length(Results) - length(Failed), length(Failed)]),
@@ -47,7 +47,8 @@ in_flight(#{states := States}, Expected) ->
 rounds(Round, Rounds, #{results := Results} = World) when Round > Rounds ->
     lists:reverse(Results) ++ kill_controls:run(World#{options => options(sync, World)});
 rounds(Round, Rounds, #{results := Results} = World) ->
-    Mode = lists:nth(Round rem 4 + 1, [sync, map_async, map_async, sync]),
+    %% Each mode finds what each other has left.
+    Mode = pick([sync, async, async, map_async]),
     Kind = kind(Round, Mode),
     {Result0, Expected} = round(Kind, options(Mode, World), World),
     Result = Result0#{mode => Mode, kind_text => atom_to_list(Kind)},
@@ -62,7 +63,6 @@ rounds(Round, Rounds, #{results := Results} = World) ->
 %% Mostly under load; now and then while it starts, stops, reloads its code, is created, or shares
 %% the store with a second process.
 kind(Round, Mode) ->
-    %% Eleven kinds and four modes have no common divisor: each kind meets each mode.
     case {Round rem 11, Mode} of
         {2, _} -> create;
         {4, _} -> start;
@@ -81,8 +81,11 @@ store_dir(#{base := Base}) -> filename:join(Base, "store").
 
 options(Mode, World) ->
     #{name => unicode:characters_to_binary(store_dir(World)), durability => Mode, capacity => ?CAPACITY,
-      write_buffer_bytes => pick([1 bsl 16, 1 bsl 18, 1 bsl 26]), sync_interval_ms => pick([10, 100, 1000]),
+      write_buffer_bytes => buffer_bytes(), sync_interval_ms => pick([10, 100, 1000]),
       checksum => pick([true, false]), no_readahead => pick([true, false]), max_readers => pick([126, 500])}.
+
+%% 64 KiB to 64 MiB, as often small as large.
+buffer_bytes() -> trunc(math:pow(2, 16 + 10 * rand:uniform())).
 
 pick(List) -> lists:nth(rand:uniform(length(List)), List).
 
