@@ -47,7 +47,7 @@ goals() ->
      {timer_p999_more_ms, "timer beside 64 writers, p99.9 later than control, ms", at_most, 2.0},
      {timer_long_more, "long schedules over 5 ms, more than the control's", at_most, 0.0},
      {erl_put_map, "put/3, map_async / raw begin, put, commit", at_most, 1.50},
-     {erl_batch_map, "batch_write/2 of 100, per put / raw", at_most, 1.00},
+     {erl_batch_map, "batch_write/2 of 100, map_async, per put / raw", at_most, 1.00},
      {core_batch_map, "the same in the core", at_most, 1.00},
      {erl_read_many, "read_many/2 of 100, per key / raw", at_most, 1.30},
      {erl_read_many_keys, "read_many_fast/2 of 100, per key / raw", at_most, 1.30},

@@ -158,7 +158,7 @@ int run(int argc, char** argv) {
     reads = buffer_reads(dir, stores.data, settings);
   }
   reporter.print(std::cout);
-  print_section("reads and the write buffer, async, nanoseconds / nanoseconds", reads);
+  print_section("reads and the write buffer, async", reads);
   print_section("random overwrites, async, one thread; then a killed process", long_run);
   std::cout.flush();
   std::vector<Figure> more = std::move(reads);
