@@ -6,16 +6,18 @@
 -define(READ_CHUNKS, 8).
 -define(WRITE_CHUNKS, 64).
 
-readers(#{map := Map, raw_map := RawMap, ets := Ets},
+readers(#{async := Async, map := Map, raw_map := RawMap, ets := Ets} = Stores,
         #{keys := Keys, ops := Ops, read_rounds := Rounds} = Settings) ->
     Size = max(1, Ops div ?READ_CHUNKS),
     Chunks = [[Key || {Key, _} <- bench_stores:random_pairs(Size, Keys)]
               || _ <- lists:seq(1, ?READ_CHUNKS)],
     bench_stores:keep(read_chunks, Chunks),
     bench_stores:keep(raw_reads, bench_raw:pairs([{Key, <<>>} || Key <- lists:append(Chunks)])),
-    measure(get, Rounds,
+    measure(get, Rounds, Stores, Settings,
             [{raw, P, raw_threads(RawMap, P, Size * ?READ_CHUNKS)} || P <- [1, 2, 8]] ++
-                together(ours, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Map),
+                together(map_async, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Map),
+                         Settings) ++
+                together(async, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Async),
                          Settings) ++
                 together(ets, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get_ets/2, Ets),
                          Settings)).
@@ -23,17 +25,20 @@ readers(#{map := Map, raw_map := RawMap, ets := Ets},
 raw_threads(Store, Threads, Ops) ->
     fun() -> {bench_raw:get(Store, bench_stores:kept(raw_reads), Threads), Threads * Ops} end.
 
-writers(#{map := Map, sync := Sync, ets := Ets},
+writers(#{async := Async, map := Map, sync := Sync, ets := Ets} = Stores,
         #{keys := Keys, ops := Ops, write_rounds := Rounds} = Settings) ->
     keep_writes(map_chunks, max(1, Ops div ?WRITE_CHUNKS), Keys),
     keep_writes(sync_chunks, max(1, Ops div 10000), Keys),
-    %% map_async: longer than from one flush to the next, as in bench_single.
-    measure(put_map, Rounds,
+    %% As long as in bench_single: from one flush to the next, and to fill a write buffer.
+    measure(put_async, Rounds, Stores, Settings,
+            together(ours, [1, 8, 64], map_chunks, 2000, loop(fun bench_loops:put/2, Async),
+                     Settings)) ++
+    measure(put_map, Rounds, Stores, Settings,
             together(ours, [1, 8, 64], map_chunks, 1100, loop(fun bench_loops:put/2, Map),
                      Settings) ++
                 together(ets, [1, 8, 64], map_chunks, 100, loop(fun bench_loops:put_ets/2, Ets),
                          Settings)) ++
-        measure(put_sync, Rounds,
+        measure(put_sync, Rounds, Stores, Settings,
                 together(ours, [1, 8, 64], sync_chunks, 300, loop(fun bench_loops:put/2, Sync),
                          Settings)).
 
@@ -43,10 +48,17 @@ keep_writes(Name, Size, Keys) ->
     bench_stores:keep(Name, [bench_stores:random_pairs(Size, Keys)
                              || _ <- lists:seq(1, ?WRITE_CHUNKS)]).
 
-measure(Name, Rounds, Cases) ->
-    Timings = bench_rounds:run(Rounds, [{{Side, P}, Fun} || {Side, P, Fun} <- Cases]),
+measure(Name, Rounds, Stores, Settings, Cases) ->
+    Timings = bench_rounds:run(Rounds, [{{Side, P}, at_rest(Fun, Stores, Settings)}
+                                        || {Side, P, Fun} <- Cases]),
     [(maps:get({Side, P}, Timings))#{'case' => Name, side => Side, processes => P}
      || {Side, P, _} <- Cases].
+
+at_rest(Fun, Stores, Settings) ->
+    fun() ->
+            ok = bench_stores:settle(Stores, Settings),
+            Fun()
+    end.
 
 together(Side, Counts, Name, Ms, Loop, #{pace := Pace}) ->
     [{Side, P, fun() -> run(P, Name, Ms * Pace, Loop) end} || P <- Counts].

@@ -3,16 +3,21 @@
 -module(bench_latency).
 -export([run/2]).
 
-run(#{map := Map, sync := Sync, ets := Ets}, #{keys := Keys, ops := Ops}) ->
+run(#{async := Async, map := Map, sync := Sync, ets := Ets} = Stores,
+    #{keys := Keys, ops := Ops} = Settings) ->
     Few = max(1, Ops div 50),
     Pairs = bench_stores:random_pairs(Ops, Keys),
     bench_stores:keep(latency, Pairs),
     bench_stores:keep(latency_few, lists:sublist(Pairs, Few)),
-    [row(Case, Side, Data, Fun)
+    [begin
+         ok = bench_stores:settle(Stores, Settings),
+         row(Case, Side, Data, Fun)
+     end
      || {Case, Side, Data, Fun} <-
             [{empty_nif, ours, latency, fun({K, _}) -> bench_raw:empty(K) end},
              {get, ours, latency, fun({K, _}) -> {ok, _} = hyper_lmdb:get(Map, K) end},
              {get, ets, latency, fun({K, _}) -> [_] = ets:lookup(Ets, K) end},
+             {put_async, ours, latency, fun({K, V}) -> ok = hyper_lmdb:put(Async, K, V) end},
              {put_map, ours, latency, fun({K, V}) -> ok = hyper_lmdb:put(Map, K, V) end},
              {put_map, ets, latency, fun(Pair) -> true = ets:insert(Ets, Pair) end},
              {put_sync, ours, latency_few, fun({K, V}) -> ok = hyper_lmdb:put(Sync, K, V) end}]].

@@ -1,6 +1,6 @@
 %% The Erlang benchmark; bench/run starts it:
 %%   erl ... -s bench_main -extra SECTION --dir DIR [--raw FILE] [--smoke] [--json F] [--figures F]
-%% SECTION is `all`, `paths`, `workload` or `memory`.
+%% SECTION is `all`, `paths`, `timer`, `workload` or `memory`.
 -module(bench_main).
 -export([start/0]).
 
@@ -26,7 +26,8 @@ options(["--raw", File | Words], Options) -> options(Words, Options#{raw := File
 options(["--json", File | Words], Options) -> options(Words, Options#{json := File});
 options(["--figures", File | Words], Options) -> options(Words, Options#{figures := File});
 options([Section | Words], Options) when Section =:= "all"; Section =:= "paths";
-                                         Section =:= "workload"; Section =:= "memory" ->
+                                         Section =:= "timer"; Section =:= "workload";
+                                         Section =:= "memory" ->
     options(Words, Options#{section := Section});
 options([], Options) -> Options;
 options([Word | _], _) -> error({unknown_option, Word}).
@@ -34,10 +35,10 @@ options([Word | _], _) -> error({unknown_option, Word}).
 %% `pace` scales how long a case runs in one round.
 settings(#{smoke := true}) ->
     #{keys => 5000, ops => 2000, pace => 0.001, read_rounds => 1, write_rounds => 1,
-      memory_ops => 20000, descendants => 10000};
+      memory_ops => 20000, descendants => 10000, timer_ms => 200, timer_rounds => 1};
 settings(_) ->
     #{keys => 100000, ops => 100000, pace => 1, read_rounds => 15, write_rounds => 7,
-      memory_ops => 1000000, descendants => 1000000}.
+      memory_ops => 1000000, descendants => 1000000, timer_ms => 10000, timer_rounds => 5}.
 
 section(#{section := "all", dir := Dir, raw := Raw}, Settings) ->
     ok = bench_raw:load(Raw),
@@ -50,7 +51,8 @@ section(#{section := "all", dir := Dir, raw := Raw}, Settings) ->
     Writers = bench_concurrent:writers(Stores, Settings),
     bench_tables:concurrent(Readers, Writers),
     bench_stores:close(Stores),
-    Workload = bench_workload:run(Dir, [map_async, raw_map, sync, raw_sync, ets, dets], Settings),
+    Workload = bench_workload:run(Dir, [async, map_async, raw_map, sync, raw_sync, ets, dets],
+                                  Settings),
     bench_tables:workload(Workload),
     {#{settings => Settings, single => Single, latency => Latency, readers => Readers,
        writers => Writers, workload => Workload},
@@ -59,8 +61,13 @@ section(#{section := "paths", dir := Dir}, Settings) ->
     Paths = bench_paths:run(Dir, Settings),
     bench_tables:paths(Paths, Settings),
     {Paths#{settings => Settings}, bench_tables:path_figures(Paths)};
+section(#{section := "timer", dir := Dir, raw := Raw}, Settings) ->
+    ok = bench_raw:load(Raw),
+    Timer = bench_timer:run(Dir, Settings),
+    bench_tables:timer(Timer),
+    {Timer, bench_tables:timer_figures(Timer)};
 section(#{section := "workload", dir := Dir}, Settings) ->
-    Workload = bench_workload:run(Dir, [map_async, sync, ets, dets], Settings),
+    Workload = bench_workload:run(Dir, [async, map_async, sync, ets, dets], Settings),
     bench_tables:workload(Workload),
     {#{workload => Workload}, []};
 section(#{section := "memory", dir := Dir}, Settings) ->

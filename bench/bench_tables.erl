@@ -1,15 +1,23 @@
 %% The measurements as tables, and the ratios the goals are about.
 -module(bench_tables).
--export([single/1, latency/1, concurrent/2, paths/2, workload/1, memory/1, figures/3,
-         path_figures/1]).
+-export([single/1, latency/1, concurrent/2, paths/2, timer/1, workload/1, memory/1, figures/3,
+         path_figures/1, timer_figures/1]).
 
 single(Rows) ->
     io:format("one process, an operation (no clock in the loop), median of interleaved rounds~n"),
     bench_out:table(["", "raw LMDB", "hyper_lmdb", "ets", "dets", "/raw", "/ets"],
                     [[title(Case)] ++ [cell(Rows, Case, Side) || Side <- [raw, ours, ets, dets]] ++
                          [over(Rows, Case, Side) || Side <- [raw, ets]]
-                     || Case <- [get, put_map, batch_map, read_many, read_many_keys, put_sync,
-                                 batch_sync, empty_nif]]).
+                     || Case <- [get, get_async, put_async, batch_async, put_map, batch_map,
+                                 read_many, read_many_async, read_many_keys, put_sync, batch_sync,
+                                 empty_nif]]),
+    promises().
+
+promises() ->
+    io:format("what is kept of an acknowledged write~n"),
+    [io:format("  ~-10s ~s~n", [Mode, bench_stores:promise(Mode)])
+     || Mode <- [async, map_async, sync]],
+    io:nl().
 
 latency(Rows) ->
     io:format("one process, the clock read around each operation (its own cost: empty NIF)~n"),
@@ -27,11 +35,12 @@ concurrent(Readers, Writers) ->
     bench_out:table(["", "1", "2", "8", "2 / 1"],
                     [["get/2, " ++ name(Side) | rates(Readers, get, Side, [1, 2, 8]) ++
                           [bench_out:ratio(gain(Readers, get, Side, 2))]]
-                     || Side <- [raw, ours, ets]]),
+                     || Side <- [raw, async, map_async, ets]]),
     bench_out:table(["", "1", "8", "64", "64 / 1"],
                     [[[title(Case), ", ", name(Side)] | rates(Writers, Case, Side, [1, 8, 64]) ++
                           [bench_out:ratio(gain(Writers, Case, Side, 64))]]
-                     || {Case, Side} <- [{put_map, ours}, {put_map, ets}, {put_sync, ours}]]).
+                     || {Case, Side} <- [{put_async, ours}, {put_map, ours}, {put_map, ets},
+                                        {put_sync, ours}]]).
 
 paths(#{rows := Rows, hit_rate := #{links := Links, rate := Rate}}, Settings) ->
     io:format("paths beside exact keys, map_async, an operation (no clock in the loop)~n"),
@@ -54,6 +63,27 @@ workload(Rows) ->
 kept(old) -> "its figures, from another machine";
 kept(Side) -> bench_stores:promise(Side).
 
+timer(#{rows := Rows}) ->
+    io:format("a timer of 1 ms beside 64 writers (put/3, async; the control: as much work in plain "
+              "Erlang and a busy thread)~n"),
+    bench_out:table(["late by", "p50", "p99", "p99.9", "worst", "samples", "> 5 ms on a scheduler",
+                     "schedulers busy", "background thread"],
+                    [[timer_name(Side)] ++
+                         [bench_out:ns(Ns) || Ns <- [P50, P99, P999, Max]] ++
+                         [integer_to_list(N), integer_to_list(Long), bench_out:ratio(Busy),
+                          bench_out:ratio(Thread)]
+                     || #{side := Side, p50 := P50, p99 := P99, p999 := P999, max := Max,
+                          samples := N, long_schedules := Long, busy := Busy,
+                          thread := Thread} <- Rows]).
+
+timer_name(ours) -> "64 writers";
+timer_name(control) -> "control".
+
+timer_figures(#{rows := [#{p999 := Ours, long_schedules := OursLong},
+                         #{p999 := Control, long_schedules := ControlLong}]}) ->
+    [{timer_p999_more_ms, (Ours - Control) / 1.0e6},
+     {timer_long_more, OursLong - ControlLong}].
+
 memory(#{operations := Ops, before := Before, after_gets := Gets, after_puts := Puts,
          growth := Growth}) ->
     io:format("resident memory of the VM, ~b gets then ~b puts~n", [Ops, Ops]),
@@ -66,11 +96,17 @@ mb(Bytes) -> io_lib:format("~.1f MB", [Bytes / 1.0e6]).
 
 figures(Single, Readers, Writers) ->
     [{erl_get_raw, ratio(Single, get, raw)}, {erl_get_ets, ratio(Single, get, ets)},
+     {erl_get_async, ratio(Single, get_async, raw)},
+     {erl_put_async, ratio(Single, put_async, raw)},
+     {erl_batch_async, ratio(Single, batch_async, raw)},
+     {erl_read_many_async, ratio(Single, read_many_async, raw)},
      {erl_put_map, ratio(Single, put_map, raw)}, {erl_batch_map, ratio(Single, batch_map, raw)},
      {erl_read_many, ratio(Single, read_many, raw)},
      {erl_read_many_keys, ratio(Single, read_many_keys, raw)},
      {erl_put_sync, ratio(Single, put_sync, raw)}, {erl_batch_sync, ratio(Single, batch_sync, raw)},
-     {erl_get_scaling, gain(Readers, get, ours, 2) / gain(Readers, get, raw, 2)},
+     {erl_get_scaling, gain(Readers, get, map_async, 2) / gain(Readers, get, raw, 2)},
+     {erl_get_async_scaling, gain(Readers, get, async, 2) / gain(Readers, get, raw, 2)},
+     {erl_put_async_64, gain(Writers, put_async, ours, 64)},
      {erl_put_map_64, gain(Writers, put_map, ours, 64)},
      {erl_put_sync_64, gain(Writers, put_sync, ours, 64)}].
 
@@ -121,6 +157,10 @@ gain(Rows, Case, Side, P) ->
                        find(Rows, Case, Side, #{processes => P})).
 
 title(get) -> "get/2";
+title(get_async) -> "get/2, async, nothing buffered";
+title(put_async) -> "put/3, async";
+title(batch_async) -> "batch_write/2 of 100, async, per put";
+title(read_many_async) -> "read_many/2 of 100 paths, async, per path";
 title(put_map) -> "put/3, map_async";
 title(put_sync) -> "put/3, sync";
 title(batch_map) -> "batch_write/2 of 100, map_async, per put";
@@ -143,6 +183,7 @@ name(ours) -> "hyper_lmdb";
 name(raw) -> "raw LMDB (threads)";
 name(raw_map) -> "raw LMDB, map_async's flags";
 name(raw_sync) -> "raw LMDB, sync's flags";
+name(async) -> "hyper_lmdb, async";
 name(map_async) -> "hyper_lmdb, map_async";
 name(sync) -> "hyper_lmdb, sync";
 name(Side) -> atom_to_list(Side).

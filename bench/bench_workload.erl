@@ -10,7 +10,7 @@
 %% Operations a second, as published for the old system, on another machine.
 old_figures() -> #{write => 18000, read => 137000, batch => 335000}.
 
-%% Sides is a list of map_async, sync, ets, dets, raw_map, raw_sync.
+%% Sides is a list of async, map_async, sync, ets, dets, raw_map, raw_sync.
 run(Dir, Sides, #{write_rounds := Rounds}) ->
     Pairs = bench_stores:pairs(?WRITES * 2),
     {Singles, Batched} = lists:split(?WRITES, Pairs),
@@ -49,7 +49,7 @@ round_of(Dir, Round, Sides) ->
          {Side, Ns}
      end || Side <- Tail ++ Head].
 
-side(Mode, Place) when Mode =:= map_async; Mode =:= sync ->
+side(Mode, Place) when Mode =:= async; Mode =:= map_async; Mode =:= sync ->
     #{singles := Singles, reads := Reads, batches := Batches} = bench_stores:kept(workload),
     Ops = [bench_stores:puts(Batch) || Batch <- Batches],
     Store = bench_stores:start(Place, Mode),

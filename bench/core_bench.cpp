@@ -1,6 +1,8 @@
-// The core beside raw LMDB:
-//   core_bench [--smoke] [--only REGEX] [--rounds N] [--dir DIR] [--json FILE] [--figures FILE]
-// --only takes the cases whose name matches, as in the JSON: get_1, put_map_64, batch_sync, ...
+// The core beside raw LMDB and RocksDB:
+//   core_bench [--smoke] [--only REGEX] [--rounds N] [--sustained SECONDS] [--dir DIR]
+//              [--json FILE] [--figures FILE]
+// --only takes the cases whose name matches, as in the JSON: get_1, put_map_64, batch_sync, ...;
+// the reads beside the write buffer are "buffer". --sustained adds the long run of overwrites.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -14,8 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "buffer_reads.h"
 #include "core_cases.h"
 #include "ratio_reporter.h"
+#include "sustained.h"
 
 namespace {
 
@@ -24,6 +28,9 @@ using namespace hyper_lmdb::bench;
 constexpr std::size_t kKeys = 100'000;
 constexpr std::size_t kSmokeKeys = 10'000;
 constexpr double kSmokeSeconds = 0.005;
+constexpr Sustained kSmokeSustained{.seconds = 0, .keys = 20'000, .journal_bytes = 4 << 20};
+constexpr BufferReads kSmokeBufferReads{
+    .rounds = 1, .written_keys = 20'000, .write_buffer_bytes = 8 << 20, .reads = 1000};
 
 struct Arguments {
   bool smoke = false;
@@ -32,6 +39,7 @@ struct Arguments {
   std::string json_file;
   std::string figures_file;
   std::string only;
+  double sustained_seconds = 0;  // 0: not at all
 };
 
 Arguments parse(int argc, char** argv) {
@@ -55,6 +63,8 @@ Arguments parse(int argc, char** argv) {
       arguments.json_file = value();
     } else if (word == "--figures") {
       arguments.figures_file = value();
+    } else if (word == "--sustained") {
+      arguments.sustained_seconds = std::stod(value());
     } else if (word == "--only") {
       arguments.only = value();
     } else {
@@ -72,14 +82,15 @@ void run_round(const std::vector<Case>& cases, const Pace& pace, bool core_first
   for (const Case& each : cases) {
     if (each.pace != &pace) continue;
     for (const bool core : {core_first, !core_first}) {
-      const std::string name = each.name + (core ? "/core" : "/raw");
-      auto* made = benchmark::RegisterBenchmark(name.c_str(), core ? each.core : each.raw);
+      if (each.before) each.before();
+      const std::string name = each.name + "/" + (core ? "core" : each.other);
+      auto* made = benchmark::RegisterBenchmark(name.c_str(), core ? each.core : each.beside);
       made->Threads(each.threads)->UseRealTime();
       prepare(name, made);
+      benchmark::RunSpecifiedBenchmarks(&reporter);
+      benchmark::ClearRegisteredBenchmarks();
     }
   }
-  benchmark::RunSpecifiedBenchmarks(&reporter);
-  benchmark::ClearRegisteredBenchmarks();
 }
 
 void run_rounds(const std::vector<Case>& cases, const Pace& pace, const Arguments& arguments,
@@ -109,6 +120,12 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
   if (!out) throw std::runtime_error("could not write " + path);
 }
 
+void print_section(const char* title, const std::vector<Figure>& figures) {
+  if (figures.empty()) return;
+  std::cout << '\n' << title << '\n';
+  print_figures(std::cout, figures);
+}
+
 int run(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   int none = 1;
@@ -116,20 +133,42 @@ int run(int argc, char** argv) {
   const TempDir dir(arguments.directory);
   std::cout << "core_bench: " << hyper_lmdb::lmdb_version() << ", in " << arguments.directory
             << '\n';
+  std::vector<Figure> long_run;  // first: the memory it reports is the whole process's
+  if (arguments.sustained_seconds > 0) {
+    Sustained settings = arguments.smoke ? kSmokeSustained : Sustained{};
+    settings.seconds = arguments.sustained_seconds;
+    const TempDir apart(arguments.directory);
+    long_run = sustained(apart, settings);
+  }
   Stores stores(dir, arguments.smoke ? kSmokeKeys : kKeys);
   std::vector<Case> cases = make_cases(stores);
-  std::erase_if(cases, [only = std::regex(arguments.only)](const Case& each) {
-    return !std::regex_search(each.name, only);
-  });
+  if (!add_rocks_cases(stores, dir, cases)) {
+    std::cout << "built without RocksDB (Debian: librocksdb-dev): its cases are left out\n";
+  }
+  const std::regex only(arguments.only);
+  std::erase_if(cases, [&](const Case& each) { return !std::regex_search(each.name, only); });
   RatioReporter reporter(cases);
-  for (const Pace* pace : {&kReads, &kMapWrites, &kSyncWrites}) {
+  for (const Pace* pace : {&kReads, &kMapWrites, &kAsyncWrites, &kSyncWrites}) {
     run_rounds(cases, *pace, arguments, reporter);
   }
+  std::vector<Figure> reads;
+  if (std::regex_search("buffer", only)) {
+    BufferReads settings = arguments.smoke ? kSmokeBufferReads : BufferReads{};
+    if (arguments.rounds != 0) settings.rounds = arguments.rounds;
+    reads = buffer_reads(dir, stores.data, settings);
+  }
   reporter.print(std::cout);
+  print_section("reads and the write buffer, async", reads);
+  print_section("random overwrites, async, one thread; then a killed process", long_run);
   std::cout.flush();
+  std::vector<Figure> more = std::move(reads);
+  more.insert(more.end(), long_run.begin(), long_run.end());
   write_file(arguments.json_file,
-             [&](std::ostream& out) { reporter.print_json(out, stores.data); });
-  write_file(arguments.figures_file, [&](std::ostream& out) { reporter.print_figures(out); });
+             [&](std::ostream& out) { reporter.print_json(out, stores.data, more); });
+  write_file(arguments.figures_file, [&](std::ostream& out) {
+    reporter.print_figures(out);
+    for (const Figure& figure : more) out << figure.name << '\t' << fixed(figure.value, 4) << '\n';
+  });
   benchmark::Shutdown();
   return reporter.failed() ? 1 : 0;
 }
@@ -138,6 +177,12 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    if (argc == 5 && std::string(argv[1]) == kFillAndDie) {
+      Sustained settings;
+      settings.keys = static_cast<std::uint32_t>(std::stoul(argv[3]));
+      settings.journal_bytes = std::stoull(argv[4]);
+      fill_and_die(argv[2], settings);
+    }
     return run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "core_bench: " << error.what() << '\n';

@@ -1,4 +1,4 @@
-// What core_bench measures: each case on the core and on raw LMDB.
+// What core_bench measures: each case on the core and on what it is compared with.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core_store.h"
 #include "dataset.h"
-#include "hyper_lmdb/store.h"
 #include "raw_store.h"
 
 namespace hyper_lmdb::bench {
@@ -17,16 +17,14 @@ namespace hyper_lmdb::bench {
 /// The stores of one run, all holding the same data.
 struct Stores {
   Stores(const TempDir& dir, std::size_t keys);
-  ~Stores();
-  Stores(const Stores&) = delete;
-  Stores& operator=(const Stores&) = delete;
 
   Dataset data;
   RawStore raw_map;
   RawStore raw_map_flushed;  ///< as raw_map, with a flush a second as the library does
   RawStore raw_sync;
-  std::shared_ptr<Store> core_map;
-  std::shared_ptr<Store> core_sync;
+  CoreStore core_map;
+  CoreStore core_async;
+  CoreStore core_sync;
 };
 
 using Body = std::function<void(benchmark::State&)>;
@@ -40,20 +38,28 @@ inline constexpr Pace kReads{0.03, 31};
 /// A flush leaves every page to fault again at its next write: only a time longer than from one
 /// flush to the next has the due share of both.
 inline constexpr Pace kMapWrites{1.1, 7};
+/// Long enough to fill several write buffers, of which all but the last are applied meanwhile.
+inline constexpr Pace kAsyncWrites{2.0, 7};
 inline constexpr Pace kSyncWrites{0.1, 15};
 
-/// A row of the table: the same work on both sides.
+/// A row of a table: the same work on both sides.
 struct Case {
   std::string name;
   std::string title;
   const Pace* pace = &kReads;
   int threads = 1;
-  int ops = 1;  ///< operations in one iteration
-  Body raw;
-  Body core;
+  int ops = 1;                ///< operations in one iteration
+  std::string other = "raw";  ///< what the core is compared with
+  Body beside = {};
+  Body core = {};
+  std::function<void()> before = {};  ///< runs before each side, untimed
 };
 
-/// Every case. `stores` must outlive them.
+/// Every case beside raw LMDB. `stores` must outlive them.
 std::vector<Case> make_cases(Stores& stores);
+
+/// Adds those beside RocksDB, loading it with the same data; `stores` must outlive them. Answers
+/// whether RocksDB is part of this build.
+bool add_rocks_cases(Stores& stores, const TempDir& dir, std::vector<Case>& cases);
 
 }  // namespace hyper_lmdb::bench

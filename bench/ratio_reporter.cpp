@@ -33,12 +33,6 @@ Summary quotient(const std::vector<double>& above, const std::vector<double>& be
   return summary(std::move(quotients));
 }
 
-std::string fixed(double value, int digits) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(digits) << value;
-  return text.str();
-}
-
 std::string spread(const Summary& values, int digits) {
   std::ostringstream text;
   text << '(' << fixed(values.least, digits) << ".." << fixed(values.most, digits) << ')';
@@ -48,6 +42,16 @@ std::string spread(const Summary& values, int digits) {
 void json_summary(std::ostream& out, const char* name, const Summary& values, int digits) {
   out << "\"" << name << "\": " << fixed(values.median, digits) << ", \"" << name << "_range\": ["
       << fixed(values.least, digits) << ", " << fixed(values.most, digits) << "], ";
+}
+
+void json_figures(std::ostream& out, const char* name, const std::vector<Figure>& figures) {
+  out << ",\n \"" << name << "\": {";
+  const char* separator = "";
+  for (const Figure& figure : figures) {
+    out << separator << "\"" << figure.name << "\": " << fixed(figure.value, 4);
+    separator = ", ";
+  }
+  out << '}';
 }
 
 }  // namespace
@@ -83,11 +87,11 @@ const std::vector<double>& RatioReporter::samples(const std::string& benchmark) 
 std::vector<RatioReporter::Row> RatioReporter::rows() const {
   std::vector<Row> rows;
   for (const Case& meta : cases_) {
-    const std::vector<double>& raw = samples(meta.name + "/raw");
+    const std::vector<double>& other = samples(meta.name + "/" + meta.other);
     const std::vector<double>& core = samples(meta.name + "/core");
-    if (raw.empty() || core.empty()) continue;
-    rows.push_back(
-        {&meta, summary(raw, meta.ops), summary(core, meta.ops), quotient(core, raw), core.size()});
+    if (other.empty() || core.empty()) continue;
+    rows.push_back({&meta, summary(other, meta.ops), summary(core, meta.ops), quotient(core, other),
+                    quotient(other, core).median, core.size()});
   }
   return rows;
 }
@@ -97,7 +101,7 @@ std::vector<Figure> RatioReporter::scaling() const {
   // How many times the operations a second of `one` the threads of `many` do together.
   const auto add = [&](const std::string& name, const std::string& title, const char* one,
                        const char* many) {
-    for (const char* side : {"raw", "core"}) {
+    for (const char* side : {"raw", "rocksdb", "core"}) {
       const std::vector<double>& alone = samples(std::string(one) + "/" + side);
       const std::vector<double>& together = samples(std::string(many) + "/" + side);
       if (alone.empty() || together.empty()) continue;
@@ -108,6 +112,8 @@ std::vector<Figure> RatioReporter::scaling() const {
   add("get_scaling", "get, 2 threads / 1", "get_1", "get_2");
   add("put_map_scaling", "put, map_async, 64 threads / 1", "put_map_1", "put_map_64");
   add("put_sync_scaling", "put, sync, 64 threads / 1", "put_sync_1", "put_sync_64");
+  add("rocks_put_async_scaling", "put, async, 64 threads / 1", "rocks_put_async_1",
+      "rocks_put_async_64");
   return figures;
 }
 
@@ -121,41 +127,51 @@ void RatioReporter::print(std::ostream& out) const {
     }
     out << '\n';
   };
-  row("ns per operation, median (range)", {"raw", "", "core", "", "core/raw", ""});
-  for (const Row& r : rows()) {
-    row(r.meta->title, {fixed(r.raw.median, 0), spread(r.raw, 0), fixed(r.core.median, 0),
-                        spread(r.core, 0), fixed(r.ratio.median, 2), spread(r.ratio, 2)});
+  const char* separator = "";
+  for (const char* other : {"raw", "rocksdb"}) {
+    std::vector<Row> all = rows();
+    std::erase_if(all, [&](const Row& r) { return r.meta->other != other; });
+    if (all.empty()) continue;
+    out << separator;
+    row("ns per operation, median (range)",
+        {other, "", "core", "", std::string("core/") + other, ""});
+    for (const Row& r : all) {
+      row(r.meta->title, {fixed(r.other.median, 0), spread(r.other, 0), fixed(r.core.median, 0),
+                          spread(r.core, 0), fixed(r.ratio.median, 2), spread(r.ratio, 2)});
+    }
+    separator = "\n";
   }
   const std::vector<Figure> figures = scaling();
   if (!figures.empty()) out << "\noperations a second, threads together / one alone\n";
   for (const Figure& figure : figures) row(figure.title, {fixed(figure.value, 2)});
 }
 
-void RatioReporter::print_json(std::ostream& out, const Dataset& data) const {
+void RatioReporter::print_json(std::ostream& out, const Dataset& data,
+                               const std::vector<Figure>& more) const {
   out << "{\"keys\": " << data.keys() << ", \"value_bytes\": " << Dataset::kValueBytes
       << ", \"seed\": " << Dataset::kSeed << ",\n \"rows\": [";
   const char* separator = "\n";
   for (const Row& row : rows()) {
     out << separator << "  {\"case\": \"" << row.meta->name
         << "\", \"threads\": " << row.meta->threads << ", ";
-    json_summary(out, "raw_ns", row.raw, 1);
+    json_summary(out, (row.meta->other + "_ns").c_str(), row.other, 1);
     json_summary(out, "core_ns", row.core, 1);
     json_summary(out, "ratio", row.ratio, 3);
     out << "\"rounds\": " << row.rounds << "}";
     separator = ",\n";
   }
-  out << "],\n \"scaling\": {";
-  separator = "";
-  for (const Figure& figure : scaling()) {
-    out << separator << "\"" << figure.name << "\": " << fixed(figure.value, 3);
-    separator = ", ";
-  }
-  out << "}}\n";
+  out << "]";
+  json_figures(out, "scaling", scaling());
+  json_figures(out, "more", more);
+  out << "}\n";
 }
 
 void RatioReporter::print_figures(std::ostream& out) const {
   for (const Row& row : rows()) {
     out << "core_" << row.meta->name << '\t' << fixed(row.ratio.median, 4) << '\n';
+    if (row.meta->other == "rocksdb") {
+      out << "core_" << row.meta->name << "_gain\t" << fixed(row.gain, 4) << '\n';
+    }
   }
   for (const Figure& figure : scaling()) {
     out << figure.name << '\t' << fixed(figure.value, 4) << '\n';

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core_cases.h"
+#include "figure.h"
 
 namespace hyper_lmdb::bench {
 
@@ -20,13 +21,6 @@ struct Summary {
   double median = 0;
   double least = 0;
   double most = 0;
-};
-
-/// One figure: `name` is its place in the table of goals and in the JSON.
-struct Figure {
-  std::string name;
-  std::string title;
-  double value = 0;
 };
 
 class RatioReporter : public benchmark::BenchmarkReporter {
@@ -43,9 +37,10 @@ class RatioReporter : public benchmark::BenchmarkReporter {
 
   /// The table for people. Cases left out by a filter are left out here.
   void print(std::ostream& out) const;
-  /// One object with all rows, ending in a newline.
-  void print_json(std::ostream& out, const Dataset& data) const;
-  /// "name<TAB>value" a line.
+  /// One object with all rows and, as "more", the figures others measured, ending in a newline.
+  void print_json(std::ostream& out, const Dataset& data, const std::vector<Figure>& more) const;
+  /// "name<TAB>value" a line. For a row beside RocksDB there is a second line, name_gain: how many
+  /// times its operations a second the core does.
   void print_figures(std::ostream& out) const;
   /// Whether a benchmark answered an error; the message has been printed.
   bool failed() const noexcept { return failed_; }
@@ -53,9 +48,10 @@ class RatioReporter : public benchmark::BenchmarkReporter {
  private:
   struct Row {
     const Case* meta;
-    Summary raw;
+    Summary other;
     Summary core;
     Summary ratio;
+    double gain;
     std::size_t rounds;
   };
   std::vector<Row> rows() const;

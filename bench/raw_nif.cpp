@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "busy_thread.h"
 #include "raw_store.h"
 
 namespace {
@@ -39,8 +40,10 @@ struct Pairs {
 
 using StoreRef = std::unique_ptr<RawStore>;
 using PairsRef = std::unique_ptr<Pairs>;
+using BusyRef = std::unique_ptr<BusyThread>;
 ErlNifResourceType* store_type = nullptr;
 ErlNifResourceType* pairs_type = nullptr;
+ErlNifResourceType* busy_type = nullptr;
 
 template <typename T>
 void destroy(ErlNifEnv*, void* object) {
@@ -99,11 +102,26 @@ ERL_NIF_TERM open(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
           directory, word == "sync" ? RawStore::Mode::sync : RawStore::Mode::map_async));
 }
 
-ERL_NIF_TERM close(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+template <typename Ref>
+ERL_NIF_TERM release(ErlNifEnv* env, ERL_NIF_TERM term, ErlNifResourceType* type) {
   void* object = nullptr;
-  if (!enif_get_resource(env, argv[0], store_type, &object)) throw BadArgument{};
-  static_cast<StoreRef*>(object)->reset();
+  if (!enif_get_resource(env, term, type, &object)) throw BadArgument{};
+  static_cast<Ref*>(object)->reset();
   return enif_make_atom(env, "ok");
+}
+
+ERL_NIF_TERM close(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  return release<StoreRef>(env, argv[0], store_type);
+}
+
+// busy(Percent) -> Thread
+ERL_NIF_TERM busy(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  const double share = static_cast<double>(count(env, argv[0])) / 100;
+  return make_resource(env, busy_type, std::make_unique<BusyThread>(share));
+}
+
+ERL_NIF_TERM stop_busy(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  return release<BusyRef>(env, argv[0], busy_type);
 }
 
 // pairs([{Key, Value}]) -> Pairs
@@ -253,6 +271,8 @@ ErlNifFunc functions[] = {
     {"pairs", 1, guarded<pairs>, 0},
     {"holds", 2, guarded<holds>, 0},
     {"empty", 1, guarded<empty>, 0},
+    {"busy", 1, guarded<busy>, 0},
+    {"stop_busy", 1, guarded<stop_busy>, ERL_NIF_DIRTY_JOB_IO_BOUND},
     // On the caller's scheduler, where the calls they are compared with run.
     {"get", 3, guarded<get>, 0},
     {"read_many", 3, guarded<read_many>, 0},
@@ -265,7 +285,9 @@ int load(ErlNifEnv* env, void**, ERL_NIF_TERM) {
                                        ERL_NIF_RT_CREATE, nullptr);
   pairs_type =
       enif_open_resource_type(env, nullptr, "pairs", destroy<PairsRef>, ERL_NIF_RT_CREATE, nullptr);
-  return store_type != nullptr && pairs_type != nullptr ? 0 : 1;
+  busy_type = enif_open_resource_type(env, nullptr, "busy_thread", destroy<BusyRef>,
+                                      ERL_NIF_RT_CREATE, nullptr);
+  return store_type != nullptr && pairs_type != nullptr && busy_type != nullptr ? 0 : 1;
 }
 
 }  // namespace

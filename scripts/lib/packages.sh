@@ -4,8 +4,8 @@
 # What building takes, and what the test command takes besides, by their Debian names.
 build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev erlang-base erlang-dev
     rebar3)
-test_packages=(git clang-format catch2 libbenchmark-dev erlang-eunit erlang-dialyzer erlang-edoc
-    erlang-tools erlang-proper erlang-proper-dev elixir)
+test_packages=(git clang-format catch2 libbenchmark-dev librocksdb-dev erlang-eunit
+    erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir)
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -21,6 +21,7 @@ present() {
     liblmdb-dev) have pkg-config && pkg-config --exists lmdb ;;
     libxxhash-dev) have pkg-config && pkg-config --exists libxxhash ;;
     libbenchmark-dev) [ -f /usr/include/benchmark/benchmark.h ] ;;
+    librocksdb-dev) [ -f /usr/include/rocksdb/db.h ] ;;
     catch2) [ -f /usr/include/catch2/catch.hpp ] ;;
     erlang-base) have erl ;;
     erlang-dev) have erl &&
