@@ -9,8 +9,8 @@
 -define(LONGEST, 80).
 -define(LEAST_COMMANDS, 2500).
 -define(FILLER, <<"zz filler">>).
--define(KILL_TESTS, 40).
--define(LEAST_KILL_COMMANDS, 700).
+-define(KILL_TESTS, 25).
+-define(LEAST_KILL_COMMANDS, 400).
 
 %% Small buffers are applied while the commands run; what fills them is put between the commands.
 all_test_() ->
@@ -20,7 +20,6 @@ all_test_() ->
                              {"cache off", #{path_cache_entries => 0}},
                              {"cache of one entry", #{path_cache_entries => 1}},
                              {"entries live one millisecond", #{path_cache_ttl_ms => 1}},
-                             {"sync", #{durability => sync}},
                              {"map_async", #{durability => map_async}},
                              {"async, small buffers", #{durability => async, write_buffer_bytes => Small}},
                              {"sync, small buffers", #{durability => sync, write_buffer_bytes => Small}}]]
