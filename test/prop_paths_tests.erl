@@ -102,12 +102,11 @@ run([{Command, Looks} | Rest], Runner, M) ->
 command({restart, _}, #{where := there} = Runner) ->
     end_store(Runner),
     begin_store(Runner);
-command({restart, any}, #{options := Options}) ->
-    Modes = test_store:modes(),
-    put(?MODULE, test_store:restart(get(?MODULE), Options#{durability => lists:nth(rand:uniform(length(Modes)), Modes)})),
-    ok;
 command({restart, same}, #{options := Options}) ->
     put(?MODULE, test_store:restart(get(?MODULE), Options)),
+    ok;
+command({restart, Mode}, #{options := Options}) ->
+    put(?MODULE, test_store:restart(get(?MODULE), Options#{durability => Mode})),
     ok;
 command(Command, Runner) -> at_store(Runner, fun(S) -> call(Command, S) end).
 
@@ -163,7 +162,7 @@ pages(P, S, Page, Sofar) ->
 %% -- what is tried -------------------------------------------------------------------------------
 
 %% In the store's own mode, or in any.
-restart() -> frequency([{3, same}, {1, any}]).
+restart() -> frequency([{3, same}, {1, oneof(test_store:modes())}]).
 
 step() -> {command(), [path_form() || _ <- lists:seq(1, 4)]}.
 
