@@ -1,5 +1,6 @@
 #include "draft.h"
 
+#include "hyper_lmdb/store.h"
 #include "little_endian.h"
 
 namespace hyper_lmdb {
@@ -119,7 +120,8 @@ Result<void> read_payload(
     const auto size = load_number<std::uint32_t>(payload.data() + 2);
     const std::size_t record_bytes = size == kRemoved ? 0 : size;
     payload.remove_prefix(kSizesBytes);
-    if (key_bytes == 0 || payload.size() < key_bytes + record_bytes) return damaged();
+    if (key_bytes == 0 || key_bytes > kMaxKeyBytes) return damaged();
+    if (payload.size() < key_bytes + record_bytes) return damaged();
     const WriteBuffer::Outcome outcome{.removed = size == kRemoved,
                                        .record = payload.substr(key_bytes, record_bytes)};
     if (auto done = on_outcome(payload.substr(0, key_bytes), outcome); !done) return done;

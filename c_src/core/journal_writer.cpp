@@ -67,6 +67,11 @@ std::optional<Result<void>> JournalWriter::try_write(std::span<const Op> ops) {
 }
 
 void JournalWriter::write_group(Request* first, std::size_t) {
+  if (parts_.failed->load(std::memory_order_acquire)) {
+    // Nothing of these is appended. What an earlier group appended and could not show stays so.
+    for (Request* r = first; r != nullptr; r = r->next) r->outcome = env_failed();
+    return;
+  }
   unshown_ = first;
   for (Request* r = first; r != nullptr; r = r->next) {
     current_ = r;

@@ -74,6 +74,7 @@ Result<bool> ViewCursor::seek(std::string_view key) {
 
 Result<bool> ViewCursor::seek_before(std::string_view key) {
   direction_ = Direction::backward;
+  if (key.empty()) return false;
   auto moved = move_tree(MDB_SET_RANGE, key);
   if (moved) moved = move_tree(moved.value() ? MDB_PREV : MDB_LAST, {});
   if (!layered_ || !moved) return moved;

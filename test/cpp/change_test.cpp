@@ -23,7 +23,7 @@ const auto no_more_pages = [](std::uint64_t) { return Result<void>(); };
 struct Rig {
   TempDir temp;
   EnvPtr env = must_open(temp.path(), kSynced);  // a mapped one would need its blocks set aside
-  Links links{{}, 1, false, env->links(), env->version()};
+  Links links{{}, 1, false, env->counts(), env->version()};
 
   /// One that has begun.
   std::unique_ptr<Change> begin(bool checksum = false) {
@@ -56,7 +56,8 @@ struct Rig {
   }
   Links::View view() {
     auto txn = ReadTxn::begin(env->get());
-    return links.view(txn.value().get(), env->dbi()).value();
+    MDB_txn* const snapshot = txn.value().get();
+    return links.view(hyper_lmdb::View(snapshot, env->dbi(), mdb_txn_id(snapshot))).value();
   }
 };
 
@@ -68,13 +69,13 @@ TEST_CASE("What is committed is there, and the counts of links with it") {
   Rig rig;
   REQUIRE(rig.write(kSome) == "ok");
   CHECK(rig.contents().size() == kSome.size() + 1);
-  CHECK(rig.stored().links.count == 2);
-  CHECK(rig.stored().links.generation == 1);
+  CHECK(rig.stored().counts.links == 2);
+  CHECK(rig.stored().counts.link_generation == 1);
   CHECK(rig.links.count() == 2);
   CHECK(!rig.view().none);
   REQUIRE(rig.write({remove_op("l"), put_op("m", "over the link")}) == "ok");
-  CHECK(rig.stored().links.count == 0);
-  CHECK(rig.stored().links.generation == 2);
+  CHECK(rig.stored().counts.links == 0);
+  CHECK(rig.stored().counts.link_generation == 2);
   CHECK(rig.view().none);
 }
 
@@ -112,7 +113,7 @@ TEST_CASE("A change that is not committed leaves no trace") {
   }
   // Nor is anything left for the next one.
   REQUIRE(rig.write({link_op("x", "y")}) == "ok");
-  CHECK(rig.stored().links.count == count + 1);
+  CHECK(rig.stored().counts.links == count + 1);
 }
 
 TEST_CASE("A change that was never begun, or is given up twice over, is nothing") {
@@ -123,7 +124,7 @@ TEST_CASE("A change that was never begun, or is given up twice over, is nothing"
     REQUIRE(change->commit().ok());
   }
   REQUIRE(rig.write(kSome) == "ok");
-  CHECK(rig.stored().links.count == 2);
+  CHECK(rig.stored().counts.links == 2);
 }
 
 TEST_CASE("An element that cannot be applied is the answer, and the rest is given up") {
@@ -184,8 +185,8 @@ TEST_CASE("drop_all keeps what the store says of itself, and no links") {
   CHECK(rig.contents().size() == 1);
   CHECK(rig.stored().store_id == id);
   CHECK(rig.env->store_id() == id);
-  CHECK(rig.stored().links.count == 0);
-  CHECK(rig.stored().links.generation == 2);
+  CHECK(rig.stored().counts.links == 0);
+  CHECK(rig.stored().counts.link_generation == 2);
   CHECK(rig.links.count() == 0);
   CHECK(rig.view().none);
 }
@@ -201,11 +202,11 @@ TEST_CASE("A prefix is removed up to a number, the links in it counted, the own 
   };
   CHECK(remove("none", 10) == 0);
   CHECK(remove("l", 10) == 1);
-  CHECK(rig.stored().links.count == 1);
+  CHECK(rig.stored().counts.links == 1);
   CHECK(remove("", 2) == 2);
   CHECK(rig.contents().size() == 2);
   CHECK(remove("", 2) == 1);
-  CHECK(rig.stored().links.count == 0);
+  CHECK(rig.stored().counts.links == 0);
   CHECK(rig.stored().store_id == rig.env->store_id());
 }
 
@@ -225,6 +226,6 @@ TEST_CASE("Links that are committed are known at the next opening") {
   REQUIRE(rig.write(kSome) == "ok");
   REQUIRE(closed(rig.env) == "ok");
   rig.env = must_open(rig.temp.path(), kSynced);
-  CHECK(rig.env->links().count == 2);
-  CHECK(rig.env->links().generation == 1);
+  CHECK(rig.env->counts().links == 2);
+  CHECK(rig.env->counts().link_generation == 1);
 }

@@ -94,7 +94,7 @@ TEST_CASE("What is not ours is refused and left as it was") {
   }
   SECTION("a store of a later format") {
     const RawEnv later(temp.path(), {.map_bytes = 1 << 20});
-    std::string identity = encode_identity({.store_id = std::string(32, 'a'), .links = {}});
+    std::string identity = encode_identity({.store_id = std::string(32, 'a')});
     ++identity[3];
     later.put(kReservedKey, identity);
   }

@@ -23,18 +23,24 @@ namespace {
 
 constexpr auto kNever = std::chrono::milliseconds(24h);
 
+Result<void> flush(const RawEnv& env) {
+  if (mdb_env_sync(env.get(), 1) == 0) return {};
+  return Error{.code = Code::io_error, .operation = "mdb_env_sync"};
+}
+
 /// A flusher that runs, on a map that is written to.
 struct Rig {
   explicit Rig(std::chrono::milliseconds interval)
       : env({.map_bytes = 8 << 20, .flags = MDB_NOSYNC | MDB_WRITEMAP}),
-        flusher(env.get(), interval, &failed, [this] {
-          ++rests;
-          rested.open();
-        }) {
+        flusher([this] { return flush(env); }, interval, &failed,
+                [this] {
+                  ++rests;
+                  rested.open();
+                }) {
     must(flusher.start(posix_threads()) ? 0 : EINVAL, "start");
   }
   ~Rig() {
-    faults::release_msync();
+    faults::release_held();
     stop();
   }
   void stop() {
@@ -101,9 +107,9 @@ TEST_CASE("A caller that asks is served at once, however long the interval") {
 
 TEST_CASE("A caller is answered by a flush that began after it asked, and callers share one") {
   Rig rig(1ms);
-  faults::hold_msync();
+  faults::hold(faults::kMsync);
   rig.change();
-  faults::wait_for_held_msync();
+  faults::wait_for_held();
   CHECK(rig.flusher.flushing());
   std::vector<std::unique_ptr<SyncRequest>> callers;
   for (int i = 0; i < 50; ++i) {
@@ -111,7 +117,7 @@ TEST_CASE("A caller is answered by a flush that began after it asked, and caller
     REQUIRE(outcome(rig.flusher.request(callers.back().get())) == "ok");
   }
   CHECK_FALSE(callers[0]->answered.is_open());
-  faults::release_msync();
+  faults::release_held();
   for (const auto& caller : callers) {
     CHECK(caller->wait() == "ok");
     CHECK(caller->answers == 1);
@@ -122,11 +128,11 @@ TEST_CASE("A caller is answered by a flush that began after it asked, and caller
 
 TEST_CASE("A change made while a flush runs is flushed by the next one") {
   Rig rig(1ms);
-  faults::hold_msync();
+  faults::hold(faults::kMsync);
   rig.change();
-  faults::wait_for_held_msync();
+  faults::wait_for_held();
   rig.change();
-  faults::release_msync();
+  faults::release_held();
   CHECK(comes_true([&] { return rig.flusher.flushes() >= 2; }));
 }
 
@@ -158,10 +164,10 @@ TEST_CASE("A flush in the background that fails is remembered") {
 TEST_CASE("Stopping serves who waits, refuses who comes, and does not wait for the interval") {
   Rig rig(kNever);
   rig.change();
-  faults::hold_msync();
+  faults::hold(faults::kMsync);
   SyncRequest running, waiting, late;
   REQUIRE(outcome(rig.flusher.request(&running)) == "ok");
-  faults::wait_for_held_msync();
+  faults::wait_for_held();
   REQUIRE(outcome(rig.flusher.request(&waiting)) == "ok");
   Gate stopped;
   std::thread stopper([&] {
@@ -169,7 +175,7 @@ TEST_CASE("Stopping serves who waits, refuses who comes, and does not wait for t
     stopped.open();
   });
   CHECK_FALSE(stopped.opens_within(kWatched));
-  faults::release_msync();
+  faults::release_held();
   stopper.join();
   CHECK(running.wait() == "ok");
   CHECK(waiting.wait() == "ok");
@@ -180,7 +186,7 @@ TEST_CASE("Stopping serves who waits, refuses who comes, and does not wait for t
 TEST_CASE("A thread that cannot be started is an error, and stopping is fine all the same") {
   const RawEnv env;
   std::atomic<bool> failed{false};
-  Flusher flusher(env.get(), 1ms, &failed, [] {});
+  Flusher flusher([&] { return flush(env); }, 1ms, &failed, [] {});
   ThreadApi broken = posix_threads();
   broken.start = [](const char*, void* (*)(void*), void*, void**) { return EAGAIN; };
   CHECK_FALSE(flusher.start(broken).ok());

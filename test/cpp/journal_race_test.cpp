@@ -73,10 +73,10 @@ TEST_CASE("An append does not wait for a flush, and keeps off the pages it write
   const TempDir temp;
   const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
   REQUIRE(append(*segment, 1, 0, "first") == "ok");
-  faults::hold_msync();
+  faults::hold(faults::kMsync);
   std::string word;
   std::thread flusher([&] { word = outcome(segment->flush()); });
-  faults::wait_for_held_msync();
+  faults::wait_for_held();
   test::Gate appended;
   std::string second;
   std::thread appender([&] {
@@ -84,7 +84,7 @@ TEST_CASE("An append does not wait for a flush, and keeps off the pages it write
     appended.open();
   });
   CHECK_NOTHROW(appended.wait());
-  faults::release_msync();
+  faults::release_held();
   flusher.join();
   appender.join();
   CHECK(word == "ok");

@@ -16,13 +16,13 @@ namespace {
 
 constexpr std::uint64_t kNow = 1000;
 
-std::string identity(const LinkCounts& counts) {
-  return encode_identity({.store_id = std::string(32, '1'), .links = counts});
+std::string identity(const RecordCounts& counts) {
+  return encode_identity({.store_id = std::string(32, '1'), .counts = counts});
 }
 
 /// A process with the store open: what it knows, and the transactions it makes.
 struct Process {
-  Process(const RawEnv& of, bool shared, const LinkCounts& counts = {},
+  Process(const RawEnv& of, bool shared, const RecordCounts& counts = {},
           const PathCache::Limits& limits = {})
       : env(of), links(limits, 1, shared, counts, version()) {}
 
@@ -30,15 +30,22 @@ struct Process {
     auto txn = ReadTxn::begin(env.get());
     return mdb_txn_id(txn.value().get());
   }
+  Result<Links::View> view_of(const ReadTxn& txn) {
+    return links.view(hyper_lmdb::View(txn.get(), env.dbi(), mdb_txn_id(txn.get())));
+  }
   Links::View view() {
     auto txn = ReadTxn::begin(env.get());
-    return links.view(txn.value().get(), env.dbi()).value();
+    return view_of(txn.value()).value();
+  }
+  void begin(MDB_txn* txn) {
+    if (!links.shared()) return links.begin(mdb_txn_id(txn));
+    REQUIRE(links.begin_shared(txn, env.dbi()).ok());
   }
   /// One write transaction; `changes` is called once it has begun.
   template <typename Changes>
   void write(bool commit, Changes changes) {
     auto txn = WriteTxn::begin(env.get());
-    REQUIRE(links.begin(txn.value().get(), env.dbi()).ok());
+    begin(txn.value().get());
     changes();
     // Without a page that changes there is no transaction.
     env.put(txn.value().get(), "data", std::to_string(version()));
@@ -49,9 +56,9 @@ struct Process {
   void change(std::string_view key, int difference, bool commit = true) {
     write(commit, [&] { links.change(key, difference); });
   }
-  LinkCounts stored() const {
+  RecordCounts stored() const {
     auto txn = ReadTxn::begin(env.get());
-    return read_identity(txn.value().get(), env.dbi()).value().links;
+    return read_identity(txn.value().get(), env.dbi()).value().counts;
   }
 
   void remember(std::string_view path, std::string_view end) {
@@ -95,12 +102,12 @@ TEST_CASE("There are no links until one is committed, and none again when the la
 
 TEST_CASE("A store that is opened with links has links") {
   const RawEnv env;
-  Process process(env, false, {.count = 2, .generation = 5});
+  Process process(env, false, {.links = 2, .link_generation = 5});
   CHECK(!process.view().none);
   CHECK(process.links.count() == 2);
   process.change("a", -1);
   CHECK(process.links.count() == 1);
-  CHECK(process.stored().generation == 6);
+  CHECK(process.stored().link_generation == 6);
 }
 
 TEST_CASE("A view from before the last link went is not told that there are none") {
@@ -109,7 +116,7 @@ TEST_CASE("A view from before the last link went is not told that there are none
   process.change("a", 1);
   auto earlier = ReadTxn::begin(env.get());
   process.change("a", -1);
-  CHECK(!process.links.view(earlier.value().get(), env.dbi()).value().none);
+  CHECK(!process.view_of(earlier.value()).value().none);
   CHECK(process.view().none);
 }
 
@@ -130,13 +137,13 @@ TEST_CASE("Each transaction that changes a link is a generation, however many it
     process.links.change("b", 1);
     process.links.change("a", 0);
   });
-  CHECK(process.stored().count == 2);
-  CHECK(process.stored().generation == 1);
+  CHECK(process.stored().links == 2);
+  CHECK(process.stored().link_generation == 1);
   process.write(true, [] {});
-  CHECK(process.stored().generation == 1);
+  CHECK(process.stored().link_generation == 1);
   process.change("a", 0);
-  CHECK(process.stored().count == 2);
-  CHECK(process.stored().generation == 2);
+  CHECK(process.stored().links == 2);
+  CHECK(process.stored().link_generation == 2);
 }
 
 TEST_CASE("What was given up leaves nothing") {
@@ -153,10 +160,10 @@ TEST_CASE("What was given up leaves nothing") {
   CHECK(process.links.count() == 1);
   // The next transaction begins with what is in the file.
   process.write(true, [&] {
-    CHECK(!process.links.changed());
+    CHECK(!process.links.counts_changed());
     CHECK(process.links.may_exist());
-    CHECK(process.links.to_store().count == 1);
-    CHECK(process.links.to_store().generation == 1);
+    CHECK(process.links.to_store().links == 1);
+    CHECK(process.links.to_store().link_generation == 1);
   });
 }
 
@@ -165,20 +172,20 @@ TEST_CASE("drop_all takes all links, and is no change where there are none") {
   Process process(env, false);
   process.write(true, [&] {
     process.links.drop_all();
-    CHECK(!process.links.changed());
+    CHECK(!process.links.counts_changed());
   });
-  CHECK(process.stored().generation == 0);
+  CHECK(process.stored().link_generation == 0);
   process.change("a", 1);
   process.change("b", 1);
   process.remember("x", "y");
   process.write(true, [&] {
     process.links.drop_all();
-    CHECK(process.links.changed());
+    CHECK(process.links.counts_changed());
     CHECK(!process.links.may_exist());
   });
   CHECK(process.view().none);
-  CHECK(process.stored().count == 0);
-  CHECK(process.stored().generation == 3);
+  CHECK(process.stored().links == 0);
+  CHECK(process.stored().link_generation == 3);
   CHECK(process.recall("x") == "(miss)");
 }
 
@@ -188,11 +195,11 @@ TEST_CASE("Links made and dropped in one transaction were a change") {
   process.write(true, [&] {
     process.links.change("a", 1);
     process.links.drop_all();
-    CHECK(process.links.changed());
+    CHECK(process.links.counts_changed());
   });
   CHECK(process.view().none);
-  CHECK(process.stored().count == 0);
-  CHECK(process.stored().generation == 1);
+  CHECK(process.stored().links == 0);
+  CHECK(process.stored().link_generation == 1);
 }
 
 TEST_CASE("A change ends what was remembered of its key") {
@@ -262,8 +269,8 @@ TEST_CASE("A shared store: a writer begins with what is in the file") {
   one.remember("a", "stale");
   one.write(true, [&] {
     CHECK(one.links.may_exist());
-    CHECK(one.links.to_store().count == 2);
-    CHECK(one.links.to_store().generation == 2);
+    CHECK(one.links.to_store().links == 2);
+    CHECK(one.links.to_store().link_generation == 2);
     CHECK(one.recall("a") == "(miss)");
     one.links.change("c", 1);
   });
@@ -278,7 +285,7 @@ TEST_CASE("A shared store: what was given up is not held against later commits")
   Process other(store.env, true);
   one.change("a", 1, false);
   CHECK(one.links.count() == 0);
-  CHECK(one.stored().count == 0);
+  CHECK(one.stored().links == 0);
   other.write(true, [] {});
   CHECK(one.view().none);
   other.change("b", 1);
@@ -293,7 +300,7 @@ TEST_CASE("A shared store without its identity is an error, and no guess") {
   Process process(env, true);
   env.put("b", "2");
   auto read = ReadTxn::begin(env.get());
-  CHECK(outcome(process.links.view(read.value().get(), env.dbi())) == "unknown_format");
+  CHECK(outcome(process.view_of(read.value())) == "unknown_format");
   auto write = WriteTxn::begin(env.get());
-  CHECK(outcome(process.links.begin(write.value().get(), env.dbi())) == "unknown_format");
+  CHECK(outcome(process.links.begin_shared(write.value().get(), env.dbi())) == "unknown_format");
 }

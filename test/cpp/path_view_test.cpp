@@ -45,7 +45,7 @@ class Rig {
       env_.put(key, encoded(key, record));
       links += record.kind == Kind::link;
     }
-    const LinkCounts counts{.count = links, .generation = 0};
+    const RecordCounts counts{.links = links};
     cached_.emplace(PathCache::Limits{}, 1, false, counts, version());
     plain_.emplace(PathCache::Limits{.entries = 0}, 1, false, counts, version());
   }
@@ -55,10 +55,10 @@ class Rig {
   auto with_view(bool cached, std::uint64_t most_lookups, Work work) {
     auto txn = ReadTxn::begin(env_.get());
     Links& links = cached ? *cached_ : *plain_;
-    const auto known = links.view(txn.value().get(), env_.dbi());
+    const View snapshot(txn.value().get(), env_.dbi(), mdb_txn_id(txn.value().get()));
+    const auto known = links.view(snapshot);
     PathView view(
-        txn.value().get(), env_.dbi(), &links, known.value(), [] { return std::uint64_t{1000}; },
-        most_lookups);
+        snapshot, &links, known.value(), [] { return std::uint64_t{1000}; }, most_lookups);
     return work(view);
   }
   /// Where a read looks, and the record it finds there.
@@ -91,7 +91,7 @@ class Rig {
   void set(const std::string& key, const Record& before, const Record& after) {
     auto txn = WriteTxn::begin(env_.get());
     for (Links* links : {&*cached_, &*plain_}) {
-      REQUIRE(links->begin(txn.value().get(), env_.dbi()).ok());
+      links->begin(mdb_txn_id(txn.value().get()));
       const bool was = before.kind == Kind::link;
       const bool is = after.kind == Kind::link;
       if (was || is) links->change(key, int{is} - int{was});

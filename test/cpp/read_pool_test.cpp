@@ -22,6 +22,8 @@ using test::RawEnv;
 
 namespace {
 
+const Buffers kNoBuffers;
+
 /// All the leases a pool has, and what the next one is answered.
 struct Exhausted {
   std::vector<ReadPool::Lease> leases;
@@ -45,19 +47,19 @@ struct Exhausted {
 TEST_CASE("The pool leaves reader slots to others, and is never empty") {
   const RawEnv env;
   for (unsigned slots = 1; slots < 200; ++slots) {
-    const ReadPool pool(env.get(), slots);
+    const ReadPool pool(env.get(), slots, &kNoBuffers);
     INFO(slots << " slots, pool of " << pool.size());
     CHECK(pool.size() >= 1);
     CHECK(pool.size() <= slots);
     if (slots > 1) CHECK(pool.size() < slots);
   }
-  CHECK(ReadPool(env.get(), 126).size() == 118);
+  CHECK(ReadPool(env.get(), 126, &kNoBuffers).size() == 118);
 }
 
 TEST_CASE("A lease sees one moment, the next one sees what came in between") {
   const RawEnv env;
   env.put("key", "old");
-  ReadPool pool(env.get(), 8);
+  ReadPool pool(env.get(), 8, &kNoBuffers);
   {
     auto lease = pool.lease();
     REQUIRE(outcome(lease) == "ok");
@@ -75,7 +77,7 @@ TEST_CASE("Every lease is taken once; past the last it is readers_full, and reco
   for (const unsigned slots : {2U, 3U, 4U, 8U, 20U}) {
     INFO(slots << " reader slots");
     const RawEnv env({.readers = slots});
-    ReadPool pool(env.get(), slots);
+    ReadPool pool(env.get(), slots, &kNoBuffers);
     for (int round = 0; round < 3; ++round) {
       const auto begin = std::chrono::steady_clock::now();
       const Exhausted all(pool);
@@ -91,7 +93,7 @@ TEST_CASE("Every lease is taken once; past the last it is readers_full, and reco
 
 TEST_CASE("A waiting reader gets the lease that is given back") {
   const RawEnv env({.readers = 2});
-  ReadPool pool(env.get(), 2);
+  ReadPool pool(env.get(), 2, &kNoBuffers);
   REQUIRE(pool.size() == 1);
   std::atomic<bool> done{false};
   std::thread holder([&] {
@@ -111,7 +113,7 @@ TEST_CASE("A waiting reader gets the lease that is given back") {
 
 TEST_CASE("A moved lease is given back once") {
   const RawEnv env({.readers = 2});
-  ReadPool pool(env.get(), 2);
+  ReadPool pool(env.get(), 2, &kNoBuffers);
   std::optional<ReadPool::Lease> kept;
   {
     auto lease = pool.lease();
@@ -127,7 +129,7 @@ TEST_CASE("A moved lease is given back once") {
 TEST_CASE("A lease may end on another thread than it began on") {
   const RawEnv env({.readers = 2});
   env.put("key", "value");
-  ReadPool pool(env.get(), 2);
+  ReadPool pool(env.get(), 2, &kNoBuffers);
   for (int i = 0; i < 100; ++i) {
     auto lease = pool.lease();
     REQUIRE(outcome(lease) == "ok");
@@ -143,7 +145,7 @@ TEST_CASE("A lease may end on another thread than it began on") {
 
 TEST_CASE("Threads that share few slots read whole transactions") {
   const RawEnv env({.readers = 6});
-  ReadPool pool(env.get(), 6);
+  ReadPool pool(env.get(), 6, &kNoBuffers);
   env.put("left", "0");
   env.put("right", "0");
   std::atomic<bool> done{false};
@@ -184,7 +186,7 @@ TEST_CASE("Threads that share few slots read whole transactions") {
 
 TEST_CASE("Between leases nothing pins old pages") {
   const RawEnv env;
-  ReadPool pool(env.get(), 8);
+  ReadPool pool(env.get(), 8, &kNoBuffers);
   const std::string value(3000, 'v');
   const auto pages_after = [&](int writes) {
     for (int i = 0; i < writes; ++i) env.put("key", value);
@@ -206,7 +208,7 @@ TEST_CASE("Between leases nothing pins old pages") {
 
 TEST_CASE("Closing waits for the lease in use, and then there are none") {
   const RawEnv env;
-  ReadPool pool(env.get(), 8);
+  ReadPool pool(env.get(), 8, &kNoBuffers);
   Gate leased, let_go, closed;
   std::thread reader([&] {
     auto lease = pool.lease();
@@ -251,7 +253,7 @@ TEST_CASE("Slots of a process that died are taken back") {
   test::must(mdb_env_create(&env), "mdb_env_create");
   test::must(mdb_env_open(env, temp.path().c_str(), MDB_NOTLS, 0600), "mdb_env_open");
   {
-    ReadPool pool(env, 4);
+    ReadPool pool(env, 4, &kNoBuffers);
     CHECK(outcome(pool.lease()) == "readers_full");
     REQUIRE(::kill(other, SIGKILL) == 0);
     CHECK(test::wait_for(other) == "signal 9");

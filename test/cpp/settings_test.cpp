@@ -92,30 +92,36 @@ std::vector<Choice> all_choices() {
 }  // namespace
 
 TEST_CASE("Defaults are those of the manual") {
-  const auto mapped = resolve_settings(in_directory());
-  REQUIRE(mapped.ok());
-  CHECK(mapped.value().durability == Durability::map_async);
-  CHECK(mapped.value().capacity == 10 * kGiB);
-  CHECK(mapped.value().write_buffer_bytes == 64 * kKiB * kKiB);
-  CHECK(mapped.value().sync_interval_ms == 1000);
-  CHECK(mapped.value().on_unclean == OnUnclean::error);
-  CHECK(mapped.value().max_value_bytes == kGiB - 1);
-  CHECK(mapped.value().max_batch_bytes == 256 * kKiB * kKiB);
-  CHECK(mapped.value().max_readers == 126);
-  CHECK(mapped.value().path_cache_entries == 10'000);
-  CHECK(mapped.value().path_cache_ttl_ms == 300'000);
-  CHECK_FALSE(mapped.value().capacity_given);
-  CHECK_FALSE(mapped.value().checksum);
-  CHECK_FALSE(mapped.value().read_only);
-  CHECK_FALSE(mapped.value().shared);
-  CHECK_FALSE(mapped.value().no_readahead);
-  CHECK_FALSE(mapped.value().force);
+  const auto plain = resolve_settings(in_directory());
+  REQUIRE(plain.ok());
+  CHECK(plain.value().durability == Durability::async);
+  CHECK(plain.value().capacity == 1024 * kGiB);
+  CHECK(plain.value().write_buffer_bytes == 64 * kKiB * kKiB);
+  CHECK(plain.value().sync_interval_ms == 100);
+  CHECK(plain.value().on_unclean == OnUnclean::error);
+  CHECK(plain.value().max_value_bytes == kGiB - 1);
+  CHECK(plain.value().max_batch_bytes == 256 * kKiB * kKiB);
+  CHECK(plain.value().max_readers == 126);
+  CHECK(plain.value().path_cache_entries == 10'000);
+  CHECK(plain.value().path_cache_ttl_ms == 300'000);
+  CHECK_FALSE(plain.value().capacity_given);
+  CHECK_FALSE(plain.value().checksum);
+  CHECK_FALSE(plain.value().read_only);
+  CHECK_FALSE(plain.value().shared);
+  CHECK_FALSE(plain.value().no_readahead);
+  CHECK_FALSE(plain.value().force);
 
   Options options = in_directory();
   options.durability = Durability::sync;
   const auto synced = resolve_settings(options);
   REQUIRE(synced.ok());
   CHECK(synced.value().capacity == 1024 * kGiB);
+  CHECK(synced.value().sync_interval_ms == 100);
+  options.durability = Durability::map_async;
+  const auto mapped = resolve_settings(options);
+  REQUIRE(mapped.ok());
+  CHECK(mapped.value().capacity == 10 * kGiB);
+  CHECK(mapped.value().sync_interval_ms == 1000);
   options.capacity = kGiB;
   CHECK(resolve_settings(options).value().capacity_given);
 }
@@ -165,9 +171,13 @@ TEST_CASE("A directory's name is text that the system can take") {
 TEST_CASE("Only map_async can be shared") {
   Options options = in_directory();
   options.shared = true;
-  CHECK(resolved(options) == "ok");
-  options.durability = Durability::sync;
   CHECK(resolved(options) == "bad_option shared");
+  for (const Durability durability : {Durability::sync, Durability::async}) {
+    options.durability = durability;
+    CHECK(resolved(options) == "bad_option shared");
+  }
+  options.durability = Durability::map_async;
+  CHECK(resolved(options) == "ok");
 }
 
 TEST_CASE("An option conflicts when it is given and differs, and never else") {

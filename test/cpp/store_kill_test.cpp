@@ -89,7 +89,7 @@ std::vector<int> kill_after(const Options& options, int from, int count) {
 }  // namespace
 
 TEST_CASE("Nothing that was acknowledged is lost with the process, and no batch is torn") {
-  for (const Durability mode : kBothModes) {
+  for (const Durability mode : kAllModes) {
     const TempDir temp;
     const Options options = options_for(temp.path(), mode);
     std::mt19937_64 random(6);
@@ -116,7 +116,7 @@ TEST_CASE("Nothing that was acknowledged is lost with the process, and no batch 
 }
 
 TEST_CASE("A process killed while it opens or closes leaves a store that opens") {
-  for (const Durability mode : kBothModes) {
+  for (const Durability mode : kAllModes) {
     const TempDir temp(memory_directory());
     const Options options = options_for(temp / "store", mode);
     std::mt19937_64 random(7);

@@ -155,18 +155,22 @@ void race(Durability durability, int rounds, int calls) {
 TEST_CASE("All functions at once, map_async") {
   race(Durability::map_async, 6, 1500);
 }
+TEST_CASE("All functions at once, async") {
+  race(Durability::async, 6, 1500);
+}
 TEST_CASE("All functions at once, sync") {
   race(Durability::sync, 4, 150);
 }
 
 TEST_CASE("Opens and closes of one directory race") {
+  const Durability durability = GENERATE(Durability::async, Durability::map_async);
   const test::TempDir directory;
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 15; ++n) {
-        auto store = open_store(directory, Durability::map_async);
+        auto store = open_store(directory, durability);
         const auto put = store->put("k", value_of("k", 1));
         if (!put && put.error().code != Code::closed) ++wrong;
         const auto closed = store->close();

@@ -26,7 +26,7 @@ Settings with_capacity(Settings settings, std::uint64_t bytes) {
 }  // namespace
 
 TEST_CASE("Requests that wait together are one group, each with its own answer") {
-  for (const Settings& settings : {kMapped, kSynced}) {
+  for (const Settings& settings : {kMapped, kSynced, kAsync}) {
     WriterRig rig(settings);
     rig.push({put_op("a", "1")});
     rig.push({absent_op("a"), put_op("a", "2"), put_op("never", "1")});
@@ -57,7 +57,7 @@ TEST_CASE("A group of failed checks writes nothing") {
 }
 
 TEST_CASE("An answer comes after the write can be read, and gives the room back after it") {
-  for (const Settings& settings : {kMapped, kSynced}) {
+  for (const Settings& settings : {kMapped, kSynced, kAsync}) {
     WriterRig rig(settings);
     std::string seen;
     std::uint64_t room = 0;
@@ -77,9 +77,9 @@ TEST_CASE("An answer comes after the write can be read, and gives the room back 
 }
 
 TEST_CASE("A reset empties at its place in the group and keeps what the store is") {
-  for (const Settings& settings : {kMapped, kSynced}) {
+  for (const Settings& settings : {kMapped, kSynced, kAsync}) {
     WriterRig rig(settings);
-    const std::string identity = rig.at(kReservedKey);
+    const std::string store_id = rig.identity().store_id;
     rig.push({put_op("before", "1")});
     rig.push(Request::Kind::reset);
     rig.push({absent_op("before"), put_op("after", "1")});
@@ -87,8 +87,8 @@ TEST_CASE("A reset empties at its place in the group and keeps what the store is
     CHECK(rig.answers() == "ok, ok, ok");
     CHECK(rig.at("before") == "nothing");
     CHECK(rig.at("after") == "1");
-    CHECK(rig.at(kReservedKey) == identity);
-    CHECK(identity != "nothing");
+    CHECK(rig.identity().store_id == store_id);
+    CHECK(rig.identity().store_id == rig.env->store_id());
   }
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("Removing a prefix takes a bounded number at a time, and says how many
 }
 
 TEST_CASE("A request that has no room fails alone") {
-  for (const Settings& settings : {kMapped, kSynced}) {
+  for (const Settings& settings : {kMapped, kSynced, kAsync}) {
     WriterRig rig(with_capacity(settings, kMiB));
     const std::string large(2 * kMiB, 'l');
     rig.push({put_op("a", "1")});
@@ -201,13 +201,13 @@ TEST_CASE("What is long, or might wait, is left to the writer's thread") {
   CHECK(rig.try_write(short_ops) == "ok");
 
   // While a flush runs a commit may wait for the disk.
-  faults::hold_msync();
+  faults::hold(faults::kMsync);
   Numbered flush(0, 0);
   flush.kind = Request::Kind::sync;
   REQUIRE(rig.flusher->request(&flush).ok());
-  faults::wait_for_held_msync();
+  faults::wait_for_held();
   CHECK(rig.try_write(short_ops) == "would wait");
-  faults::release_msync();
+  faults::release_held();
   CHECK(flush.wait() == "ok");
 
   rig.stop();
@@ -237,7 +237,7 @@ TEST_CASE("Where every write is flushed, or another process may write, nothing i
 }
 
 TEST_CASE("Once the environment has failed nothing is written") {
-  for (const Settings& settings : {kMapped, kSynced}) {
+  for (const Settings& settings : {kMapped, kSynced, kAsync}) {
     WriterRig rig(settings);
     rig.start();
     rig.push({put_op("first", "1")});

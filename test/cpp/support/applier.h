@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apply.h"
+#include "decide.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
 #include "txn.h"
@@ -18,8 +19,9 @@ class Applier {
 
   /// Checks and applies in a transaction, without its commit.
   Result<void> apply_in(MDB_txn* txn, std::span<const Op> ops) {
-    if (auto held = evaluate_checks(txn, env_.dbi(), ops); !held) return held;
-    if (auto begun = links_.begin(txn, env_.dbi()); !begun) return begun;
+    if (auto held = evaluate_checks(View(txn, env_.dbi(), mdb_txn_id(txn)), ops); !held)
+      return held;
+    links_.begin(mdb_txn_id(txn));
     // Either order must do: one tree in two looks large.
     const std::uint64_t leaf_pages = ++batches_ % 2 == 0 ? 0 : kPageBytes;
     const auto more_pages = [](std::uint64_t) { return Result<void>(); };

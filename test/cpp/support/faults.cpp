@@ -19,7 +19,7 @@ namespace hyper_lmdb::test::faults {
 namespace {
 
 std::atomic<bool> armed{false};
-std::atomic<bool> msync_held{false};
+std::atomic<std::uint32_t> held{0};
 
 struct State {
   std::mutex mutex;
@@ -27,7 +27,7 @@ struct State {
   std::uint64_t counted = 0;
   bool failed = false;
   std::condition_variable changed;
-  unsigned waiting_msyncs = 0;
+  unsigned waiting = 0;
   Range last_msync;
 };
 
@@ -66,14 +66,15 @@ Function real(const char* name) {
   return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
 }
 
-void wait_if_held() {
-  if (!msync_held.load(std::memory_order_acquire)) return;
+void wait_if_held(std::uint32_t call) {
+  const auto let_go = [&] { return (held.load(std::memory_order_acquire) & call) == 0; };
+  if (let_go()) return;
   State& all = state();
   std::unique_lock lock(all.mutex);
-  ++all.waiting_msyncs;
+  ++all.waiting;
   all.changed.notify_all();
-  all.changed.wait(lock, [] { return !msync_held.load(std::memory_order_acquire); });
-  --all.waiting_msyncs;
+  all.changed.wait(lock, let_go);
+  --all.waiting;
 }
 
 /// The same buffers without the last byte.
@@ -106,19 +107,19 @@ bool has_failed() {
   return state().failed;
 }
 
-void hold_msync() {
-  msync_held.store(true, std::memory_order_release);
+void hold(std::uint32_t calls) {
+  held.store(calls, std::memory_order_release);
 }
 
-void release_msync() {
+void release_held() {
   const std::lock_guard lock(state().mutex);
-  msync_held.store(false, std::memory_order_release);
+  held.store(0, std::memory_order_release);
   state().changed.notify_all();
 }
 
-void wait_for_held_msync() {
+void wait_for_held() {
   std::unique_lock lock(state().mutex);
-  state().changed.wait(lock, [] { return state().waiting_msyncs != 0; });
+  state().changed.wait(lock, [] { return state().waiting != 0; });
 }
 
 Range last_msync() {
@@ -165,6 +166,7 @@ EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
 
 EXPORTED int fdatasync(int fd) {
   static const auto next = real<int (*)(int)>("fdatasync");
+  wait_if_held(kFdatasync);
   return judge(kFdatasync, fd) == Verdict::pass ? next(fd) : -1;
 }
 
@@ -175,7 +177,7 @@ EXPORTED int fsync(int fd) {
 
 EXPORTED int msync(void* address, size_t length, int flags) {
   static const auto next = real<int (*)(void*, size_t, int)>("msync");
-  wait_if_held();
+  wait_if_held(kMsync);
   {
     const std::lock_guard lock(state().mutex);
     state().last_msync = {address, length};

@@ -39,11 +39,11 @@ std::uint64_t disarm();
 /// Whether the plan in force has failed a call.
 bool has_failed();
 
-/// Holds msync calls up, from now on and until `release_msync`.
-void hold_msync();
-void release_msync();
-/// Waits until an msync call is held up.
-void wait_for_held_msync();
+/// Holds calls up, kMsync or kFdatasync or both, from now on and until `release_held`.
+void hold(std::uint32_t calls);
+void release_held();
+/// Waits until a call is held up.
+void wait_for_held();
 
 struct Range {
   const void* address = nullptr;

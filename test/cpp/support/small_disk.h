@@ -22,6 +22,12 @@ inline bool mount_small_disk(const std::string& path, std::uint64_t bytes) {
   return ::mount("tmpfs", path.c_str(), "tmpfs", 0, options.c_str()) == 0;
 }
 
+/// Gives the tmpfs another size.
+inline bool resize_small_disk(const std::string& path, std::uint64_t bytes) {
+  const std::string options = "size=" + std::to_string(bytes);
+  return ::mount("none", path.c_str(), nullptr, MS_REMOUNT, options.c_str()) == 0;
+}
+
 inline void require_done_or_skipped(const std::string& ended, const char* reason) {
   if (ended == "exit " + std::to_string(kSkipped)) {
     WARN("SKIPPED: " << reason);

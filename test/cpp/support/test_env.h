@@ -28,6 +28,7 @@ inline Settings settings_for(Durability durability) {
 }
 inline const Settings kMapped = settings_for(Durability::map_async);
 inline const Settings kSynced = settings_for(Durability::sync);
+inline const Settings kAsync = settings_for(Durability::async);
 
 inline Result<EnvPtr> open_env(const std::string& path, const Settings& settings) {
   auto directory = Directory::open(path, {});

@@ -43,9 +43,30 @@ inline std::string get(const Store& store, std::string_view key) {
 }
 
 inline const char* name_of(Durability durability) {
-  return durability == Durability::sync ? "sync" : "map_async";
+  switch (durability) {
+    case Durability::sync:
+      return "sync";
+    case Durability::async:
+      return "async";
+    case Durability::map_async:
+      break;
+  }
+  return "map_async";
 }
 
-inline constexpr Durability kBothModes[] = {Durability::sync, Durability::map_async};
+/// Keys with a value or a link, those in the write buffers too.
+inline std::uint64_t count_keys(const Store& store) {
+  std::uint64_t keys = 0;
+  must(store.list_prefix("", {}, [&](std::string_view) {
+    ++keys;
+    return true;
+  }));
+  return keys;
+}
+
+inline constexpr Durability kAllModes[] = {Durability::sync, Durability::async,
+                                           Durability::map_async};
+/// Those with a journal.
+inline constexpr Durability kJournaled[] = {Durability::sync, Durability::async};
 
 }  // namespace hyper_lmdb::test

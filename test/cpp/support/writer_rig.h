@@ -6,35 +6,52 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "journal_writer.h"
 #include "support/queued.h"
 #include "support/test_env.h"
+#include "tree_writer.h"
 #include "value.h"
 #include "writer.h"
 
 namespace hyper_lmdb::test {
 
+/// With a journal in `sync` and `async`, on the tree alone in map_async; nobody flushes by himself.
 struct WriterRig {
   explicit WriterRig(const Settings& chosen)
-      : settings(chosen), env(must_open(temp.path(), chosen)) {
-    if (env->mapped_writes()) {
-      constexpr auto kNever = std::chrono::milliseconds(std::chrono::hours(24));
-      flusher = std::make_unique<Flusher>(env->get(), kNever, &failed, [] {});
+      : settings(chosen),
+        env(must_open(temp.path(), chosen)),
+        pool(env->get(), env->reader_slots(), &buffers) {
+    constexpr auto kNever = std::chrono::milliseconds(std::chrono::hours(24));
+    if (settings.durability != Durability::map_async) {
+      make_journal();
+    } else {
+      flusher = std::make_unique<Flusher>([this] { return flush_map(); }, kNever, &failed, [] {});
+      tree = std::make_unique<TreeWriter>(env.get(), settings, &links, flusher.get(), &failed);
+      way = tree.get();
     }
-    writer = std::make_unique<Writer>(env.get(), settings, &links, &queue, flusher.get(), &failed);
+    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed);
   }
-  ~WriterRig() { stop(); }
+  ~WriterRig() {
+    stop();
+    pool.close();
+  }
 
   void start() {
+    if (applier) must(applier->start(posix_threads()) ? 0 : EAGAIN, "start applier");
     must(writer->start(posix_threads()) ? 0 : EAGAIN, "start writer");
-    if (flusher) must(flusher->start(posix_threads()) ? 0 : EAGAIN, "start flusher");
+    must(flusher->start(posix_threads()) ? 0 : EAGAIN, "start flusher");
+    started = true;
   }
   void stop() {
     if (std::exchange(stopped, true)) return;
     queue.close();
     writer->stop(posix_threads());
-    if (flusher) flusher->stop(posix_threads());
+    if (journal && started) finished = outcome(journal->finish());
+    if (applier) applier->stop(posix_threads());
+    flusher->stop(posix_threads());
   }
 
   /// Queues a request; its answer can be waited for once the thread runs.
@@ -63,26 +80,81 @@ struct WriterRig {
     return done ? outcome(*done) : "would wait";
   }
 
-  /// The value at a key, "nothing" where there is none.
-  std::string at(std::string_view key) const {
-    auto txn = ReadTxn::begin(env->get());
-    MDB_val name = to_val(key);
-    MDB_val found{};
-    if (!txn || mdb_get(txn.value().get(), env->dbi(), &name, &found) != 0) return "nothing";
-    const auto record = decode(to_view(found));
+  /// The value at a key as a reader sees it, "nothing" where there is none.
+  std::string at(std::string_view key) {
+    const auto lease = pool.lease();
+    if (!lease) return outcome(lease);
+    const auto found = lease.value().view(env->dbi()).find(key);
+    if (!found) return outcome(found);
+    if (!found.value()) return "nothing";
+    const auto record = decode(*found.value());
     return record ? std::string(record.value().payload) : outcome(record);
+  }
+  /// What the tree says of itself.
+  Identity identity() const {
+    auto txn = ReadTxn::begin(env->get());
+    return read_identity(txn.value().get(), env->dbi()).value();
   }
 
   TempDir temp;
   Settings settings;
   EnvPtr env;
   std::atomic<bool> failed{false};
+  Buffers buffers;
+  ReadPool pool;
   Links links{{.entries = 0}, 0, false, {}, 0};
   RequestQueue queue{1ULL << 30};
+  std::mutex write_mutex;
+  std::unique_ptr<JournalLog> log;
+  std::unique_ptr<hyper_lmdb::Applier> applier;
   std::unique_ptr<Flusher> flusher;
+  std::unique_ptr<TreeWriter> tree;
+  std::unique_ptr<JournalWriter> journal;
   std::unique_ptr<Writer> writer;
   std::vector<std::unique_ptr<Numbered>> requests;
+  std::string finished = "never";
+  bool started = false;
   bool stopped = false;
+
+ private:
+  static constexpr std::uint64_t kSeed = 1;
+
+  Result<void> flush_map() {
+    if (mdb_env_sync(env->get(), 1) == 0) return {};
+    return Error{.code = Code::io_error, .operation = "mdb_env_sync"};
+  }
+  void make_journal() {
+    buffers.start(JournalWriter::new_buffer(settings, kSeed), nullptr, env->applied_seq());
+    log = std::make_unique<JournalLog>(
+        env->directory(),
+        JournalLog::Start{.store_id = env->store_id(),
+                          .last_seq = env->applied_seq(),
+                          .segment_bytes = settings.write_buffer_bytes + (1 << 20),
+                          .way = settings.durability == Durability::sync
+                                     ? JournalSegment::Way::written
+                                     : JournalSegment::Way::mapped},
+        &failed);
+    applier = std::make_unique<hyper_lmdb::Applier>(env.get(), &buffers, &pool, log.get(), &failed);
+    flusher = std::make_unique<Flusher>([this] { return log->flush(); },
+                                        std::chrono::milliseconds(std::chrono::hours(24)), &failed,
+                                        [] {});
+    tree = std::make_unique<TreeWriter>(env.get(), settings, &links, nullptr, &failed);
+    journal = std::make_unique<JournalWriter>(JournalParts{.env = env.get(),
+                                                           .settings = &settings,
+                                                           .links = &links,
+                                                           .buffers = &buffers,
+                                                           .pool = &pool,
+                                                           .log = log.get(),
+                                                           .applier = applier.get(),
+                                                           .flusher = flusher.get(),
+                                                           .tree = tree.get(),
+                                                           .write_mutex = &write_mutex,
+                                                           .failed = &failed,
+                                                           .hash_seed = kSeed});
+    way = journal.get();
+  }
+
+  WriteWay* way = nullptr;
 };
 
 }  // namespace hyper_lmdb::test
