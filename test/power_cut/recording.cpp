@@ -25,7 +25,7 @@ bool all_zero(const char* bytes, std::uint64_t count) {
 
 /// LMDB makes the lock file anew whenever nobody holds it: its content is of no importance.
 bool is_ignored(const std::string& name) {
-  return name.empty() || name.starts_with("lock.mdb") || name.ends_with("-lock");
+  return name.empty() || name == ".." || name == "lock.mdb";
 }
 
 }  // namespace
