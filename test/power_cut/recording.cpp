@@ -157,7 +157,8 @@ void Recording::learn(std::uint32_t file, std::uint64_t at, const char* bytes,
 void Recording::written(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) {
   const Open& open = open_.at(fd);
   const bool zeros = all_zero(bytes, count);
-  log(Event::write, open.file, at, count, zeros ? std::string_view() : std::string_view(bytes, count));
+  log(Event::write, open.file, at, count,
+      zeros ? std::string_view() : std::string_view(bytes, count));
   learn(open.file, at, bytes, count);
   grown(open.file, at + count);
   if (open.data_sync) log(Event::flush_write, open.file, at, count);
@@ -219,8 +220,8 @@ void Recording::mark(std::uint32_t mark, std::uint64_t number) {
 void Recording::look_at_maps() {
   char page[kPage];
   for (auto& [start, map] : maps_) {
-    const std::size_t end = std::min<std::uint64_t>(
-        map.bytes, (sizes_[map.file] + kPage - 1) / kPage * kPage);
+    const std::size_t end =
+        std::min<std::uint64_t>(map.bytes, (sizes_[map.file] + kPage - 1) / kPage * kPage);
     for (std::size_t at = 0; at < end; at += kPage) {
       char* const known = map.known.data() + at;
       if (std::memcmp(known, start + at, kPage) == 0) continue;

@@ -44,8 +44,7 @@ Result<std::uint64_t> state_of(const Store& store) {
       sum += piece_of(key, 'L', found.value() ? target : "nowhere");
       continue;
     }
-    auto found =
-        store.get(key, [&](std::string_view value) { sum += piece_of(key, 'V', value); });
+    auto found = store.get(key, [&](std::string_view value) { sum += piece_of(key, 'V', value); });
     if (!found) return found.error();
     if (!found.value()) return Error{.code = Code::internal, .operation = "get what was listed"};
   }

@@ -124,9 +124,8 @@ std::vector<Session> sessions_of(Durability mode, std::uint64_t seed) {
   Maker make(seed);
   std::vector<Session> sessions;
   for (const Plan& plan : plans) {
-    Session& session = sessions.emplace_back(
-        Session{.mode = plan.mode, .buffer_bytes = plan.buffer_bytes, .dies = plan.dies,
-                .steps = {}});
+    Session& session = sessions.emplace_back(Session{
+        .mode = plan.mode, .buffer_bytes = plan.buffer_bytes, .dies = plan.dies, .steps = {}});
     make.begin(&session);
     make.overwrite(60);
     make.grow(30);

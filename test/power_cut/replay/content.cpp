@@ -74,8 +74,8 @@ void Content::store(const std::string& path) const {
     const std::uint64_t at = number * kPageBytes;
     if (at >= size_) break;
     const std::uint64_t part = std::min(kPageBytes, size_ - at);
-    good = good && ::pwrite(fd, page->data(), part, static_cast<off_t>(at)) ==
-                       static_cast<ssize_t>(part);
+    good = good &&
+           ::pwrite(fd, page->data(), part, static_cast<off_t>(at)) == static_cast<ssize_t>(part);
   }
   ::close(fd);
   if (!good) throw std::runtime_error("cannot write " + path);

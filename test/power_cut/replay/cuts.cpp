@@ -69,7 +69,9 @@ void Cuts::go(std::uint64_t pass, std::uint64_t count,
               .choice = choose(disk, random),
               .bounds = promise.bounds(),
               .open_mode = mode_to_open(promise.bounds().mode, lot)};
-      if (control_ == Control::checksums && !journal_is_pending(disk)) continue;
+      const bool whole =
+          cut.choice.kind == Choice::Kind::none || cut.choice.kind == Choice::Kind::all;
+      if (control_ == Control::checksums && (whole || !journal_is_pending(disk))) continue;
       if (control_ == Control::flushes && cut.bounds.mode != Durability::sync) continue;
       if (control_ == Control::marks && !cut.bounds.may_be_unclean) continue;
       Image image = build(disk, cut.choice);

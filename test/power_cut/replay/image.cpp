@@ -16,8 +16,8 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return z ^ (z >> 31);
 }
 
-/// Decides which pieces of pending writes arrived. A sector on disk is as it was at one moment: what
-/// was written to it before that is there, and nothing of what came after.
+/// Decides which pieces of pending writes arrived. A sector on disk is as it was at one moment:
+/// what was written to it before that is there, and nothing of what came after.
 class Arrival {
  public:
   Arrival(const Choice& choice, const File& file) : choice_(choice), file_(file) {

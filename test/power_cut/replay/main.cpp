@@ -1,6 +1,7 @@
 // Makes disk images of a recording and has each opened.
 // usage: power_cut_replay LOG MODE SEED IMAGES CONTROL WORK KEEP
-//   CONTROL is none, marks, checksums or flushes; images are opened below WORK; bad ones go to KEEP.
+//   CONTROL is none, marks, checksums or flushes; images are opened below WORK; bad ones go to
+//   KEEP.
 // Prints "IMAGES images, CUTS cuts, BAD bad"; the exit code is 0 whether there are bad ones or not.
 #include <cstdio>
 #include <cstdlib>
@@ -44,7 +45,8 @@ class Replay {
         states_(states_of(sessions_of(mode_, seed_))) {}
 
   int run() {
-    Workers workers(work_, std::max(1U, std::thread::hardware_concurrency()));
+    // Much of the time a worker waits for threads that begin and end.
+    Workers workers(work_, 2 * std::max(1U, std::thread::hardware_concurrency()));
     std::vector<Workers::Done> done;
     std::uint64_t all_cuts = 0;
     // Later passes make up for cuts that came to the same image.
@@ -106,16 +108,17 @@ class Replay {
 
   void tell(const Cut& cut, const Outcome& outcome, const std::string& directory) const {
     const bool read = outcome.kind == Outcome::Kind::read;
-    std::printf("bad image %s\n  cut before event %llu, with %s; opened in %s\n  found: %s%s\n"
-                "  promised: states %llu to %llu%s\n",
-                directory.c_str(), static_cast<unsigned long long>(cut.before_event),
-                describe(cut.choice).c_str(), name_of(cut.open_mode),
-                read                                      ? states_.place_of(outcome.state).c_str()
-                : outcome.kind == Outcome::Kind::unclean ? "unclean_shutdown"
-                                                          : "",
-                outcome.words, static_cast<unsigned long long>(cut.bounds.low),
-                static_cast<unsigned long long>(cut.bounds.high),
-                cut.bounds.may_be_unclean ? ", or unclean_shutdown" : "");
+    std::printf(
+        "bad image %s\n  cut before event %llu, with %s; opened in %s\n  found: %s%s\n"
+        "  promised: states %llu to %llu%s\n",
+        directory.c_str(), static_cast<unsigned long long>(cut.before_event),
+        describe(cut.choice).c_str(), name_of(cut.open_mode),
+        read                                     ? states_.place_of(outcome.state).c_str()
+        : outcome.kind == Outcome::Kind::unclean ? "unclean_shutdown"
+                                                 : "",
+        outcome.words, static_cast<unsigned long long>(cut.bounds.low),
+        static_cast<unsigned long long>(cut.bounds.high),
+        cut.bounds.may_be_unclean ? ", or unclean_shutdown" : "");
   }
 
   const Durability mode_;

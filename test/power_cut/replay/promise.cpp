@@ -10,8 +10,8 @@ void Promise::raise(std::uint64_t low) {
 
 void Promise::take(const LogEvent& event, const Disk& disk) {
   // A segment's creation is flushed by fsync, its records by fdatasync or msync.
-  const bool data_flush = event.event == Event::flush_range ||
-                          (event.event == Event::flush && event.at == 1);
+  const bool data_flush =
+      event.event == Event::flush_range || (event.event == Event::flush && event.at == 1);
   if (data_flush) flushed_journal(*disk.file(event.file), disk);
   if (event.event != Event::mark) return;
   switch (static_cast<Mark>(event.file)) {

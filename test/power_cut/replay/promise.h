@@ -13,9 +13,9 @@
 namespace hyper_lmdb::power {
 
 struct Bounds {
-  std::uint64_t low = 0;          ///< the first state that keeps what was promised
-  std::uint64_t high = 0;         ///< the last that was begun
-  bool may_be_unclean = false;    ///< map_async was open: open may answer unclean_shutdown
+  std::uint64_t low = 0;               ///< the first state that keeps what was promised
+  std::uint64_t high = 0;              ///< the last that was begun
+  bool may_be_unclean = false;         ///< map_async was open: open may answer unclean_shutdown
   Durability mode = Durability::sync;  ///< of the session
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };
