@@ -18,7 +18,7 @@ using namespace hyper_lmdb::test;
 namespace {
 
 constexpr int kParts = 4;
-constexpr std::uint64_t kLast = 4000;
+constexpr std::uint64_t kLast = 20'000;
 constexpr std::uint64_t kMiB = 1 << 20;
 
 std::string key_of(int part) {
@@ -37,6 +37,7 @@ struct Rig {
   ReadPool pool{env.get(), 64, &buffers};
   std::atomic<std::uint64_t> acknowledged{0};
   std::atomic<bool> over{false};
+  std::atomic<const WriteBuffer*> frozen{nullptr};  // to be applied
   std::atomic<std::uint64_t> wrong{0}, leases{0};
 };
 
@@ -75,13 +76,23 @@ void write_all(Rig& rig) {
     write_batch(*active, batch);
     rig.buffers.show(batch);
     rig.acknowledged.store(batch, std::memory_order_release);
-    if (random() % 20 != 0) continue;
-    const auto frozen = active;
-    active = std::make_shared<WriteBuffer>(kMiB, batch);
+    if (random() % 5 != 0 || rig.frozen.load(std::memory_order_acquire) != nullptr) continue;
+    const WriteBuffer* const frozen = active.get();
+    active = std::make_shared<WriteBuffer>(8 * kMiB, batch);
     rig.buffers.rotate(active);
+    rig.frozen.store(frozen, std::memory_order_release);
+  }
+}
+
+/// Beside the writer, as the store's applier does.
+void apply_all(Rig& rig) {
+  while (!rig.over) {
+    const WriteBuffer* const frozen = rig.frozen.load(std::memory_order_acquire);
+    if (frozen == nullptr) continue;
     apply(rig, *frozen);
     rig.buffers.drop_frozen();
     rig.buffers.collect([&](const Buffers::State* state) { return rig.pool.pins(state); });
+    rig.frozen.store(nullptr, std::memory_order_release);
   }
 }
 
@@ -125,7 +136,7 @@ bool sees_whole_batches(Rig& rig) {
 
 TEST_CASE("A lease sees whole batches, and every one that was shown before") {
   Rig rig;
-  rig.buffers.start(std::make_shared<WriteBuffer>(kMiB, 0), nullptr, 0);
+  rig.buffers.start(std::make_shared<WriteBuffer>(8 * kMiB, 0), nullptr, 0);
   std::vector<std::thread> readers;
   for (int i = 0; i < 3; ++i) {
     readers.emplace_back([&] {
@@ -135,8 +146,10 @@ TEST_CASE("A lease sees whole batches, and every one that was shown before") {
       }
     });
   }
+  std::thread applier([&] { apply_all(rig); });
   write_all(rig);
   rig.over = true;
+  applier.join();
   for (std::thread& reader : readers) reader.join();
   CHECK(rig.wrong == 0);
   CHECK(rig.leases > 0);

@@ -1,10 +1,14 @@
 // Which buffers a reader gets, and how long they stay.
 #include "buffers.h"
 
+#include <dlfcn.h>
+
 #include <catch2/catch.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "read_pool.h"
 #include "support/outcome.h"
@@ -14,6 +18,9 @@ using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
 
 namespace {
+
+/// Called once, in the middle of the next lease: before its transaction is renewed.
+std::function<void()> in_the_middle;
 
 std::shared_ptr<WriteBuffer> new_buffer() {
   return std::make_shared<WriteBuffer>(1 << 20, 1);
@@ -48,6 +55,13 @@ struct Rig {
 };
 
 }  // namespace
+
+// In place of liblmdb's, which it passes on to.
+extern "C" __attribute__((visibility("default"))) int mdb_txn_renew(MDB_txn* txn) {
+  static const auto next = reinterpret_cast<int (*)(MDB_txn*)>(::dlsym(RTLD_NEXT, "mdb_txn_renew"));
+  if (const auto work = std::exchange(in_the_middle, nullptr)) work();
+  return next(txn);
+}
 
 TEST_CASE("Without buffers a lease sees the tree, at the transaction's number") {
   Rig rig;
@@ -164,4 +178,35 @@ TEST_CASE("A collection frees what nobody holds, and never what is published") {
   collect(rig.buffers, rig.pool);
   CHECK(watched[1].expired());
   CHECK_FALSE(watched[2].expired());
+}
+
+TEST_CASE("A lease that is taken while buffers turn over sees all that was shown by then") {
+  Rig rig;
+  const auto first = new_buffer();
+  const auto second = new_buffer();
+  rig.buffers.start(first, nullptr, 0);
+  insert(*first, "a", 1, "first");
+  insert(*first, "b", 1, "first");
+  rig.buffers.show(1);
+  REQUIRE(rig.at("a") == "first");  // from here on the slot has a transaction to renew
+  const bool applied = GENERATE(false, true);
+  bool turned = false;
+  in_the_middle = [&] {
+    rig.buffers.rotate(second);
+    if (applied) {
+      rig.env.put("a", "first");
+      rig.env.put("b", "first");
+      rig.buffers.drop_frozen();
+    }
+    insert(*second, "a", 2, "second");
+    rig.buffers.show(2);
+    // What the lease has pinned by now must not go from under it.
+    collect(rig.buffers, rig.pool);
+    turned = true;
+  };
+  const auto lease = rig.pool.lease();
+  REQUIRE(turned);
+  CHECK(lease.value().view(rig.env.dbi()).version() == 2);
+  CHECK(rig.at(lease.value(), "a") == "second");
+  CHECK(rig.at(lease.value(), "b") == "first");
 }

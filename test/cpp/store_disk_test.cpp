@@ -163,7 +163,52 @@ int fill_to_limit(const TempDir& temp, Durability mode) {
   return 0;
 }
 
+/// A buffer that is to be applied where LMDB finds no block.
+int apply_on_full_disk(const TempDir& temp, Durability mode) {
+  if (!mount_small_disk(temp.path(), 8 * kMiB)) return kSkipped;
+  const Options options = options_for(temp / "store", mode);
+  const StorePtr store = must_open(options);
+  const std::string value(10'000, 'v');
+  for (int i = 0; i < 40; ++i) must(store->put(std::to_string(i), value));
+  take_all_room(temp / "ballast");
+  // A write too large for the buffers has to wait for what is in them.
+  const std::string large(17 * kMiB, 'l');
+  const auto all_there = [&] {
+    for (int i = 0; i < 40; ++i) {
+      if (get(*store, std::to_string(i)) != value) return false;
+    }
+    return count_keys(*store) == 40;
+  };
+  for (int i = 0; i < 3; ++i) {
+    CHILD_EQUAL(outcome(store->put("large", large)), "disk_full");
+    CHILD_REQUIRE(store->info().value().apply_stalled);
+    CHILD_REQUIRE(!store->info().value().failed);
+    CHILD_REQUIRE(store->info().value().entries == 0);
+    CHILD_REQUIRE(all_there());
+  }
+  std::filesystem::remove(temp / "ballast");
+  // It is tried again by itself.
+  for (int i = 0; i < 100 && store->info().value().apply_stalled; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  CHILD_REQUIRE(!store->info().value().apply_stalled);
+  CHILD_REQUIRE(store->info().value().entries == 40);
+  CHILD_REQUIRE(all_there());
+  CHILD_EQUAL(outcome(store->put("more", "v")), "ok");
+  CHILD_EQUAL(outcome(store->close()), "ok");
+  return 0;
+}
+
 }  // namespace
+
+TEST_CASE("If apply meets a full disk, buffers and journal stay and stay readable") {
+  for (const Durability mode : kJournaled) {
+    INFO(name_of(mode));
+    const TempDir temp;
+    const std::string ended = run_child([&] { return apply_on_full_disk(temp, mode); });
+    require_done_or_skipped(ended, "no tmpfs can be mounted");
+  }
+}
 
 TEST_CASE("A disk that fills is disk_full, and costs nothing that was acknowledged") {
   for (const Durability mode : kAllModes) {

@@ -8,10 +8,12 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <stdexcept>
 #include <vector>
 
 namespace hyper_lmdb::test::faults {
@@ -119,7 +121,10 @@ void release_held() {
 
 void wait_for_held() {
   std::unique_lock lock(state().mutex);
-  state().changed.wait(lock, [] { return state().waiting != 0; });
+  const auto waits = [] { return state().waiting != 0; };
+  if (!state().changed.wait_for(lock, std::chrono::seconds(60), waits)) {
+    throw std::runtime_error("no call was held up for a minute");
+  }
 }
 
 Range last_msync() {

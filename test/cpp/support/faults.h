@@ -42,7 +42,7 @@ bool has_failed();
 /// Holds calls up, kMsync or kFdatasync or both, from now on and until `release_held`.
 void hold(std::uint32_t calls);
 void release_held();
-/// Waits until a call is held up.
+/// Waits until a call is held up. Throws where none is for a minute.
 void wait_for_held();
 
 struct Range {

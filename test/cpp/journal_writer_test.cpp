@@ -1,0 +1,139 @@
+// Groups of a journaled store: decided against everything before, whether anybody sees it or not.
+#include "journal_writer.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "journal_replay.h"
+#include "support/ops.h"
+#include "support/writer_rig.h"
+
+using namespace hyper_lmdb;
+using namespace hyper_lmdb::test;
+
+namespace {
+
+using Ops = std::vector<Op>;
+
+Op path(Op op) {
+  op.is_path = true;
+  return op;
+}
+
+Settings with_buffer(Settings settings, std::uint64_t bytes) {
+  settings.write_buffer_bytes = bytes;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("Checks, parents and replaced links are decided against everything appended so far") {
+  for (const Settings& settings : {kSynced, kAsync}) {
+    WriterRig rig(settings);
+    // One group: in sync nothing of it is visible before its end.
+    rig.push(Ops{put_op("a", "1")});
+    rig.push(Ops{value_op("a", "1"), put_op("a", "2")});
+    rig.push(Ops{absent_op("a"), put_op("a", "never")});
+    rig.push(Ops{link_op("b", "l")});
+    rig.push(Ops{path(put_op("l/x", "through"))});
+    rig.push(Ops{link_op("c", "l")});
+    rig.push(Ops{path(put_op("l/x", "moved"))});
+    rig.push(Ops{group_op("g")});
+    rig.push(Ops{put_op("g", "marked")});
+    rig.push(Ops{path(put_op("l/y", "1")), path(link_op("l", "l")), path(put_op("l/z", "1"))});
+    rig.push(Ops{remove_op("l")});
+    rig.push(Ops{path(put_op("l/x", "own")), absent_op("l")});
+    rig.start();
+    CHECK(rig.answers() ==
+          "ok, ok, check_failed at 1, ok, ok, ok, ok, ok, ok, bad_key at 3, ok, ok");
+    CHECK(rig.writer->counts().groups == 1);
+    CHECK(rig.at("a") == "2");
+    CHECK(rig.at("b/x") == "through");
+    CHECK(rig.at("c/x") == "moved");
+    CHECK(rig.at("l/x") == "own");
+    CHECK(rig.at("c/y") == "nothing");
+    CHECK(rig.at("l") == "nothing");
+    CHECK(rig.links.known().links == 0);
+    CHECK(rig.links.known().marks == 1);
+    rig.stop();
+    CHECK(rig.finished == "ok");
+    CHECK(rig.identity().counts.links == 0);
+    CHECK(rig.identity().counts.marks == 1);
+    CHECK(rig.identity().applied_seq == rig.log->appended());
+  }
+}
+
+TEST_CASE("Removals of a prefix and resets see what their group appended before them") {
+  for (const Settings& settings : {kSynced, kAsync}) {
+    WriterRig rig(settings);
+    const Ops prefix{remove_op("p")};
+    const auto remove = [&]() -> Numbered& {
+      auto request = std::make_unique<Numbered>(0, 0);
+      request->kind = Request::Kind::remove_prefix;
+      request->ops = prefix;
+      return rig.push(std::move(request));
+    };
+    rig.push(Ops{put_op("p1", "1"), put_op("p2", "1"), put_op("q", "1")});
+    Numbered& first = remove();
+    Numbered& second = remove();
+    rig.push(Ops{absent_op("p1"), put_op("p3", "1")});
+    rig.push(Request::Kind::reset);
+    rig.push(Ops{absent_op("q"), absent_op("p3"), put_op("r", "1")});
+    rig.start();
+    CHECK(first.wait() == "ok");
+    CHECK(first.removed == 2);
+    CHECK(second.wait() == "ok");
+    CHECK(second.removed == 0);
+    CHECK(rig.answers() == "ok, ok, ok, ok, ok, ok");
+    CHECK(rig.at("q") == "nothing");
+    CHECK(rig.at("r") == "1");
+  }
+}
+
+TEST_CASE("A group that fills several buffers is answered and seen whole") {
+  for (const Settings& chosen : {kSynced, kAsync}) {
+    WriterRig rig(with_buffer(chosen, 64 << 10));
+    std::vector<std::string> keys;
+    for (int i = 0; i < 200; ++i) keys.push_back(std::to_string(i));
+    const std::string value(2000, 'v'), large(40'000, 'l');
+    // Each rests on the one before, which may be in any buffer or in the tree.
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      Ops ops{put_op(keys[i], i % 20 == 7 ? large : value)};
+      if (i > 0) ops.push_back(value_op(keys[i - 1], i % 20 == 8 ? large : value));
+      rig.push(std::move(ops));
+    }
+    rig.start();
+    for (const auto& request : rig.requests) REQUIRE(request->wait() == "ok");
+    CHECK(rig.applier->applied_buffers() > 3);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      REQUIRE(rig.at(keys[i]).size() == (i % 20 == 7 ? large : value).size());
+    }
+    rig.stop();
+    CHECK(rig.finished == "ok");
+    CHECK(journal_segments(rig.env->directory()).value().empty());
+  }
+}
+
+TEST_CASE("A short write is done at once where the journal has room, and only in async") {
+  WriterRig rig(kAsync);
+  rig.start();
+  // The first write finds no segment.
+  CHECK(rig.try_write({put_op("a", "1")}) == "would wait");
+  rig.push(Ops{put_op("a", "1")});
+  REQUIRE(rig.answers() == "ok");
+  // Behind the group pages are made ready ahead of the next writes.
+  std::string word = "would wait";
+  for (int i = 0; i < 5000 && word == "would wait"; ++i) {
+    word = rig.try_write({value_op("a", "1"), put_op("a", "2")});
+    if (word == "would wait") std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(word == "ok");
+  CHECK(rig.try_write({value_op("a", "1"), put_op("a", "3")}) == "check_failed at 1");
+  CHECK(rig.at("a") == "2");
+  CHECK(rig.writer->counts().writes_inline == 1);
+  CHECK(rig.log->appended() == 2);
+  CHECK(rig.log->flushed() == 0);
+}
