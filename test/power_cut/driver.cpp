@@ -1,5 +1,7 @@
 // Runs one session of the workload under the recorder.
 // usage: power_cut_driver DIRECTORY MODE SEED SESSION
+//        power_cut_driver DIRECTORY MODE SEED recover OPEN_MODE LOW HIGH
+// The second opens and closes what a power cut left, which holds a state from LOW to HIGH.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -15,6 +17,8 @@ namespace {
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::power;
+
+constexpr std::uint64_t kRecoverBufferBytes = 64 << 10;
 
 [[noreturn]] void give_up(const char* what, const Error& error) {
   std::fprintf(stderr, "driver: %s: %s (%s)\n", what, name_of(error.code), error.operation);
@@ -67,16 +71,48 @@ void expect(const Store& store, std::uint64_t state) {
   std::exit(1);
 }
 
+/// Which of the states it is, and no other one will do from now on.
+std::uint64_t place_of(std::uint64_t state, const std::vector<std::uint64_t>& states,
+                       std::uint64_t low, std::uint64_t high) {
+  for (std::uint64_t place = high; place + 1 > low; --place) {
+    if (states[place] == state) return place;
+  }
+  std::fprintf(stderr, "driver: the store does not hold what was promised\n");
+  std::exit(1);
+}
+
+int recover(const std::string& directory, const std::vector<std::uint64_t>& states, char** words) {
+  const auto mode = mode_named(words[0]);
+  const std::uint64_t low = std::strtoull(words[1], nullptr, 10);
+  const std::uint64_t high = std::strtoull(words[2], nullptr, 10);
+  if (!mode || high >= states.size()) return 2;
+  mark(Mark::kept, low);
+  mark(Mark::begin, high);
+  mark(Mark::opening, static_cast<std::uint64_t>(*mode));
+  auto opened = Store::open(options_for(directory, *mode, kRecoverBufferBytes));
+  if (!opened) give_up("open", opened.error());
+  auto found = state_of(*opened.value());
+  if (!found) give_up("read", found.error());
+  const std::uint64_t place = place_of(found.value(), states, low, high);
+  mark(Mark::begin, place);
+  mark(Mark::ack, place);
+  mark(Mark::opened, static_cast<std::uint64_t>(*mode));
+  if (auto done = opened.value()->close(); !done) give_up("close", done.error());
+  mark(Mark::closed, place);
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 5) return 2;
+  if (count != 5 && count != 8) return 2;
   const std::string directory = words[1];
   const auto mode = mode_named(words[2]);
   const std::uint64_t seed = std::strtoull(words[3], nullptr, 10);
   const std::size_t number = std::strtoull(words[4], nullptr, 10);
   if (!mode) return 2;
   const auto sessions = sessions_of(*mode, seed);
+  if (count == 8) return recover(directory, states_of(sessions), words + 5);
   if (number >= sessions.size()) return 3;  // there are no more
 
   Model model;

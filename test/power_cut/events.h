@@ -31,6 +31,7 @@ enum class Mark : std::uint32_t {
   sync_begin,  ///< Store::sync is called after state `number` was acknowledged
   sync_end,    ///< it returned
   closed,      ///< Store::close returned, after state `number`
+  kept,        ///< an earlier recording promises that state `number` is not lost
 };
 
 /// Followed by `data_bytes` bytes.

@@ -22,7 +22,9 @@ Options options_for(const std::string& directory, Durability mode, std::uint64_t
   Options options;
   options.directory = directory;
   options.durability = mode;
-  options.capacity = 6 << 20;  // a map of 12 MiB: the recorder looks at all of it again and again
+  // In map_async a map of 12 MiB, as the recorder looks at all of it again and again; else so much
+  // that batches do not pass the journal by for fear of the capacity.
+  options.capacity = mode == Durability::map_async ? 6 << 20 : 256 << 20;
   options.sync_interval_ms = mode == Durability::map_async ? 20 : 3;
   if (mode != Durability::map_async) options.write_buffer_bytes = buffer_bytes;
   return options;

@@ -150,7 +150,7 @@ std::vector<Session> sessions_of(Durability mode, std::uint64_t seed) {
         make.remove_prefix();
         break;
       case 7:  // past the first MiB of a segment
-        make.overwrite(350);
+        make.overwrite(750);
         break;
       default:
         make.remove_prefix();

@@ -6,9 +6,23 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 namespace hyper_lmdb::power {
+
+Content Content::of_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("cannot read " + path);
+  Content content;
+  Page page;
+  while (in.read(page.data(), page.size()), in.gcount() > 0) {
+    const auto count = static_cast<std::uint64_t>(in.gcount());
+    content.write(content.size_, page.data(), count);
+    content.size_ += count;
+  }
+  return content;
+}
 
 void Content::resize(std::uint64_t bytes) {
   if (bytes < size_) {

@@ -13,6 +13,8 @@ inline constexpr std::uint64_t kPageBytes = 4096;
 
 class Content {
  public:
+  static Content of_file(const std::string& path);
+
   std::uint64_t size() const { return size_; }
   /// What is beyond a smaller size is gone.
   void resize(std::uint64_t bytes);

@@ -40,12 +40,16 @@ Durability mode_to_open(Durability mode, std::uint64_t lot) {
 
 }  // namespace
 
-Cuts::Cuts(const std::vector<LogEvent>& events, Control control, std::uint64_t seed)
-    : events_(events), control_(control), seed_(seed) {
-  bool begun = false;
+Cuts::Cuts(const std::vector<LogEvent>& events, std::string initial, Control control,
+           std::uint64_t seed)
+    : events_(events), initial_(std::move(initial)), control_(control), seed_(seed) {
+  // What happens seldom is cut as well: openings, and stores that nobody has open.
+  unsigned times = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    begun = begun || (i > 0 && events[i - 1].is(Mark::opening));
-    weights_.push_back(begun ? weight_between(events[i - 1], events[i]) : 0);
+    if (i > 0 && events[i - 1].is(Mark::opening)) times = 4;
+    if (i > 0 && events[i - 1].is(Mark::opened)) times = 1;
+    if (i > 0 && events[i - 1].is(Mark::closed)) times = 20;
+    weights_.push_back(times == 0 ? 0 : times * weight_between(events[i - 1], events[i]));
     all_weights_ += weights_.back();
   }
 }
@@ -56,7 +60,7 @@ void Cuts::go(std::uint64_t pass, std::uint64_t count,
   std::vector<std::uint64_t> places(count);
   for (std::uint64_t& place : places) place = random() % std::max<std::uint64_t>(all_weights_, 1);
   std::sort(places.begin(), places.end());
-  Disk disk(control_ == Control::flushes);
+  Disk disk(initial_, control_ == Control::flushes);
   Promise promise;
   std::uint64_t number = pass * 10'000'000, weight = 0;
   auto place = places.begin();

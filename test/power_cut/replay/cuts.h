@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "image.h"
@@ -26,7 +27,9 @@ struct Cut {
 /// recording, seed and pass.
 class Cuts {
  public:
-  Cuts(const std::vector<LogEvent>& events, Control control, std::uint64_t seed);
+  /// `initial`: as Disk's.
+  Cuts(const std::vector<LogEvent>& events, std::string initial, Control control,
+       std::uint64_t seed);
 
   /// Goes through the recording once, and makes about `count` cuts on the way; `on_cut` answers
   /// whether to go on. Cuts of one pass come in order of time, and passes differ.
@@ -37,6 +40,7 @@ class Cuts {
   std::vector<unsigned> weights_;  // of the moment before each event
   std::uint64_t all_weights_ = 0;
   const std::vector<LogEvent>& events_;
+  const std::string initial_;
   const Control control_;
   const std::uint64_t seed_;
 };

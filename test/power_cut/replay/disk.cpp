@@ -12,7 +12,7 @@ void Disk::take(const LogEvent& event) {
     case Event::mark:
       break;
     case Event::exists:
-      by_number_[event.file] = names_.at(*event.data);
+      exists(event);
       break;
     case Event::create: {
       auto file = std::make_shared<File>();
@@ -52,6 +52,17 @@ void Disk::take(const LogEvent& event) {
       flush_names();
       break;
   }
+}
+
+void Disk::exists(const LogEvent& event) {
+  FilePtr& file = names_[*event.data];
+  if (file == nullptr) {
+    file = std::make_shared<File>();
+    file->name = *event.data;
+    file->durable = Content::of_file(initial_ + "/" + file->name);
+    durable_names_[file->name] = file;
+  }
+  by_number_[event.file] = file;
 }
 
 bool Disk::ignores_flush_of(const File& file) const {

@@ -47,8 +47,10 @@ using Names = std::map<std::string, FilePtr>;
 
 class Disk {
  public:
-  /// With `deaf_to_journal` a flush of a journal's file flushes nothing.
-  explicit Disk(bool deaf_to_journal) : deaf_(deaf_to_journal) {}
+  /// Files that are there when the recording begins are on disk, and stand in `initial`. With
+  /// `deaf_to_journal` a flush of a journal's file flushes nothing.
+  Disk(std::string initial, bool deaf_to_journal)
+      : initial_(std::move(initial)), deaf_(deaf_to_journal) {}
 
   void take(const LogEvent& event);
 
@@ -61,6 +63,7 @@ class Disk {
   const Names& names() const { return names_; }
 
  private:
+  void exists(const LogEvent& event);
   void write(const LogEvent& event);
   void resize(const FilePtr& file, std::uint64_t bytes);
   void flush(const FilePtr& file);
@@ -68,6 +71,7 @@ class Disk {
   void flush_names();
   bool ignores_flush_of(const File& file) const;
 
+  const std::string initial_;
   const bool deaf_;
   std::uint64_t last_number_ = 0;
   std::map<std::uint32_t, FilePtr> by_number_;

@@ -20,6 +20,8 @@ std::vector<LogEvent> read_log(const std::string& path) {
     }
     events.push_back({head.event, head.file, head.at, head.count, std::move(data)});
   }
+  // Nothing, so that there is a moment after the last event too.
+  events.push_back({Event::process, 0, 0, 0, nullptr});
   return events;
 }
 

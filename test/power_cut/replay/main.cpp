@@ -1,5 +1,6 @@
 // Makes disk images of a recording and has each opened.
 // usage: power_cut_replay LOG MODE SEED IMAGES CONTROL WORK KEEP
+//        power_cut_replay LOG MODE SEED COUNT select WORK DIRECTORY   (see select.h)
 //   CONTROL is none, marks, checksums or flushes; images are opened below WORK; bad ones go to
 //   KEEP.
 // Prints "IMAGES images, CUTS cuts, BAD bad"; the exit code is 0 whether there are bad ones or not.
@@ -13,6 +14,7 @@
 #include <unordered_map>
 
 #include "cuts.h"
+#include "select.h"
 #include "store_state.h"
 #include "worker.h"
 #include "workload.h"
@@ -41,8 +43,10 @@ class Replay {
         work_(words[6]),
         keep_(words[7]),
         events_(read_log(words[1])),
-        cuts_(events_, control, seed_),
+        cuts_(events_, directory_of(words[1]) + "/initial", control, seed_),
         states_(states_of(sessions_of(mode_, seed_))) {}
+
+  void select() const { select_images(cuts_, wanted_, keep_); }
 
   int run() {
     // Much of the time a worker waits for threads that begin and end.
@@ -80,6 +84,10 @@ class Replay {
   }
 
  private:
+  static std::string directory_of(const std::string& path) {
+    return path.substr(0, path.find_last_of('/'));
+  }
+
   bool is_good(const Outcome& outcome, const Bounds& bounds) const {
     switch (outcome.kind) {
       case Outcome::Kind::read:
@@ -139,6 +147,10 @@ class Replay {
 
 int main(int count, char** words) try {
   if (count != 8 || !mode_named(words[2])) return 2;
+  if (std::string(words[5]) == "select") {
+    Replay(words, Control::none).select();
+    return 0;
+  }
   constexpr const char* kControls[] = {"none", "marks", "checksums", "flushes"};
   for (std::size_t i = 0; i < std::size(kControls); ++i) {
     if (std::string(words[5]) == kControls[i]) return Replay(words, static_cast<Control>(i)).run();

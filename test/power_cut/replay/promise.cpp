@@ -41,6 +41,9 @@ void Promise::take(const LogEvent& event, const Disk& disk) {
       raise(acked_);
       bounds_.may_be_unclean = false;
       break;
+    case Mark::kept:
+      raise(event.at);
+      break;
   }
 }
 
