@@ -25,7 +25,7 @@ enum class OnUnclean : std::uint8_t {
 struct Options {
   std::string directory;  ///< required; made absolute at open, created if it is missing
   std::optional<Durability> durability;
-  std::optional<std::uint64_t> capacity;  ///< bytes
+  std::optional<std::uint64_t> capacity;            ///< bytes
   std::optional<std::uint64_t> write_buffer_bytes;  ///< of each of two buffers; not in map_async
   std::optional<std::uint64_t> sync_interval_ms;
   std::optional<OnUnclean> on_unclean;
