@@ -113,6 +113,8 @@ Result<void> JournalWriter::show() {
 Result<void> JournalWriter::write_one(Request& request) {
   switch (request.kind) {
     case Request::Kind::batch: {
+      // No need to work out what a buffer will not take.
+      if (request.bytes > 2 * direct_from_bytes_) return directly(request);
       auto fate = append(request.ops, Wait::allowed);
       if (!fate) return fate.error();
       return fate.value() == Fate::too_large ? directly(request) : Result<void>();
@@ -135,7 +137,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     View view(nullptr, 0, parts_.log->appended());
     if (looks_at_store(*parts_.links, ops)) {
       auto leased = parts_.pool->lease();
-      if (!leased) return leased.error();
+      if (!leased) return wait == Wait::never ? Result<Fate>(Fate::must_wait) : leased.error();
       lease.emplace(std::move(leased).value());
       // What was appended before this batch counts, whether readers see it yet or not.
       view = lease->view(parts_.env->dbi()).at(parts_.log->appended());

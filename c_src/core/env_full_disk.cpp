@@ -1,0 +1,50 @@
+// A disk that is full: the part of Env that recognises one and gives room back.
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "data_file.h"
+#include "env.h"
+
+namespace hyper_lmdb {
+
+// LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
+Error Env::explain(Error error) const {
+  if (error.code != Code::io_error || error.native != EIO) return error;
+  // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than
+  // that.
+  constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
+  struct statvfs disk;
+  const std::string& path = directory_.path();
+  if (::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+    error.code = Code::disk_full;
+    return error;
+  }
+  struct rlimit limit;
+  struct stat file;
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      ::stat(directory_.file(kDataFile).c_str(), &file) == 0 &&
+      static_cast<std::uint64_t>(file.st_size) + kNearlyFullBytes > limit.rlim_cur) {
+    error.code = Code::file_too_large;
+  }
+  return error;
+}
+
+void Env::cut_tail(Code why) const noexcept {
+  const bool no_room =
+      why == Code::disk_full || why == Code::quota_exceeded || why == Code::file_too_large;
+  if (!no_room || mapped_writes_) return;
+  MDB_envinfo info;
+  struct stat file;
+  const std::string path = directory_.file(kDataFile);
+  if (mdb_env_info(env_, &info) != 0 || ::stat(path.c_str(), &file) != 0) return;
+  const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
+  if (static_cast<std::uint64_t>(file.st_size) <= used_bytes) return;
+  // Where it fails the blocks stay taken, which the next transaction uses.
+  [[maybe_unused]] const int rc = ::truncate(path.c_str(), static_cast<off_t>(used_bytes));
+}
+
+}  // namespace hyper_lmdb
