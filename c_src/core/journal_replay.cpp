@@ -1,6 +1,7 @@
 #include "journal_replay.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -157,6 +158,22 @@ Result<Replayed> replay_journal(
   auto names = journal_segments(directory);
   if (!names) return names.error();
   return Replay(directory, store_id, applied_seq, on_record).run(names.value());
+}
+
+Result<void> flush_segments(const Directory& directory) {
+  auto names = journal_segments(directory);
+  if (!names) return names.error();
+  for (const std::string& name : names.value()) {
+    FileDescriptor file(::open(directory.file(name).c_str(), O_RDWR | O_CLOEXEC));
+    if (!file) return from_errno(errno, "open journal");
+#ifdef __APPLE__
+    const int rc = ::fcntl(file.get(), F_FULLFSYNC);
+#else
+    const int rc = ::fdatasync(file.get());
+#endif
+    if (rc != 0) return from_errno(errno, "flush journal");
+  }
+  return {};
 }
 
 Result<void> remove_segments(const Directory& directory, std::uint64_t through_generation) {

@@ -38,6 +38,10 @@ Result<Replayed> replay_journal(
     const Directory& directory, std::string_view store_id, std::uint64_t applied_seq,
     FunctionRef<Result<void>(std::uint64_t seq, std::string_view payload)> on_record);
 
+/// Makes durable what the segments hold: after a kill their ends may be in memory only. Blocks.
+/// Errors: as open(2) and fdatasync(2).
+Result<void> flush_segments(const Directory& directory);
+
 /// Removes the segments of these generations, the oldest first, durably.
 Result<void> remove_segments(const Directory& directory, std::uint64_t through_generation);
 

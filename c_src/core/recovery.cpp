@@ -63,6 +63,9 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     return found;
   }
   if (found.replayed.last_seq > env->applied_seq()) {
+    // A kill leaves records that only the page cache has: the first of several transactions must
+    // not say that the tree is on the way to them before the disk has them too.
+    if (auto flushed = flush_segments(env->directory()); !flushed) return flushed.error();
     std::atomic<std::uint64_t> done{0};
     const ApplyJob job{
         .buffer = buffer.get(), .seq = found.replayed.last_seq, .counts = found.counts};
