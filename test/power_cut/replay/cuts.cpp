@@ -46,7 +46,7 @@ Cuts::Cuts(const std::vector<LogEvent>& events, std::string initial, Control con
   // What happens seldom is cut as well: openings, and stores that nobody has open.
   unsigned times = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (i > 0 && events[i - 1].is(Mark::opening)) times = 4;
+    if (i > 0 && events[i - 1].is(Mark::opening)) times = 12;
     if (i > 0 && events[i - 1].is(Mark::opened)) times = 1;
     if (i > 0 && events[i - 1].is(Mark::closed)) times = 20;
     weights_.push_back(times == 0 ? 0 : times * weight_between(events[i - 1], events[i]));
