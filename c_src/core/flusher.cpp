@@ -49,6 +49,7 @@ void* Flusher::run(void* self) {
 }
 
 Result<void> Flusher::flush() noexcept {
+  if (broken_) return Error{.code = Code::env_failed, .operation = "sync"};
   flushing_.store(true, std::memory_order_release);
   dirty_.exchange(false, std::memory_order_acq_rel);
   const Result<void> done = flush_all_();
@@ -56,8 +57,9 @@ Result<void> Flusher::flush() noexcept {
   if (!done) {
     // The kernel has marked the lost pages clean: a later flush would succeed and mean nothing.
     failed_->store(true, std::memory_order_release);
+    broken_ = true;
     Error error = done.error();
-    error.code = Code::io_error;
+    if (error.code != Code::env_failed) error.code = Code::io_error;
     return error;
   }
   flushes_.fetch_add(1, std::memory_order_relaxed);

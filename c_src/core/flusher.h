@@ -49,6 +49,7 @@ class Flusher {
   std::atomic<bool>* failed_;
   std::function<void()> at_rest_;
   void* thread_ = nullptr;
+  bool broken_ = false;  // of the thread: a flush failed
 
   std::atomic<bool> dirty_{false};
   std::atomic<bool> flushing_{false};

@@ -181,12 +181,14 @@ Result<void> JournalSegment::extend(std::uint64_t bytes, Fill fill) noexcept {
 
 Result<void> JournalSegment::prepare_ahead() noexcept {
   if (failed()) return Error{.code = Code::env_failed, .operation = "prepare journal"};
-  const std::uint64_t wanted = std::min(most_bytes_, latest_place() + ahead_bytes());
+  const std::uint64_t wanted =
+      std::min(most_bytes_, round_up_to_page(latest_place() + ahead_bytes()));
   // A background flush may take its time; one that a caller waits for is spared a commit.
   const auto extended = extend(wanted, map_ != nullptr ? Fill::none : Fill::zeros);
   if (map_ == nullptr) return extended;
   // What there is is touched even where there is no more.
-  const std::uint64_t to = std::min(wanted, allocated_.load(std::memory_order_acquire));
+  const std::uint64_t to =
+      round_down_to_page(std::min(wanted, allocated_.load(std::memory_order_acquire)));
   const std::uint64_t from = std::max(touched_.load(std::memory_order_relaxed),
                                       round_down_to_page(end_.load(std::memory_order_relaxed)));
   if (from < to) {

@@ -244,7 +244,7 @@ TEST_CASE("A preparation that fails gives back what it had, and appends go on") 
     REQUIRE(append(*segment, 1, 0, payload_of(1, 900'000)) == "ok");
     const std::uint64_t before = blocks_of(path_of(temp.path(), 1));
     faults::arm({.directory = temp.path(),
-                 .calls = faults::kPwrite,
+                 .calls = faults::kPwrite | faults::kFallocate,
                  .fail_at = 1,
                  .for_ever = true,
                  .error = ENOSPC});

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -151,6 +152,7 @@ struct WriterRig {
                                                            .write_mutex = &write_mutex,
                                                            .failed = &failed,
                                                            .hash_seed = kSeed});
+    if (!journal->start()) throw std::runtime_error("the journal does not start");
     way = journal.get();
   }
 
