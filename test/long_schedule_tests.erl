@@ -97,8 +97,9 @@ watching(Run) ->
 %% Reports come in order, but late: those before that of this process are complete. That it comes
 %% at all shows each time that the monitor works.
 hold_a_scheduler() ->
-    %% The VM sets the counters to zero in one go, however many they are.
-    spawn(fun() -> exit({held, atomics:info(atomics:new(4000000, []))}) end).
+    %% The VM sets the counters to zero in one go, however many they are; 128 MB take well over the
+    %% limit on memory that is warm.
+    spawn(fun() -> exit({held, atomics:info(atomics:new(16000000, []))}) end).
 
 slices_until(Last) ->
     receive
