@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "errors.h"
+#include "file_blocks.h"
 
 namespace hyper_lmdb {
 
@@ -16,18 +17,14 @@ constexpr std::uint64_t kLeastStepBytes = 256 << 10;
 constexpr std::uint64_t kMostStepBytes = 64 << 20;
 constexpr std::uint64_t kKeepBytes = 512 << 10;  // at rest
 
-int allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+int try_to_reserve(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 #ifdef __APPLE__
   // No call there reserves blocks inside a sparse file: ask at least whether they would fit.
   struct statvfs info;
   if (::fstatvfs(fd, &info) != 0) return errno;
   return info.f_bavail * info.f_frsize < to - from ? ENOSPC : 0;
 #else
-  int rc = 0;
-  do {
-    rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
-  } while (rc == EINTR);
-  return rc;
+  return reserve_blocks(fd, from, to);
 #endif
 }
 
@@ -42,14 +39,14 @@ Result<void> BlockReserve::open(const std::string& path) {
 Result<void> BlockReserve::extend(std::uint64_t used_bytes, std::uint64_t bytes) {
   if (covers(bytes)) return {};
   const std::uint64_t step = std::clamp(bytes / 8, kLeastStepBytes, kMostStepBytes);
-  int rc = allocate(file_.get(), reserved_bytes_, bytes + step);
+  int rc = try_to_reserve(file_.get(), reserved_bytes_, bytes + step);
   if (rc == 0) {
     reserved_bytes_ = bytes + step;
     return {};
   }
   // Near the end of the disk: what is needed and no step.
   give_back(bytes, bytes + step);
-  rc = allocate(file_.get(), reserved_bytes_, bytes);
+  rc = try_to_reserve(file_.get(), reserved_bytes_, bytes);
   if (rc != 0) {
     // What was found before the disk was full must not stay taken; what holds data must.
     const std::uint64_t kept = std::max(reserved_bytes_, used_bytes);

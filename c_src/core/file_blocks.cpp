@@ -31,12 +31,19 @@ Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept 
   return {};
 }
 
-Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 #ifndef __APPLE__
+int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept {
   int rc = 0;
   do {
     rc = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
   } while (rc == EINTR);
+  return rc;
+}
+#endif
+
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifndef __APPLE__
+  const int rc = reserve_blocks(fd, from, to);
   if (rc == 0) return {};
   if (rc != EOPNOTSUPP && rc != EINVAL) return from_errno(rc, "reserve blocks");
 #endif

@@ -14,6 +14,11 @@ namespace hyper_lmdb {
 Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept;
 Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 
+#ifndef __APPLE__
+/// posix_fallocate(3), again where a signal came in between. Returns 0 or an errno.
+int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+#endif
+
 /// Makes the file larger, with blocks of its own where the file system knows how to.
 Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 

@@ -23,11 +23,14 @@ Result<void> JournalWriter::learn_shape() noexcept {
   return {};
 }
 
+/// How full the active buffer is, from 0 to 1.
+double JournalWriter::fullness() const noexcept {
+  return static_cast<double>(active_->bytes_used()) /
+         static_cast<double>(parts_.settings->write_buffer_bytes);
+}
+
 bool JournalWriter::ahead_of_applier() const noexcept {
-  if (parts_.applier->idle()) return false;
-  const double full = static_cast<double>(active_->bytes_used()) /
-                      static_cast<double>(parts_.settings->write_buffer_bytes);
-  return full > parts_.applier->progress() + kSlack;
+  return !parts_.applier->idle() && fullness() > parts_.applier->progress() + kSlack;
 }
 
 bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,
@@ -43,11 +46,7 @@ Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
                        fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes());
     return ready ? Fate::done : Fate::must_wait;
   }
-  if (ahead_of_applier()) {
-    const double full = static_cast<double>(active_->bytes_used()) /
-                        static_cast<double>(parts_.settings->write_buffer_bytes);
-    parts_.applier->wait_past(full - kSlack);
-  }
+  if (ahead_of_applier()) parts_.applier->wait_past(fullness() - kSlack);
   if (!parts_.log->has_segment()) {
     if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
   }

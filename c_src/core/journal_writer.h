@@ -77,6 +77,7 @@ class JournalWriter final : public WriteWay {
   Result<void> show();
   bool fits_capacity(std::span<const Op> ops);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
+  double fullness() const noexcept;
   bool ahead_of_applier() const noexcept;
   Result<void> learn_shape() noexcept;
 
