@@ -158,7 +158,7 @@ bool goes_straight(const Links& links, std::span<const Op> ops) noexcept {
 
 Result<PathText> target_of(const View& view, Links* links, Clock clock, std::span<const Op> ops,
                            std::size_t index) {
-  PathView paths(view, links, links->view_of_writer(), clock, kAnyLookups);
+  PathView paths(view, links, links->view_of_writer(), clock, kNoLimit);
   PathText written;
   PathText target;
   if (!written.assign_canonical(ops[index].key)) return leads_nowhere(index);

@@ -189,7 +189,7 @@ Result<void> JournalWriter::remove_some(Request& request) {
     auto lease = parts_.pool->lease();
     if (!lease) return lease.error();
     const View view = lease.value().view(parts_.env->dbi()).at(parts_.log->appended());
-    auto cursor = ViewCursor::open(view, kAnyLookups);
+    auto cursor = ViewCursor::open(view, kNoLimit);
     if (!cursor) return cursor.error();
     ViewCursor& at = cursor.value();
     auto there = at.seek(prefix);

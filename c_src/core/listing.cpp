@@ -179,9 +179,9 @@ Result<bool> has_children(const View& view, std::string_view group, std::uint64_
 
 Result<void> list_children(const View& view, std::string_view group, const Page& page,
                            FunctionRef<bool(std::string_view)> on_name) {
-  auto cursor = ViewCursor::open(view, kAnyLookups);
+  auto cursor = ViewCursor::open(view, kNoLimit);
   if (!cursor) return cursor.error();
-  Children children(&cursor.value(), group, kAnyLookups);
+  Children children(&cursor.value(), group, kNoLimit);
   std::string last;
   Name at = page.cursor;
   for (std::uint64_t count = 0; count < page.limit; ++count) {
@@ -196,7 +196,7 @@ Result<void> list_children(const View& view, std::string_view group, const Page&
 
 Result<void> list_keys(const View& view, std::string_view prefix, const Page& page,
                        FunctionRef<bool(std::string_view)> on_key) {
-  auto opened = ViewCursor::open(view, kAnyLookups);
+  auto opened = ViewCursor::open(view, kNoLimit);
   if (!opened) return opened.error();
   ViewCursor& cursor = opened.value();
   std::string start(prefix);

@@ -28,6 +28,14 @@ Store::Lookup find_value(const View& view, std::string_view key) {
   return value_in(key, bytes.value());
 }
 
+/// Whether one more value is within what is left of a call's effort, which it then is no more.
+Result<void> spend(const Store::Lookup& found, Effort* left) noexcept {
+  const std::uint64_t bytes = found && found.value() ? found.value()->size() : 0;
+  if (bytes > left->value_bytes) return Error{.code = Code::work_limit, .operation = "read"};
+  left->value_bytes -= bytes;
+  return {};
+}
+
 /// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
 Result<PathText> path_text(std::string_view path) {
   PathText text;
@@ -51,14 +59,14 @@ struct PathSnapshot {
   View store;
   PathView paths;
 };
-Result<PathSnapshot> path_snapshot(Store::Impl& impl, std::uint64_t most_lookups) {
+Result<PathSnapshot> path_snapshot(Store::Impl& impl, const Effort& effort) {
   auto lease = impl.pool.lease();
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi());
   auto links = impl.links.view(store);
   if (!links) return links.error();
   return PathSnapshot{std::move(lease).value(), store,
-                      PathView(store, &impl.links, links.value(), &steady_ms, most_lookups)};
+                      PathView(store, &impl.links, links.value(), &steady_ms, effort.lookups)};
 }
 
 /// What is at the end of a path: its type, and the key in `*key`.
@@ -85,12 +93,15 @@ Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText
 
 }  // namespace
 
-Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value) const {
+Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
+                        const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   auto value = find_value(lease.value().view(impl_->env->dbi()), key);
   if (!value) return value.error();
+  Effort left = effort;
+  if (auto within = spend(value, &left); !within) return within.error();
   if (!value.value()) return false;
   on_value(*value.value());
   return true;
@@ -109,25 +120,30 @@ Result<bool> Store::exists(std::string_view key) const {
 }
 
 Result<void> Store::read_many(std::span<const std::string_view> keys,
-                              FunctionRef<bool(std::size_t, const Lookup&)> on_result) const {
+                              FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                              const Effort& effort) const {
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
+  Effort left = effort;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto good = check_key(keys[i]);
     const Lookup found = good ? find_value(view, keys[i]) : Lookup(good.error());
+    if (auto within = spend(found, &left); !within) return within;
     if (!on_result(i, found)) break;
   }
   return {};
 }
 
 Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
-                         std::uint64_t most_lookups) const {
-  auto snapshot = path_snapshot(*impl_, most_lookups);
+                         const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto value = read_path(snapshot.value().paths, path, &key);
   if (!value) return value.error();
+  Effort left = effort;
+  if (auto within = spend(value, &left); !within) return within.error();
   if (!value.value()) return false;
   on_value(*value.value());
   return true;
@@ -135,28 +151,30 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
 
 Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
                                     FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                                    std::uint64_t most_lookups) const {
-  auto snapshot = path_snapshot(*impl_, most_lookups);
+                                    const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
+  Effort left = effort;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const Lookup found = read_path(snapshot.value().paths, paths[i], &key);
     if (!found && found.error().code == Code::work_limit) return found.error();
+    if (auto within = spend(found, &left); !within) return within;
     if (!on_result(i, found)) break;
   }
   return {};
 }
 
-Result<PathType> Store::type(std::string_view path, std::uint64_t most_lookups) const {
-  auto snapshot = path_snapshot(*impl_, most_lookups);
+Result<PathType> Store::type(std::string_view path, const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   return type_at(snapshot.value(), path, &key);
 }
 
 Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
-                            std::uint64_t most_lookups) const {
-  auto snapshot = path_snapshot(*impl_, most_lookups);
+                            const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -168,7 +186,7 @@ Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_
 
 Result<bool> Store::list(std::string_view path, const Page& page,
                          FunctionRef<bool(std::string_view)> on_name) const {
-  auto snapshot = path_snapshot(*impl_, kAnyLookups);
+  auto snapshot = path_snapshot(*impl_, {});
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);

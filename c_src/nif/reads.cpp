@@ -16,25 +16,23 @@ namespace hyper_lmdb::nif {
 namespace {
 
 // A normal scheduler reads at most this much in one call; the rest goes to a dirty one.
-constexpr std::size_t kMostBytesOnScheduler = 512 << 10;
+constexpr Effort kOnScheduler{
+    .lookups = 200,  // of a path that leads through many links
+    .value_bytes = 512 << 10,
+};
 constexpr std::size_t kMostKeysOnScheduler = 256;
-constexpr std::uint64_t kMostLookupsOnScheduler = 200;  // of a path that leads through many links
 constexpr int kSlicePercentPer64KiB = 1;
 
 /// What a call may do where it runs, and who goes on when that is not enough.
 struct Allowance {
-  std::size_t most_bytes = ~std::size_t{0};
+  Effort effort;
   std::size_t most_keys = ~std::size_t{0};
-  std::uint64_t most_lookups = kAnyLookups;
   Call elsewhere = nullptr;
 };
 constexpr Allowance kUnbounded{};
 
 constexpr Allowance on_scheduler(Call elsewhere) noexcept {
-  return {.most_bytes = kMostBytesOnScheduler,
-          .most_keys = kMostKeysOnScheduler,
-          .most_lookups = kMostLookupsOnScheduler,
-          .elsewhere = elsewhere};
+  return {.effort = kOnScheduler, .most_keys = kMostKeysOnScheduler, .elsewhere = elsewhere};
 }
 
 /// Whether a key is the bytes given, or what they lead to as a path.
@@ -58,18 +56,16 @@ ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by
   if (!key) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
   ERL_NIF_TERM answer = atoms().not_found;
-  bool too_large = false;
   const auto on_value = [&](std::string_view value) {
-    too_large = value.size() > allowed.most_bytes;
-    if (!too_large) answer = make_value(env, value);
+    answer = make_value(env, value);
     if (value.size() > (64 << 10)) {
       const auto slices = static_cast<int>(value.size() / (64 << 10));
       enif_consume_timeslice(env, std::min(100, slices * kSlicePercentPer64KiB));
     }
   };
-  const auto found = by == By::key ? (*store)->get(*key, on_value)
-                                   : (*store)->read(*key, on_value, allowed.most_lookups);
-  if (too_large || (!found && over_limit(found.error()))) {
+  const auto found = by == By::key ? (*store)->get(*key, on_value, allowed.effort)
+                                   : (*store)->read(*key, on_value, allowed.effort);
+  if (!found && over_limit(found.error())) {
     return enif_schedule_nif(env, "read", ERL_NIF_DIRTY_JOB_IO_BOUND, allowed.elsewhere, argc,
                              argv);
   }
@@ -125,17 +121,12 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   if (store->get() == nullptr) return make_not_started(env);
   if (bounded && keys->views.size() > allowed.most_keys) return go_elsewhere();
 
-  std::size_t bytes = 0;
-  bool too_large = false;
   std::vector<ERL_NIF_TERM>& results = keys->terms;  // each key gives way to its result
   const auto on_result = [&](std::size_t i, const Store::Lookup& found) {
     ERL_NIF_TERM answer = atoms().not_found;
     if (!found) {
       answer = make_error(env, found.error());
     } else if (found.value()) {
-      bytes += found.value()->size();
-      too_large = bytes > allowed.most_bytes;
-      if (too_large) return false;
       answer = make_value(env, *found.value());
     }
     const ERL_NIF_TERM name =
@@ -143,12 +134,11 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
     results[i] = enif_make_tuple2(env, name, answer);
     return true;
   };
-  const auto done = by == By::key
-                        ? (*store)->read_many(keys->views, on_result)
-                        : (*store)->read_many_paths(
-                              keys->views, on_result,
-                              bounded ? allowed.most_lookups + 2 * allowed.most_keys : kAnyLookups);
-  if (too_large || (!done && over_limit(done.error()))) return go_elsewhere();
+  Effort effort = allowed.effort;
+  if (bounded) effort.lookups += 2 * allowed.most_keys;
+  const auto done = by == By::key ? (*store)->read_many(keys->views, on_result, effort)
+                                  : (*store)->read_many_paths(keys->views, on_result, effort);
+  if (!done && over_limit(done.error())) return go_elsewhere();
   if (!done) return make_error(env, done.error());
   const auto count = static_cast<unsigned>(results.size());
   if (count >= 16) enif_consume_timeslice(env, static_cast<int>(std::min(100U, count / 16)));
@@ -167,7 +157,7 @@ ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  const auto type = (*store)->type(*path, bounded ? kMostLookupsOnScheduler : kAnyLookups);
+  const auto type = (*store)->type(*path, bounded ? kOnScheduler : Effort());
   if (!type && over_limit(type.error())) {
     return enif_schedule_nif(env, "type", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<type_of<false>>,
                              argc, argv);
@@ -195,7 +185,7 @@ ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto found = (*store)->resolve(
       *path,
       [&](std::string_view key) { answer = make_binary(env, key).value_or(atoms().not_found); },
-      bounded ? kMostLookupsOnScheduler : kAnyLookups);
+      bounded ? kOnScheduler : Effort());
   if (!found && over_limit(found.error())) {
     return enif_schedule_nif(env, "resolve", ERL_NIF_DIRTY_JOB_IO_BOUND,
                              &guarded<resolve_path<false>>, argc, argv);

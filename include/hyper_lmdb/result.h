@@ -40,7 +40,7 @@ enum class Code : std::uint8_t {
   closed,
   bad_option,
   conflicting_option,
-  work_limit,  ///< more look-ups than the caller allowed; only where a limit was given
+  work_limit,  ///< more work than the caller allowed; only where a limit was given
   internal,
 };
 

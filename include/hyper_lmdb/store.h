@@ -59,11 +59,14 @@ enum class PathType : std::uint8_t {
   composite,  ///< a group: it has descendants or a mark; it may hold a value too
 };
 
-/// Look-ups that a call following links may make. A normal scheduler has little time; one that is
-/// over its limit answers work_limit and is made again where there is more.
-inline constexpr std::uint64_t kAnyLookups = ~std::uint64_t{0};
-
 inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+/// What one call may do, all its keys together. One that would do more answers work_limit instead,
+/// and is made again where there is more time.
+struct Effort {
+  std::uint64_t lookups = kNoLimit;      ///< of records, on the way of paths
+  std::uint64_t value_bytes = kNoLimit;  ///< of the values found
+};
 
 /// A part of a listing.
 struct Page {
@@ -99,8 +102,10 @@ class Store {
 
   /// Calls `on_value` with the bytes at `key`, valid inside the callback only, and returns true;
   /// false where no value is there. Never waits for a writer; may touch the disk.
-  /// Errors: bad_key, key_too_large, readers_full, checksum_mismatch, corrupted, unknown_format.
-  Result<bool> get(std::string_view key, FunctionRef<void(std::string_view)> on_value) const;
+  /// Errors: bad_key, key_too_large, readers_full, checksum_mismatch, corrupted, unknown_format,
+  /// work_limit.
+  Result<bool> get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
+                   const Effort& effort = {}) const;
 
   /// Whether a value is at `key`. Errors as `get`, but for the value's own.
   Result<bool> exists(std::string_view key) const;
@@ -109,9 +114,10 @@ class Store {
   using Lookup = Result<std::optional<std::string_view>>;
 
   /// Looks all keys up in one snapshot and calls `on_result` once a key, in input order; a false
-  /// from it ends the walk early. A wrong key is its own result. Errors: readers_full.
+  /// from it ends the walk early. A wrong key is its own result. Errors: readers_full, work_limit.
   Result<void> read_many(std::span<const std::string_view> keys,
-                         FunctionRef<bool(std::size_t, const Lookup&)> on_result) const;
+                         FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                         const Effort& effort = {}) const;
 
   // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
   // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,
@@ -119,16 +125,16 @@ class Store {
 
   /// As `get`, at the end of a path. The root holds no value.
   Result<bool> read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
-                    std::uint64_t most_lookups = kAnyLookups) const;
+                    const Effort& effort = {}) const;
   /// As `read_many` of keys: all in one snapshot, each exactly as `read` answers it.
   Result<void> read_many_paths(std::span<const std::string_view> paths,
                                FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                               std::uint64_t most_lookups = kAnyLookups) const;
-  Result<PathType> type(std::string_view path, std::uint64_t most_lookups = kAnyLookups) const;
+                               const Effort& effort = {}) const;
+  Result<PathType> type(std::string_view path, const Effort& effort = {}) const;
   /// Calls `on_key` with the key a path leads to, valid inside the callback, and returns true;
   /// false where nothing is there.
   Result<bool> resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
-                       std::uint64_t most_lookups = kAnyLookups) const;
+                       const Effort& effort = {}) const;
   /// Calls `on_name` with the names of the immediate children of a group, in byte order, each once;
   /// a false from it ends the walk. Returns false where no group is. The root always is one.
   /// Skips what lies below each child; may take long all the same.
