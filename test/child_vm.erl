@@ -1,7 +1,7 @@
 %% @doc Other OS processes that run this library: peers one can call, and scripts that print lines.
 -module(child_vm).
 
--export([start_peer/1, start_peer/2, call/2, stop_peer/1, kill_peer/1]).
+-export([start_peer/1, start_peer/2, call/2, stop_peer/1, kill_peer/1, in_killed_vm/2]).
 -export([open/3, open/4, lines/2, run/4, kill/1, main/0, say/1, writer/1]).
 
 -define(CALL, "HYPER_LMDB_CHILD_CALL").
@@ -27,6 +27,17 @@ kill_peer({Peer, OsPid}) ->
     Monitor = monitor(process, Peer),
     is_process_alive(Peer) andalso test_store:shell("kill -9 " ++ OsPid),
     receive {'DOWN', Monitor, process, Peer, _} -> ok end.
+
+%% Runs Fun on a store in a VM that is killed right after it; what Fun answered.
+in_killed_vm(Options, Fun) ->
+    Peer = start_peer([]),
+    try call(Peer, fun() ->
+            {ok, S} = hyper_lmdb:start(Options),
+            Fun(S)
+        end)
+    after
+        kill_peer(Peer)
+    end.
 
 code_path_args() ->
     Dirs = lists:usort([filename:dirname(code:which(M)) || M <- [hyper_lmdb, ?MODULE]]),

@@ -10,8 +10,6 @@
 
 all_test_() ->
     [[journaled("a killed VM loses nothing acknowledged", fun killed/2, Bytes) || Bytes <- [?SMALL, 1 bsl 20, 64 bsl 20]],
-     journaled("records of every kind survive a kill", fun every_record/2, 64 bsl 20),
-     journaled("records of every kind survive a kill, over older ones", fun over_older/2, 64 bsl 20),
      journaled("a store at rest has no journal", fun at_rest/2, 64 bsl 20),
      journaled("a stop leaves no journal", fun stopped/2, 64 bsl 20),
      [journaled(lists:concat([WayOut, " leaves no journal"]),
@@ -27,10 +25,6 @@ journaled(Title, Fun, Bytes) ->
              Fun(#{name => Dir, durability => Mode, write_buffer_bytes => Bytes}, Dir)
          end)
      end) || Mode <- [sync, async]].
-
-stop_clean(S, Dir) ->
-    ?assertEqual(ok, hyper_lmdb:stop(S)),
-    ?assertEqual([], test_store:journal(Dir)).
 
 %% -- a VM that is killed -------------------------------------------------------------------------
 
@@ -113,120 +107,9 @@ killed(Options, Dir) ->
         All = maps:merge(Known, Acked),
         Found = maps:map(fun(W, N) -> found(S, W, N) end, All),
         io:format(user, "~n  round ~b: ~b batches acknowledged, ~b records in ~p", [Round, lists:sum(maps:values(Acked)), Records, Left]),
-        stop_clean(S, Dir),
+        test_store:stop_clean(S, Dir),
         Found
     end, #{}, lists:seq(1, 3)).
-
-%% -- records of every kind -----------------------------------------------------------------------
-
-%% Runs Fun on a store in a VM that is killed right after it; what Fun answered.
-in_killed_vm(Options, Fun) ->
-    Peer = child_vm:start_peer([]),
-    try child_vm:call(Peer, fun() ->
-            {ok, S} = hyper_lmdb:start(Options),
-            Fun(S)
-        end)
-    after
-        child_vm:kill_peer(Peer)
-    end.
-
-paths() ->
-    [<<>>] ++ [<<"v">>, <<"empty">>, <<"large">>, <<"gone">>, <<"kept">>, <<"g">>, <<"g/x">>, <<"gv">>, <<"l">>, <<"l/x">>,
-               <<"dangling">>, <<"loop">>, <<"l2">>, <<"l2/x">>, <<"over">>, <<"a/b/c">>, <<"a">>, <<"a/b">>, <<"marked">>, <<"p/1">>, <<"p">>].
-
-observe(S) ->
-    {hyper_lmdb:list_prefix(S, <<>>),
-     [{P, hyper_lmdb:read(S, P), hyper_lmdb:type(S, P), hyper_lmdb:resolve(S, P), hyper_lmdb:list(S, P)} || P <- paths()],
-     [{P, hyper_lmdb:get(S, P), hyper_lmdb:exists(S, P)} || P <- tl(paths())]}.
-
-everything(S) ->
-    ok = hyper_lmdb:put(S, <<"v">>, <<"1">>),
-    ok = hyper_lmdb:put(S, <<"v">>, <<"2">>),
-    ok = hyper_lmdb:put(S, <<"empty">>, <<>>),
-    ok = hyper_lmdb:put(S, <<"large">>, binary:copy(<<"large">>, 200000)),
-    ok = hyper_lmdb:put(S, <<"gone">>, <<"soon">>),
-    ok = hyper_lmdb:delete(S, <<"gone">>),
-    ok = hyper_lmdb:put_new(S, <<"kept">>, <<"kept">>),
-    {error, exists} = hyper_lmdb:put_new(S, <<"kept">>, <<"lost">>),
-    ok = hyper_lmdb:make_group(S, <<"g">>),
-    ok = hyper_lmdb:write(S, <<"g/x">>, <<"x">>),
-    ok = hyper_lmdb:batch_write(S, [{put, <<"gv">>, <<"both">>}, {group, <<"gv">>}]),
-    ok = hyper_lmdb:make_link(S, <<"g">>, <<"l">>),
-    ok = hyper_lmdb:make_link(S, <<"nowhere">>, <<"dangling">>),
-    ok = hyper_lmdb:make_link(S, <<"loop">>, <<"loop">>),
-    ok = hyper_lmdb:make_link(S, <<"l">>, <<"l2">>),
-    ok = hyper_lmdb:make_link(S, <<"v">>, <<"over">>),
-    ok = hyper_lmdb:put(S, <<"over">>, <<"a value over a link">>),
-    ok = hyper_lmdb:write(S, <<"l2/x">>, <<"through two links">>),
-    {ok, B} = hyper_lmdb:begin_batch(S),
-    ok = hyper_lmdb:batch_write(B, <<"a/b/c">>, <<"deep">>),
-    ok = hyper_lmdb:batch_make_group(B, <<"marked">>),
-    ok = hyper_lmdb:batch_make_link(B, <<"a/b">>, <<"p/l">>),
-    ok = hyper_lmdb:commit_batch(B),
-    ok = hyper_lmdb:batch_write(S, [{put, <<"p/", I>>, <<I>>} || I <- "123"]),
-    {ok, 1} = hyper_lmdb:delete_prefix(S, <<"p/2">>),
-    {error, {check_failed, 2}} = hyper_lmdb:batch_write(S, [{put, <<"v">>, <<"3">>}, {check, <<"v">>, absent}]).
-
-every_record(Options, Dir) ->
-    in_time(Options, Dir, fun(Here) -> survives(Here, fun everything/1) end).
-
-%% A buffer is applied when it is two seconds old. Where the machine was slower than that there is
-%% no journal to look at, so it is done again in another directory.
-in_time(Options, Dir, Fun) -> in_time(Options, Dir, Fun, 10).
-
-in_time(Options, Dir, Fun, Left) when Left > 0 ->
-    case Fun(Options#{name := <<Dir/binary, "/", ($a + Left)>>}) of
-        too_late -> in_time(Options, Dir, Fun, Left - 1);
-        Done -> Done
-    end.
-
-%% A journal that says the opposite of what LMDB has.
-over_older(Options, Dir) ->
-    in_time(Options, Dir, fun(Here) ->
-        S = test_store:start_ok(Here),
-        everything(S),
-        ok = hyper_lmdb:stop(S),
-        survives(Here, fun the_opposite/1)
-    end).
-
-the_opposite(There) ->
-    ok = hyper_lmdb:delete(There, <<"v">>),
-    ok = hyper_lmdb:put(There, <<"gone">>, <<"back">>),
-    ok = hyper_lmdb:delete(There, <<"g">>),
-    ok = hyper_lmdb:delete(There, <<"l">>),
-    ok = hyper_lmdb:make_link(There, <<"a">>, <<"l2">>),
-    ok = hyper_lmdb:put(There, <<"dangling">>, <<"a value">>),
-    ok = hyper_lmdb:delete(There, <<"marked">>),
-    ok = hyper_lmdb:make_group(There, <<"v">>),
-    {ok, 3} = hyper_lmdb:delete_prefix(There, <<"p/">>),
-    ok = hyper_lmdb:make_link(There, <<"gv">>, <<"p/1">>).
-
-survives(#{name := Dir} = Options, Fun) ->
-    Expected = in_killed_vm(Options#{checksum => true}, fun(S) -> Fun(S), {observe(S), test_store:info(S, links)} end),
-    case test_store:journal(Dir) of
-        [] -> too_late;
-        [_] -> replayed(Options, Expected)
-    end.
-
-replayed(#{name := Dir} = Options, {Seen, Links}) ->
-    {ok, Bytes} = file:read_file(filename:join(Dir, "data.mdb")),
-    %% Read-only first: it shows the journal's records and leaves every file as it is.
-    Left = test_store:journal(Dir),
-    R = test_store:start_ok(#{name => Dir, read_only => true}),
-    ?assertEqual(Seen, observe(R)),
-    ?assertEqual(Links, test_store:info(R, links)),
-    ?assert(test_store:info(R, replayed_records) > 5),
-    ok = hyper_lmdb:stop(R),
-    ?assertEqual({Left, {ok, Bytes}}, {test_store:journal(Dir), file:read_file(filename:join(Dir, "data.mdb"))}),
-    S = test_store:start_ok(Options),
-    ?assertEqual(Seen, observe(S)),
-    ?assertEqual(Links, test_store:info(S, links)),
-    ?assert(test_store:info(S, replayed_records) > 5),
-    stop_clean(S, Dir),
-    S2 = test_store:start_ok(Options),
-    ?assertEqual(Seen, observe(S2)),
-    ?assertEqual(0, test_store:info(S2, replayed_records)),
-    stop_clean(S2, Dir).
 
 %% -- where there is no journal -------------------------------------------------------------------
 
@@ -252,7 +135,7 @@ stopped(Options, Dir) ->
     [begin
          S = test_store:start_ok(Options),
          ok = hyper_lmdb:put(S, <<I>>, rand:bytes(1000)),
-         stop_clean(S, Dir)
+         test_store:stop_clean(S, Dir)
      end || I <- lists:seq(1, 20)],
     S2 = test_store:start_ok(Options),
     ?assertMatch({ok, #{entries := 20, replayed_records := 0}}, hyper_lmdb:info(S2)).
@@ -270,7 +153,7 @@ shut_down(WayOut, Options, Dir) ->
 
 mismatch(Options, Dir) ->
     Other = <<Dir/binary, "/other">>,
-    [in_killed_vm(Options#{name := Name}, fun(S) -> ok = hyper_lmdb:put(S, <<"k">>, Name) end) || Name <- [Dir, Other]],
+    [child_vm:in_killed_vm(Options#{name := Name}, fun(S) -> ok = hyper_lmdb:put(S, <<"k">>, Name) end) || Name <- [Dir, Other]],
     [Journal] = test_store:journal(Dir),
     [Journal] = test_store:journal(Other),
     File = filename:join(Dir, Journal),
@@ -283,8 +166,8 @@ mismatch(Options, Dir) ->
     ok = file:rename(filename:join(Dir, "kept"), File),
     S = test_store:start_ok(Options),
     ?assertEqual({ok, Dir}, hyper_lmdb:get(S, <<"k">>)),
-    stop_clean(S, Dir),
-    stop_clean(test_store:start_ok(Options#{name := Other}), Other).
+    test_store:stop_clean(S, Dir),
+    test_store:stop_clean(test_store:start_ok(Options#{name := Other}), Other).
 
 %% -- modes ---------------------------------------------------------------------------------------
 

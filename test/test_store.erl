@@ -1,7 +1,7 @@
 %% @doc Temporary stores for the tests: what was started here is always stopped and removed.
 -module(test_store).
 
--export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1]).
+-export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1, stop_clean/2]).
 -export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/3, skip/2, is_root/0]).
 -export([mark/1, journal/1, info/2, count/1, settle/1, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
@@ -58,6 +58,11 @@ start_ok(Options) ->
 restart(Store, Options) ->
     ok = hyper_lmdb:stop(Store),
     start_ok(Options).
+
+%% A stop that leaves no journal.
+stop_clean(Store, Dir) ->
+    ok = hyper_lmdb:stop(Store),
+    [] = journal(Dir).
 
 %% What the mark in a store's directory says: clean, or the boot in which it was left open.
 mark(Dir) ->

@@ -15,10 +15,6 @@ all_test_() ->
                               {"larger than a buffer, in between", fun large_ones/2}],
              Mode <- [sync, async]].
 
-stop_clean(S, Dir) ->
-    ?assertEqual(ok, hyper_lmdb:stop(S)),
-    ?assertEqual([], test_store:journal(Dir)).
-
 %% Each batch renames all children of a group, so that half of one would show in every listing.
 one_store(Options, _) ->
     S = test_store:start_ok(Options),
@@ -90,7 +86,7 @@ prefixes(Options, Dir) ->
     end, #{}, lists:seq(1, 300)),
     ?assert(test_store:info(S, applied_buffers) > 5),
     same(S, Model),
-    stop_clean(S, Dir),
+    test_store:stop_clean(S, Dir),
     same(test_store:start_ok(Options), Model).
 
 same(S, Model) ->
@@ -110,6 +106,6 @@ large_ones(Options, Dir) ->
          Round rem 7 =:= 0 andalso (ok = hyper_lmdb:reset(S)),
          Round rem 7 =:= 0 andalso ?assertEqual(0, test_store:count(S))
      end || {Round, Size} <- lists:zip(lists:seq(1, 40), lists:append(lists:duplicate(10, [8, 100000, 4000, 20000])))],
-    stop_clean(S, Dir),
+    test_store:stop_clean(S, Dir),
     S2 = test_store:start_ok(Options),
     ?assertEqual({ok, [{K, {ok, binary:copy(<<40:32>>, 5000)}} || K <- Keys]}, hyper_lmdb:read_many_fast(S2, Keys)).

@@ -22,66 +22,65 @@ std::optional<bool> as_bool(ERL_NIF_TERM term) noexcept {
   return std::nullopt;
 }
 
-struct NumberOption {
-  const char* name;
-  std::optional<std::uint64_t> Options::*field;
-};
-constexpr NumberOption kNumbers[] = {
-    {"capacity", &Options::capacity},
-    {"write_buffer_bytes", &Options::write_buffer_bytes},
-    {"sync_interval_ms", &Options::sync_interval_ms},
-    {"max_value_bytes", &Options::max_value_bytes},
-    {"max_batch_bytes", &Options::max_batch_bytes},
-    {"max_readers", &Options::max_readers},
-    {"path_cache_entries", &Options::path_cache_entries},
-    {"path_cache_ttl_ms", &Options::path_cache_ttl_ms},
-};
-struct FlagOption {
-  const char* name;
-  std::optional<bool> Options::*field;
-};
-constexpr FlagOption kFlags[] = {
-    {"checksum", &Options::checksum},
-    {"read_only", &Options::read_only},
-    {"shared", &Options::shared},
-    {"force", &Options::force},
-    {"no_readahead", &Options::no_readahead},
-};
-
-/// Sets one option; false where the value is not of the option's type or there is no such option.
-bool set_option(ErlNifEnv* env, std::string_view name, ERL_NIF_TERM value, Options* options) {
-  for (const NumberOption& option : kNumbers) {
-    if (name == option.name) return (options->*option.field = as_uint64(env, value)).has_value();
-  }
-  for (const FlagOption& option : kFlags) {
-    if (name == option.name) return (options->*option.field = as_bool(value)).has_value();
-  }
-  if (name == "durability") {
-    if (is(value, atoms().sync_mode)) options->durability = Durability::sync;
-    if (is(value, atoms().async_mode)) options->durability = Durability::async;
-    if (is(value, atoms().map_async_mode)) options->durability = Durability::map_async;
-    return options->durability.has_value();
-  }
-  if (name == "on_unclean") {
-    if (is(value, atoms().error_mode)) options->on_unclean = OnUnclean::error;
-    if (is(value, atoms().reset_mode)) options->on_unclean = OnUnclean::reset;
-    return options->on_unclean.has_value();
-  }
-  return false;
+std::optional<Durability> as_durability(ERL_NIF_TERM term) noexcept {
+  if (is(term, atoms().sync_mode)) return Durability::sync;
+  if (is(term, atoms().async_mode)) return Durability::async;
+  if (is(term, atoms().map_async_mode)) return Durability::map_async;
+  return std::nullopt;
 }
 
-/// Option names live as long as the process: an Error refers to them.
-const char* known_name(std::string_view name) noexcept {
-  for (const NumberOption& option : kNumbers) {
-    if (name == option.name) return option.name;
+std::optional<OnUnclean> as_on_unclean(ERL_NIF_TERM term) noexcept {
+  if (is(term, atoms().error_mode)) return OnUnclean::error;
+  if (is(term, atoms().reset_mode)) return OnUnclean::reset;
+  return std::nullopt;
+}
+
+template <std::optional<std::uint64_t> Options::*field>
+bool set_number(ErlNifEnv* env, ERL_NIF_TERM value, Options* options) {
+  return (options->*field = as_uint64(env, value)).has_value();
+}
+
+template <std::optional<bool> Options::*field>
+bool set_flag(ErlNifEnv*, ERL_NIF_TERM value, Options* options) {
+  return (options->*field = as_bool(value)).has_value();
+}
+
+/// An option: its name, which an Error may refer to for as long as the process lives, and what
+/// takes its value, or answers false where that is not of the option's type.
+struct KnownOption {
+  const char* name;
+  bool (*set)(ErlNifEnv* env, ERL_NIF_TERM value, Options* options);
+};
+constexpr KnownOption kOptions[] = {
+    {"durability",
+     [](ErlNifEnv*, ERL_NIF_TERM value, Options* options) {
+       return (options->durability = as_durability(value)).has_value();
+     }},
+    {"on_unclean",
+     [](ErlNifEnv*, ERL_NIF_TERM value, Options* options) {
+       return (options->on_unclean = as_on_unclean(value)).has_value();
+     }},
+    {"capacity", &set_number<&Options::capacity>},
+    {"write_buffer_bytes", &set_number<&Options::write_buffer_bytes>},
+    {"sync_interval_ms", &set_number<&Options::sync_interval_ms>},
+    {"max_value_bytes", &set_number<&Options::max_value_bytes>},
+    {"max_batch_bytes", &set_number<&Options::max_batch_bytes>},
+    {"max_readers", &set_number<&Options::max_readers>},
+    {"path_cache_entries", &set_number<&Options::path_cache_entries>},
+    {"path_cache_ttl_ms", &set_number<&Options::path_cache_ttl_ms>},
+    {"checksum", &set_flag<&Options::checksum>},
+    {"read_only", &set_flag<&Options::read_only>},
+    {"shared", &set_flag<&Options::shared>},
+    {"force", &set_flag<&Options::force>},
+    {"no_readahead", &set_flag<&Options::no_readahead>},
+};
+constexpr KnownOption kUnknown{"unknown", [](ErlNifEnv*, ERL_NIF_TERM, Options*) { return false; }};
+
+const KnownOption& option_named(std::string_view name) noexcept {
+  for (const KnownOption& option : kOptions) {
+    if (name == option.name) return option;
   }
-  for (const FlagOption& option : kFlags) {
-    if (name == option.name) return option.name;
-  }
-  for (const char* other : {"durability", "on_unclean"}) {
-    if (name == other) return other;
-  }
-  return "unknown";
+  return kUnknown;
 }
 
 std::uint64_t default_max_readers() noexcept {
@@ -108,8 +107,9 @@ Result<Options> as_options(ErlNifEnv* env, std::string_view directory, ERL_NIF_T
         enif_get_atom(env, part[0], name, sizeof name, ERL_NIF_LATIN1) == 0) {
       return Error{.code = Code::bad_option, .operation = "open", .option = "unknown"};
     }
-    if (!set_option(env, name, part[1], &options)) {
-      return Error{.code = Code::bad_option, .operation = "open", .option = known_name(name)};
+    const KnownOption& option = option_named(name);
+    if (!option.set(env, part[1], &options)) {
+      return Error{.code = Code::bad_option, .operation = "open", .option = option.name};
     }
   }
   return options;

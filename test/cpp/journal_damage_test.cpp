@@ -9,16 +9,7 @@
 #include "support/journal.h"
 
 using namespace hyper_lmdb;
-using test::append;
-using test::kBothWays;
-using test::must_create;
-using test::outcome;
-using test::path_of;
-using test::payload_of;
-using test::replay;
-using test::segment_id;
-using test::TempDir;
-using test::Way;
+using namespace hyper_lmdb::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -38,7 +29,7 @@ struct Small {
 };
 
 Small small_journal(Way way) {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   const auto segment = must_create(temp.path(), segment_id(1, 1), way);
   Small small;
   std::uint64_t flushed = 0;
@@ -54,17 +45,17 @@ Small small_journal(Way way) {
     REQUIRE(append(*segment, seq, flushed, payload_of(seq, size)) == "ok");
     small.records.push_back({seq, flushed, marker, begin, begin + journal::kHeadBytes + size});
   }
-  small.image = test::image_of(temp.path(), 1, *segment);
+  small.image = image_of(temp.path(), 1, *segment);
   return small;
 }
 
-test::Replay replayed(const TempDir& temp, const std::string& image) {
-  test::write_whole(path_of(temp.path(), 1), image);
+Replay replayed(const TempDir& temp, const std::string& image) {
+  write_whole(path_of(temp.path(), 1), image);
   return replay(temp.path());
 }
 
 /// That the first `count` records were delivered as they were written, and no other.
-bool is_prefix(const test::Replay& all, const Small& small, std::size_t count) {
+bool is_prefix(const Replay& all, const Small& small, std::size_t count) {
   if (all.delivered.size() != count) return false;
   for (std::size_t i = 0; i < count; ++i) {
     const Placed& at = small.records[i];
@@ -79,12 +70,12 @@ bool is_prefix(const test::Replay& all, const Small& small, std::size_t count) {
 TEST_CASE("A file cut at any byte replays exactly the whole records before the cut") {
   for (const Way way : kBothWays) {
     const Small small = small_journal(way);
-    const TempDir temp(test::memory_directory());
+    const TempDir temp(memory_directory());
     for (std::size_t cut = 0; cut <= small.image.size(); ++cut) {
       const auto all = replayed(temp, small.image.substr(0, cut));
       const auto whole = std::count_if(small.records.begin(), small.records.end(),
                                        [&](const Placed& at) { return at.end <= cut; });
-      INFO(test::name_of(way) << ", cut at " << cut << ": " << whole << " whole");
+      INFO(name_of(way) << ", cut at " << cut << ": " << whole << " whole");
       REQUIRE(all.word == "ok");
       REQUIRE(is_prefix(all, small, static_cast<std::size_t>(whole)));
     }
@@ -94,7 +85,7 @@ TEST_CASE("A file cut at any byte replays exactly the whole records before the c
 TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, else the end") {
   for (const Way way : kBothWays) {
     const Small small = small_journal(way);
-    const TempDir temp(test::memory_directory());
+    const TempDir temp(memory_directory());
     std::size_t corrupted = 0, torn = 0, harmless = 0;
     const std::size_t header = small.image.find_last_not_of('\0', kPage - 1) + 1;
     for (std::size_t at = 0; at < small.image.size(); ++at) {
@@ -111,7 +102,7 @@ TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, els
         std::string bad = small.image;
         bad[at] = static_cast<char>(bad[at] ^ bits);
         const auto all = replayed(temp, bad);
-        INFO(test::name_of(way) << ", byte " << at << " ^ " << bits << ", record " << hit + 1);
+        INFO(name_of(way) << ", byte " << at << " ^ " << bits << ", record " << hit + 1);
         if (at < header) {
           ++corrupted;
           REQUIRE(all.word == "corrupted");
@@ -139,9 +130,9 @@ TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed rec
   std::mt19937_64 random(7);
   for (const Way way : kBothWays) {
     for (int round = 0; round < 150; ++round) {
-      const TempDir temp(test::memory_directory());
+      const TempDir temp(memory_directory());
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
-      test::Payloads written;
+      Payloads written;
       const auto append_some = [&](std::uint64_t flushed_seq) {
         const std::size_t count = 1 + random() % 12;
         for (std::size_t i = 0; i < count; ++i) {
@@ -153,16 +144,16 @@ TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed rec
       append_some(0);
       REQUIRE(outcome(segment->flush()) == "ok");
       const std::size_t flushed = written.size();
-      const std::string old = test::read_whole(path_of(temp.path(), 1), kMost);
+      const std::string old = read_whole(path_of(temp.path(), 1), kMost);
       append_some(flushed);
       REQUIRE(segment->bytes() + 2 * kPage < kMost);
-      std::string torn = test::read_whole(path_of(temp.path(), 1), kMost);
+      std::string torn = read_whole(path_of(temp.path(), 1), kMost);
       // Any mixture of sectors as they were and as they became.
       for (std::size_t at = 0; at < torn.size(); at += 512) {
         if (random() % 3 == 0) torn.replace(at, 512, old, at, 512);
       }
       const auto all = replayed(temp, torn);
-      INFO(test::name_of(way) << ", round " << round);
+      INFO(name_of(way) << ", round " << round);
       REQUIRE(all.word == "ok");
       REQUIRE(all.delivered.size() >= flushed);
       REQUIRE(all.delivered.size() <= written.size());
@@ -172,13 +163,13 @@ TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed rec
 }
 
 TEST_CASE("A lost sector in what was flushed is corrupted, if a later record knows") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
   for (std::uint64_t seq = 1; seq <= 200; ++seq) {
     if (seq == 150) REQUIRE(outcome(segment->flush()) == "ok");
     REQUIRE(append(*segment, seq, seq >= 150 ? 149 : 0, payload_of(seq, 100)) == "ok");
   }
-  const std::string whole = test::image_of(temp.path(), 1, *segment);
+  const std::string whole = image_of(temp.path(), 1, *segment);
   for (std::size_t at = kPage; at < kPage + segment->bytes(); at += 512) {
     const std::size_t hit = (at - kPage) / kRecordOf100 + 1;  // the first record that is damaged
     std::string lost = whole;
@@ -192,13 +183,13 @@ TEST_CASE("A lost sector in what was flushed is corrupted, if a later record kno
 
 TEST_CASE("What an older use of the same blocks left behind the end is no part of the journal") {
   for (const Way way : kBothWays) {
-    const TempDir temp(test::memory_directory());
+    const TempDir temp(memory_directory());
     const auto image = [&](std::size_t records) {
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
       for (std::uint64_t seq = 1; seq <= records; ++seq) {
         REQUIRE(append(*segment, seq, seq - 1, payload_of(seq, 100)) == "ok");
       }
-      const std::string bytes = test::read_whole(path_of(temp.path(), 1), kPage + segment->bytes());
+      const std::string bytes = read_whole(path_of(temp.path(), 1), kPage + segment->bytes());
       fs::remove(path_of(temp.path(), 1));
       return bytes;
     };
@@ -214,7 +205,7 @@ TEST_CASE("What an older use of the same blocks left behind the end is no part o
 TEST_CASE("Random bytes are answered, never trusted") {
   std::mt19937_64 random(11);
   const Small small = small_journal(Way::written);
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   for (int round = 0; round < 2000; ++round) {
     std::string bad = small.image.substr(0, random() % (small.image.size() + 1));
     for (std::size_t i = 0; i < 1 + random() % 30 && bad.size() > kPage; ++i) {
@@ -227,7 +218,7 @@ TEST_CASE("Random bytes are answered, never trusted") {
 }
 
 TEST_CASE("A whole record with another number than the next one does not follow") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
   REQUIRE(append(*segment, 1, 0, payload_of(1, 100)) == "ok");
   REQUIRE(append(*segment, 2, 0, payload_of(2, 100)) == "ok");
@@ -235,12 +226,12 @@ TEST_CASE("A whole record with another number than the next one does not follow"
   for (const std::uint64_t flushed : {0, 2}) {
     REQUIRE(append(*segment, 3 + flushed / 2, flushed, payload_of(3, 100)) == "ok");
     // The second record's page end is gone; the third begins where the next page does.
-    std::string lost = test::image_of(temp.path(), 1, *segment);
+    std::string lost = image_of(temp.path(), 1, *segment);
     lost.replace(kPage + kRecordOf100, kRecordOf100, kRecordOf100, '\0');
-    const TempDir copy(test::memory_directory());
+    const TempDir copy(memory_directory());
     const auto all = replayed(copy, lost);
     CHECK(all.word == (flushed == 0 ? "ok" : "corrupted"));
-    CHECK(all.delivered == test::Payloads{{1, payload_of(1, 100)}});
+    CHECK(all.delivered == Payloads{{1, payload_of(1, 100)}});
     CHECK(all.done.torn_tail == (flushed == 0));
   }
 }

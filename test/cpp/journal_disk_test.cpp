@@ -10,27 +10,17 @@
 #include "support/small_disk.h"
 
 using namespace hyper_lmdb;
-using test::append;
-using test::kBothWays;
-using test::kMiB;
-using test::must_create;
-using test::outcome;
-using test::path_of;
-using test::payload_of;
-using test::replay;
-using test::segment_id;
-using test::TempDir;
-using test::Way;
+using namespace hyper_lmdb::test;
 namespace fs = std::filesystem;
 
 TEST_CASE(
     "On a full disk an append is disk_full, raises no signal, and goes on when there is room") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
-    const std::string ended = test::run_child([&] {
+    INFO(name_of(way));
+    const std::string ended = run_child([&] {
       const TempDir temp;
-      if (!test::mount_small_disk(temp.path(), 6 * kMiB)) return test::kSkipped;
-      test::write_whole(temp / "ballast", std::string(2 * kMiB, 'b'));
+      if (!mount_small_disk(temp.path(), 6 * kMiB)) return kSkipped;
+      write_whole(temp / "ballast", std::string(2 * kMiB, 'b'));
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
       CHILD_REQUIRE(segment->way() == way);
       std::uint64_t seq = 1;
@@ -60,17 +50,17 @@ TEST_CASE(
         CHILD_REQUIRE(payload == payload_of(number, 10'000));
       }
       // Nor does a second segment find room, or leave anything.
-      CHILD_EQUAL(outcome(test::try_segment(temp.path(), segment_id(2, seq), way)), "disk_full");
+      CHILD_EQUAL(outcome(try_segment(temp.path(), segment_id(2, seq), way)), "disk_full");
       CHILD_REQUIRE(!fs::exists(path_of(temp.path(), 2)));
       return 0;
     });
-    test::require_done_or_skipped(ended, "no tmpfs can be mounted");
+    require_done_or_skipped(ended, "no tmpfs can be mounted");
   }
 }
 
 TEST_CASE("A limit on file sizes is file_too_large and raises no signal") {
   for (const Way way : kBothWays) {
-    const std::string ended = test::run_child([&] {
+    const std::string ended = run_child([&] {
       const TempDir temp;
       const rlimit limit{2 * kMiB, 2 * kMiB};
       CHILD_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);

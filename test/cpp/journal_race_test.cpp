@@ -9,22 +9,13 @@
 #include "support/journal.h"
 
 using namespace hyper_lmdb;
-using test::append;
-using test::kBothWays;
-using test::must_create;
-using test::outcome;
-using test::payload_of;
-using test::replay;
-using test::segment_id;
-using test::TempDir;
-using test::Way;
-namespace faults = test::faults;
+using namespace hyper_lmdb::test;
 
 TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
-    const auto segment = must_create(temp.path(), segment_id(1, 1), way, 512 * test::kMiB);
+    const auto segment = must_create(temp.path(), segment_id(1, 1), way, 512 * kMiB);
     constexpr std::uint64_t kRecords = 4000;
     std::atomic<std::uint64_t> appended{0}, flushed{0};
     std::atomic<bool> stop{false};
@@ -77,7 +68,7 @@ TEST_CASE("An append does not wait for a flush, and keeps off the pages it write
   std::string word;
   std::thread flusher([&] { word = outcome(segment->flush()); });
   faults::wait_for_held();
-  test::Gate appended;
+  Gate appended;
   std::string second;
   std::thread appender([&] {
     second = append(*segment, 2, 0, "second");

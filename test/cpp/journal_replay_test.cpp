@@ -9,17 +9,7 @@
 #include "support/journal.h"
 
 using namespace hyper_lmdb;
-using test::append;
-using test::kBothWays;
-using test::kMiB;
-using test::must_create;
-using test::outcome;
-using test::path_of;
-using test::payload_of;
-using test::replay;
-using test::segment_id;
-using test::TempDir;
-using test::Way;
+using namespace hyper_lmdb::test;
 namespace fs = std::filesystem;
 
 namespace {
@@ -42,16 +32,16 @@ void write_segments(const std::string& path, std::size_t count) {
 }
 
 void flip(const std::string& file, std::size_t at) {
-  std::string bytes = test::read_whole(file);
+  std::string bytes = read_whole(file);
   bytes[at] = static_cast<char>(~bytes[at]);
-  test::write_whole(file, bytes);
+  write_whole(file, bytes);
 }
 
 /// Takes what was appended last from a segment, as a crash may: zeros instead of the records.
 void lose_tail(const std::string& file, std::size_t from) {
-  std::string bytes = test::read_whole(file);
+  std::string bytes = read_whole(file);
   std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.end(), '\0');
-  test::write_whole(file, bytes);
+  write_whole(file, bytes);
 }
 
 }  // namespace
@@ -61,11 +51,11 @@ TEST_CASE("Records of any size come back in order, whichever way they were writt
                                        4065, 4096, 10000, 65536, 300'001, 5 * kMiB + 3, 1,    2};
   for (const Way way : kBothWays) {
     for (const std::size_t flush_every : {1, 3, 1000}) {
-      INFO(test::name_of(way) << ", a flush each " << flush_every);
-      const TempDir temp(test::memory_directory());
+      INFO(name_of(way) << ", a flush each " << flush_every);
+      const TempDir temp(memory_directory());
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
       REQUIRE(segment->way() == way);
-      test::Payloads written;
+      Payloads written;
       std::uint64_t bytes = 0;
       for (const std::size_t size : sizes) {
         const std::uint64_t seq = written.size() + 1;
@@ -92,7 +82,7 @@ TEST_CASE("Records of any size come back in order, whichever way they were writt
 }
 
 TEST_CASE("What LMDB has is checked and not delivered; what it lacks must be there") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   {
     const auto segment = must_create(temp.path(), segment_id(1, 11), Way::written);
     for (std::uint64_t seq = 11; seq <= 30; ++seq) {
@@ -116,7 +106,7 @@ TEST_CASE("What LMDB has is checked and not delivered; what it lacks must be the
 }
 
 TEST_CASE("An error of the one who takes records ends the replay and is answered") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   write_segments(temp.path(), 2);
   std::uint64_t last = 0;
   const auto take = [&](std::uint64_t seq, std::string_view) -> Result<void> {
@@ -124,15 +114,14 @@ TEST_CASE("An error of the one who takes records ends the replay and is answered
     if (seq == 13) return Error{.code = Code::map_full};
     return {};
   };
-  CHECK(outcome(replay_journal(test::open_directory(temp.path()), test::kStoreId, 0, take)) ==
-        "map_full");
+  CHECK(outcome(replay_journal(open_directory(temp.path()), kStoreId, 0, take)) == "map_full");
   CHECK(last == 13);
 }
 
 TEST_CASE("Several segments are one journal") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   write_segments(temp.path(), 3);
-  test::write_whole(temp / "journal-000000000000000a.bak", "no segment");
+  write_whole(temp / "journal-000000000000000a.bak", "no segment");
   const auto all = replay(temp.path(), 4);
   CHECK(all.word == "ok");
   REQUIRE(all.done.records == 26);
@@ -140,7 +129,7 @@ TEST_CASE("Several segments are one journal") {
     CHECK((all.delivered[i] == std::pair(std::uint64_t{i + 5}, payload_of(i + 5, 100))));
   }
   CHECK(all.done.last_generation == 3);
-  const Directory directory = test::open_directory(temp.path());
+  const Directory directory = open_directory(temp.path());
   const auto names = journal_segments(directory);
   REQUIRE(outcome(names) == "ok");
   CHECK(names.value() == std::vector<std::string>{"journal-0000000000000001",
@@ -157,7 +146,7 @@ TEST_CASE("Several segments are one journal") {
 }
 
 TEST_CASE("A missing segment, one of another store and one that overlaps do not belong") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   write_segments(temp.path(), 3);
   CHECK(replay(temp.path(), 0, std::string(32, 'f')).word == "journal_mismatch");
   const auto renamed = [&](std::uint64_t from, std::uint64_t to) {
@@ -187,7 +176,7 @@ TEST_CASE("The end of a segment may be lost while a later one is there, unless i
   const std::size_t eighth = kPage + 7 * kRecordOf100;
   for (const bool zeros : {true, false}) {
     INFO((zeros ? "zeros" : "a damaged record"));
-    const TempDir temp(test::memory_directory());
+    const TempDir temp(memory_directory());
     const auto damage = [&](std::uint64_t generation) {
       const std::string file = path_of(temp.path(), generation);
       if (zeros) lose_tail(file, eighth);
@@ -228,9 +217,9 @@ TEST_CASE("The end of a segment may be lost while a later one is there, unless i
 }
 
 TEST_CASE("A half-made newest segment counts as not there") {
-  const TempDir temp(test::memory_directory());
+  const TempDir temp(memory_directory());
   write_segments(temp.path(), 2);
-  const std::string whole = test::read_whole(path_of(temp.path(), 2));
+  const std::string whole = read_whole(path_of(temp.path(), 2));
   const std::string zeros(kMiB, '\0');
   const std::vector<std::string> halves{"",
                                         zeros.substr(0, 100),
@@ -240,7 +229,7 @@ TEST_CASE("A half-made newest segment counts as not there") {
                                         whole.substr(0, kPage - 1)};
   for (const std::string& half : halves) {
     INFO(half.size() << " bytes");
-    test::write_whole(path_of(temp.path(), 3), half);
+    write_whole(path_of(temp.path(), 3), half);
     const auto all = replay(temp.path());
     CHECK(all.word == "ok");
     CHECK(all.done.records == 20);
@@ -252,7 +241,7 @@ TEST_CASE("A half-made newest segment counts as not there") {
     fs::remove(path_of(temp.path(), 4));
   }
   // Something was written behind it, so it was whole once.
-  test::write_whole(path_of(temp.path(), 3), zeros + "x");
+  write_whole(path_of(temp.path(), 3), zeros + "x");
   CHECK(replay(temp.path()).word == "corrupted");
   fs::remove(path_of(temp.path(), 3));
   fs::create_directory(path_of(temp.path(), 3));

@@ -12,19 +12,8 @@
 #include "support/journal.h"
 
 using namespace hyper_lmdb;
-using test::append;
-using test::kBothWays;
-using test::kMiB;
-using test::must_create;
-using test::outcome;
-using test::path_of;
-using test::payload_of;
-using test::replay;
-using test::segment_id;
-using test::TempDir;
-using test::Way;
+using namespace hyper_lmdb::test;
 namespace fs = std::filesystem;
-namespace faults = test::faults;
 
 namespace {
 
@@ -38,7 +27,7 @@ std::uint64_t blocks_of(const std::string& path) {
 
 TEST_CASE("A fresh segment is one file for its owner, of a MiB at most, and empty") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const mode_t before = ::umask(0);
     const auto segment = must_create(temp.path(), segment_id(3, 1), way);
@@ -55,7 +44,7 @@ TEST_CASE("A fresh segment is one file for its owner, of a MiB at most, and empt
     CHECK_FALSE(all.done.torn_tail);
     CHECK(all.done.last_generation == 3);
     // A name that is taken is left alone.
-    CHECK(outcome(test::try_segment(temp.path(), segment_id(3, 1), way)) == "io_error");
+    CHECK(outcome(try_segment(temp.path(), segment_id(3, 1), way)) == "io_error");
     CHECK(fs::exists(path_of(temp.path(), 3)));
   }
 }
@@ -78,7 +67,7 @@ TEST_CASE("What no caller may ask for is internal and changes nothing") {
 
 TEST_CASE("A segment is full when its next record, on a fresh page, would not fit") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way, 5 * 4096);
     CHECK(segment->has_room(4 * 4096 - 32));
@@ -100,7 +89,7 @@ TEST_CASE("A segment is full when its next record, on a fresh page, would not fi
 
 TEST_CASE("Room is ready once it was prepared, and used up by appends") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     CHECK(segment->way() == way);  // /tmp is on a file system that keeps blocks
@@ -123,7 +112,7 @@ TEST_CASE("Room is ready once it was prepared, and used up by appends") {
 
 TEST_CASE("A record after a flush starts on a fresh page in a map, and only there") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     REQUIRE(append(*segment, 1, 0, "first") == "ok");
@@ -141,7 +130,7 @@ TEST_CASE("A record after a flush starts on a fresh page in a map, and only ther
 
 TEST_CASE("A flush syncs what was appended since the last one, and nothing where that is nothing") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     const std::uint32_t call = way == Way::mapped ? faults::kMsync : faults::kFdatasync;
@@ -175,7 +164,7 @@ TEST_CASE("A flush of a map syncs all pages that hold unflushed records, and no 
 
 TEST_CASE("A flush that failed is the segment's last") {
   for (const Way way : kBothWays) {
-    INFO(test::name_of(way));
+    INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     REQUIRE(append(*segment, 1, 0, "first") == "ok");
@@ -210,7 +199,7 @@ TEST_CASE("An append that fails leaves no record, and the next one takes its pla
     CHECK(replay(temp.path()).done.records == 1);
   }
   REQUIRE(append(*segment, 2, 1, "second") == "ok");
-  CHECK(replay(temp.path()).delivered == test::Payloads{{1, "first"}, {2, "second"}});
+  CHECK(replay(temp.path()).delivered == Payloads{{1, "first"}, {2, "second"}});
 }
 
 TEST_CASE("Blocks that cannot be had are an error of the append, and of nothing before") {
@@ -268,7 +257,7 @@ TEST_CASE("Whichever call of its creation fails, no segment is left") {
   for (std::uint64_t fail_at = 1; fail_at <= calls; ++fail_at) {
     INFO("call " << fail_at << " of " << calls);
     faults::arm({.directory = temp.path(), .fail_at = fail_at, .for_ever = true, .error = ENOSPC});
-    CHECK(outcome(test::try_segment(temp.path(), segment_id(1, 1), Way::mapped)) == "disk_full");
+    CHECK(outcome(try_segment(temp.path(), segment_id(1, 1), Way::mapped)) == "disk_full");
     faults::disarm();
     CHECK(fs::is_empty(temp.path()));
   }

@@ -3,86 +3,12 @@
 #include "links.h"
 
 #include <catch2/catch.hpp>
-#include <string>
+#include <cstdint>
 
-#include "support/outcome.h"
-#include "support/raw_env.h"
-#include "txn.h"
+#include "support/links_process.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
-
-namespace {
-
-constexpr std::uint64_t kNow = 1000;
-
-std::string identity(const RecordCounts& counts) {
-  return encode_identity({.store_id = std::string(32, '1'), .counts = counts});
-}
-
-/// A process with the store open: what it knows, and the transactions it makes.
-struct Process {
-  Process(const RawEnv& of, bool shared, const RecordCounts& counts = {},
-          const PathCache::Limits& limits = {})
-      : env(of), links(limits, 1, shared, counts, version()) {}
-
-  std::uint64_t version() const {
-    auto txn = ReadTxn::begin(env.get());
-    return mdb_txn_id(txn.value().get());
-  }
-  Result<Links::View> view_of(const ReadTxn& txn) {
-    return links.view(hyper_lmdb::View(txn.get(), env.dbi(), mdb_txn_id(txn.get())));
-  }
-  Links::View view() {
-    auto txn = ReadTxn::begin(env.get());
-    return view_of(txn.value()).value();
-  }
-  void begin(MDB_txn* txn) {
-    if (!links.shared()) return links.begin(mdb_txn_id(txn));
-    REQUIRE(links.begin_shared(txn, env.dbi()).ok());
-  }
-  /// One write transaction; `changes` is called once it has begun.
-  template <typename Changes>
-  void write(bool commit, Changes changes) {
-    auto txn = WriteTxn::begin(env.get());
-    begin(txn.value().get());
-    changes();
-    // Without a page that changes there is no transaction.
-    env.put(txn.value().get(), "data", std::to_string(version()));
-    env.put(txn.value().get(), kReservedKey, identity(links.to_store()));
-    if (commit) REQUIRE(txn.value().commit().ok());
-    links.end(commit);
-  }
-  void change(std::string_view key, int difference, bool commit = true) {
-    write(commit, [&] { links.change(key, difference); });
-  }
-  RecordCounts stored() const {
-    auto txn = ReadTxn::begin(env.get());
-    return read_identity(txn.value().get(), env.dbi()).value().counts;
-  }
-
-  void remember(std::string_view path, std::string_view end) {
-    PathCache::Resolution resolution;
-    REQUIRE(resolution.end.assign(end));
-    links.cache().insert(path, version(), kNow, resolution, {links.cache().slot_of(path)});
-  }
-  std::string recall(std::string_view path) {
-    PathCache::Resolution found;
-    const bool hit = links.cache().find(path, version(), kNow, &found, nullptr);
-    return hit ? std::string(found.end.view()) : "(miss)";
-  }
-
-  const RawEnv& env;
-  Links links;
-};
-
-/// A store in which every process finds who it is.
-struct SharedStore {
-  SharedStore() { env.put(kReservedKey, identity({})); }
-  RawEnv env;
-};
-
-}  // namespace
 
 TEST_CASE("There are no links until one is committed, and none again when the last one is gone") {
   const RawEnv env;
@@ -241,66 +167,4 @@ TEST_CASE("A cache is used where it is on") {
     CHECK(process.view().use_cache == (entries != 0));
     process.write(true, [&] { CHECK(process.links.view_of_writer().use_cache == (entries != 0)); });
   }
-}
-
-TEST_CASE("A shared store: a view learns what another process has committed") {
-  const SharedStore store;
-  Process one(store.env, true);
-  Process other(store.env, true);
-  one.remember("a", "a");
-  other.write(true, [] {});
-  CHECK(one.view().none);
-  CHECK(one.recall("a") == "a");
-  other.change("a", 1);
-  CHECK(!one.view().none);
-  CHECK(one.links.count() == 1);
-  CHECK(one.recall("a") == "(miss)");
-  one.change("a", -1);
-  CHECK(other.view().none);
-  CHECK(other.links.count() == 0);
-}
-
-TEST_CASE("A shared store: a writer begins with what is in the file") {
-  const SharedStore store;
-  Process one(store.env, true);
-  Process other(store.env, true);
-  other.change("a", 1);
-  other.change("b", 1);
-  one.remember("a", "stale");
-  one.write(true, [&] {
-    CHECK(one.links.may_exist());
-    CHECK(one.links.to_store().links == 2);
-    CHECK(one.links.to_store().link_generation == 2);
-    CHECK(one.recall("a") == "(miss)");
-    one.links.change("c", 1);
-  });
-  CHECK(other.view().version == other.version());
-  CHECK(other.links.count() == 3);
-  CHECK(one.links.count() == 3);
-}
-
-TEST_CASE("A shared store: what was given up is not held against later commits") {
-  const SharedStore store;
-  Process one(store.env, true);
-  Process other(store.env, true);
-  one.change("a", 1, false);
-  CHECK(one.links.count() == 0);
-  CHECK(one.stored().links == 0);
-  other.write(true, [] {});
-  CHECK(one.view().none);
-  other.change("b", 1);
-  one.change("b", -1, false);
-  CHECK(!one.view().none);
-  CHECK(one.links.count() == 1);
-}
-
-TEST_CASE("A shared store without its identity is an error, and no guess") {
-  const RawEnv env;
-  env.put("a", "1");
-  Process process(env, true);
-  env.put("b", "2");
-  auto read = ReadTxn::begin(env.get());
-  CHECK(outcome(process.view_of(read.value())) == "unknown_format");
-  auto write = WriteTxn::begin(env.get());
-  CHECK(outcome(process.links.begin_shared(write.value().get(), env.dbi())) == "unknown_format");
 }

@@ -1,0 +1,77 @@
+// A process with a store open, as far as it knows of links.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "links.h"
+#include "support/raw_env.h"
+#include "txn.h"
+
+namespace hyper_lmdb::test {
+
+inline constexpr std::uint64_t kNow = 1000;
+
+inline std::string identity_with(const RecordCounts& counts) {
+  return encode_identity({.store_id = std::string(32, '1'), .counts = counts});
+}
+
+/// A process with the store open: what it knows, and the transactions it makes.
+struct Process {
+  Process(const RawEnv& of, bool shared, const RecordCounts& counts = {},
+          const PathCache::Limits& limits = {})
+      : env(of), links(limits, 1, shared, counts, version()) {}
+
+  std::uint64_t version() const {
+    auto txn = ReadTxn::begin(env.get());
+    return mdb_txn_id(txn.value().get());
+  }
+  Result<Links::View> view_of(const ReadTxn& txn) {
+    return links.view(hyper_lmdb::View(txn.get(), env.dbi(), mdb_txn_id(txn.get())));
+  }
+  Links::View view() {
+    auto txn = ReadTxn::begin(env.get());
+    return view_of(txn.value()).value();
+  }
+  void begin(MDB_txn* txn) {
+    if (!links.shared()) return links.begin(mdb_txn_id(txn));
+    REQUIRE(links.begin_shared(txn, env.dbi()).ok());
+  }
+  /// One write transaction; `changes` is called once it has begun.
+  template <typename Changes>
+  void write(bool commit, Changes changes) {
+    auto txn = WriteTxn::begin(env.get());
+    begin(txn.value().get());
+    changes();
+    // Without a page that changes there is no transaction.
+    env.put(txn.value().get(), "data", std::to_string(version()));
+    env.put(txn.value().get(), kReservedKey, identity_with(links.to_store()));
+    if (commit) REQUIRE(txn.value().commit().ok());
+    links.end(commit);
+  }
+  void change(std::string_view key, int difference, bool commit = true) {
+    write(commit, [&] { links.change(key, difference); });
+  }
+  RecordCounts stored() const {
+    auto txn = ReadTxn::begin(env.get());
+    return read_identity(txn.value().get(), env.dbi()).value().counts;
+  }
+
+  void remember(std::string_view path, std::string_view end) {
+    PathCache::Resolution resolution;
+    REQUIRE(resolution.end.assign(end));
+    links.cache().insert(path, version(), kNow, resolution, {links.cache().slot_of(path)});
+  }
+  std::string recall(std::string_view path) {
+    PathCache::Resolution found;
+    const bool hit = links.cache().find(path, version(), kNow, &found, nullptr);
+    return hit ? std::string(found.end.view()) : "(miss)";
+  }
+
+  const RawEnv& env;
+  Links links;
+};
+
+}  // namespace hyper_lmdb::test
