@@ -104,6 +104,7 @@ class Replay {
     if (id.generation != *generation_ + 1) return invalid(Code::journal_mismatch);
     lost_ = true;
     done_.torn_tail = true;
+    done_.lost_generation = id.generation;
     return {};
   }
 
@@ -159,14 +160,17 @@ Result<Replayed> replay_journal(
   return Replay(directory, store_id, applied_seq, on_record).run(names.value());
 }
 
-Result<void> remove_segments(const Directory& directory, std::uint64_t through_generation) {
+Result<void> remove_segments(const Directory& directory, const Replayed& replayed) {
   auto names = journal_segments(directory);
   if (!names) return names.error();
-  for (const std::string& name : names.value()) {
-    if (*generation_of(name) > through_generation) break;
-    if (::unlink(directory.file(name).c_str()) != 0 && errno != ENOENT) {
+  for (auto name = names.value().rbegin(); name != names.value().rend(); ++name) {
+    const std::uint64_t generation = *generation_of(*name);
+    if (generation > replayed.last_generation) continue;
+    if (::unlink(directory.file(*name).c_str()) != 0 && errno != ENOENT) {
       return from_errno(errno, "remove journal");
     }
+    if (replayed.lost_generation == 0 || generation < replayed.lost_generation) continue;
+    if (auto done = directory.sync(); !done) return done;
   }
   return directory.sync();
 }

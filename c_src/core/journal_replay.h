@@ -24,6 +24,7 @@ struct Replayed {
   std::uint64_t bytes = 0;            ///< of their payloads
   std::uint64_t last_generation = 0;  ///< the newest file's, half-made or not; 0 without a file
   bool torn_tail = false;             ///< something lies behind the last record that is none
+  std::uint64_t lost_generation = 0;  ///< the first segment behind a lost end; 0 without one
 };
 
 /// Hands every record beyond `applied_seq` to `on_record`, in order, and checks those before. Its
@@ -38,7 +39,8 @@ Result<Replayed> replay_journal(
     const Directory& directory, std::string_view store_id, std::uint64_t applied_seq,
     FunctionRef<Result<void>(std::uint64_t seq, std::string_view payload)> on_record);
 
-/// Removes the segments of these generations, the oldest first, durably.
-Result<void> remove_segments(const Directory& directory, std::uint64_t through_generation);
+/// Removes the segments, durably. Those behind a lost end go one by one, the newest first: without
+/// the segment before it each of them would be a journal with a gap.
+Result<void> remove_segments(const Directory& directory, const Replayed& replayed);
 
 }  // namespace hyper_lmdb

@@ -102,9 +102,7 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     job.begin(buffer.get(), found.replayed.last_seq, found.counts);
     if (auto applied = apply_buffer(env, &job); !applied) return applied.error();
   }
-  if (auto gone = remove_segments(env->directory(), found.replayed.last_generation); !gone) {
-    return gone.error();
-  }
+  if (auto gone = remove_segments(env->directory(), found.replayed); !gone) return gone.error();
   return found;
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "replay journal"};

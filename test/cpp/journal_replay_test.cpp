@@ -135,12 +135,12 @@ TEST_CASE("Several segments are one journal") {
   CHECK(names.value() == std::vector<std::string>{"journal-0000000000000001",
                                                   "journal-0000000000000002",
                                                   "journal-0000000000000003"});
-  REQUIRE(outcome(remove_segments(directory, 2)) == "ok");
+  REQUIRE(outcome(remove_segments(directory, {.last_generation = 2})) == "ok");
   CHECK(journal_segments(directory).value().size() == 1);
   CHECK(replay(temp.path(), 20).done.records == 10);
   CHECK(replay(temp.path(), 19).word == "journal_mismatch");
-  REQUIRE(outcome(remove_segments(directory, 2)) == "ok");
-  REQUIRE(outcome(remove_segments(directory, 3)) == "ok");
+  REQUIRE(outcome(remove_segments(directory, {.last_generation = 2})) == "ok");
+  REQUIRE(outcome(remove_segments(directory, {.last_generation = 3})) == "ok");
   CHECK(fs::exists(temp / "journal-000000000000000a.bak"));
   CHECK(journal_segments(directory).value().empty());
 }
@@ -202,6 +202,7 @@ TEST_CASE("The end of a segment may be lost while a later one is there, unless i
     CHECK(unknown.done.last_seq == 7);
     CHECK(unknown.done.last_generation == 2);
     CHECK(unknown.done.torn_tail);
+    CHECK(unknown.done.lost_generation == 2);
 
     // Its header knows.
     fs::remove(path_of(temp.path(), 2));

@@ -1,9 +1,13 @@
 #include <catch2/catch.hpp>
 #include <string>
 
+#include "draft.h"
 #include "hyper_lmdb/store.h"
+#include "recovery.h"
 #include "support/child.h"
 #include "support/faults.h"
+#include "support/journal.h"
+#include "support/test_env.h"
 #include "support/test_store.h"
 
 using namespace hyper_lmdb;
@@ -34,5 +38,44 @@ TEST_CASE("Recovery has the journal on disk before it touches the tree") {
     const StorePtr store = must_open(options);
     CHECK(get(*store, "key19") == "value");
     must(store->close());
+  }
+}
+
+// Where a segment had lost its end, removals were flushed together: a power cut that kept the later
+// segment alone left a journal with a gap, and the store answered journal_mismatch.
+TEST_CASE("What follows a lost end is gone from the disk before the segment that lost it") {
+  for (std::uint64_t fail_at = 1; fail_at <= 5; ++fail_at) {
+    INFO("flush " << fail_at << " of the directory fails");
+    const TempDir temp(memory_directory());
+    EnvPtr env = must_open(temp.path(), kAsync);
+    const auto segment = [&](std::uint64_t generation, std::uint64_t first_seq) {
+      auto made = JournalSegment::create(env->directory(),
+                                         {.store_id = env->store_id(),
+                                          .generation = generation,
+                                          .first_seq = first_seq,
+                                          .flushed_seq = 0},
+                                         kMiB, JournalSegment::Way::written);
+      REQUIRE(made.ok());
+      return std::move(made).value();
+    };
+    const SegmentPtr torn = segment(3, 1);
+    Draft draft;
+    draft.begin(false, 0);
+    draft.add_removal("key");
+    REQUIRE(append(*torn, 1, 0, draft.payload()) == "ok");
+    REQUIRE(outcome(torn->flush()) == "ok");
+    segment(4, 3);
+    segment(5, 3);
+
+    faults::arm(
+        {.directory = temp.path(), .calls = faults::kFsync, .fail_at = fail_at, .error = 5});
+    const auto recovered = recover(env.get(), kAsync);
+    faults::disarm();
+    CHECK(outcome(recovered) == (fail_at < 5 ? "io_error" : "ok"));
+    // The first flush is of what is there; each removal has one of its own.
+    const auto left = journal_segments(env->directory()).value();
+    CHECK(left.size() == (fail_at < 4 ? 4 - fail_at : 0));
+    if (!left.empty()) CHECK(left.front() == journal::segment_name(3));
+    REQUIRE(closed(env) == "ok");
   }
 }
