@@ -263,7 +263,9 @@ write(Store, Path, Value) ->
     write(Store, Path, term_to_binary(Value)).
 
 %% @doc What many paths lead to, all as of one moment: for each, in the order given, its canonical
-%% form and exactly what {@link read/2} would answer.
+%% form and exactly what {@link read/2} would answer. Values of 65 to 512 bytes may share a binary of
+%% at most 4 KiB, which lives as long as any of them: {@link binary:copy/1} one that is to outlive
+%% the rest by far.
 -spec read_many(store(), [path()]) ->
           {ok, [{binary(), {ok, value()} | not_found | {error, reason()}}]} | {error, reason()}.
 read_many(Store, Paths) ->

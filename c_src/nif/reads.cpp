@@ -9,6 +9,7 @@
 #include "handles.h"
 #include "hyper_lmdb/path.h"
 #include "hyper_lmdb/store.h"
+#include "small_values.h"
 #include "term.h"
 
 namespace hyper_lmdb::nif {
@@ -40,12 +41,6 @@ enum class By { key, path };
 
 bool over_limit(const Error& error) noexcept {
   return error.code == Code::work_limit;
-}
-
-ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
-  const auto term = make_binary(env, value);
-  if (!term) return make_error(env, {.code = Code::no_memory});
-  return enif_make_tuple2(env, atoms().ok, *term);
 }
 
 ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
@@ -121,17 +116,14 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   if (store->get() == nullptr) return make_not_started(env);
   if (bounded && keys->views.size() > allowed.most_keys) return go_elsewhere();
 
-  std::vector<ERL_NIF_TERM>& results = keys->terms;  // each key gives way to its result
+  std::vector<ERL_NIF_TERM> answers(keys->views.size(), atoms().not_found);
+  SmallValues values(env);
   const auto on_result = [&](std::size_t i, const Store::Lookup& found) {
-    ERL_NIF_TERM answer = atoms().not_found;
     if (!found) {
-      answer = make_error(env, found.error());
+      answers[i] = make_error(env, found.error());
     } else if (found.value()) {
-      answer = make_value(env, *found.value());
+      values.add(&answers[i], *found.value());
     }
-    const ERL_NIF_TERM name =
-        by == By::path ? canonical_term(env, keys->views[i], results[i]) : results[i];
-    results[i] = enif_make_tuple2(env, name, answer);
     return true;
   };
   Effort effort = allowed.effort;
@@ -140,9 +132,18 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
                                   : (*store)->read_many_paths(keys->views, on_result, effort);
   if (!done && over_limit(done.error())) return go_elsewhere();
   if (!done) return make_error(env, done.error());
-  const auto count = static_cast<unsigned>(results.size());
-  if (count >= 16) enif_consume_timeslice(env, static_cast<int>(std::min(100U, count / 16)));
-  return enif_make_tuple2(env, atoms().ok, enif_make_list_from_array(env, results.data(), count));
+  values.finish();
+  const std::size_t count = answers.size();
+  ERL_NIF_TERM list = enif_make_list(env, 0);
+  for (std::size_t i = count; i-- > 0;) {
+    const ERL_NIF_TERM name =
+        by == By::path ? canonical_term(env, keys->views[i], keys->terms[i]) : keys->terms[i];
+    list = enif_make_list_cell(env, enif_make_tuple2(env, name, answers[i]), list);
+  }
+  if (count >= 16) {
+    enif_consume_timeslice(env, static_cast<int>(std::min<std::size_t>(100, count / 16)));
+  }
+  return enif_make_tuple2(env, atoms().ok, list);
 }
 
 template <By by>
