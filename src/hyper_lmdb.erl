@@ -13,6 +13,7 @@
 -export([get/2, put/3, delete/2, exists/2, put_new/3, batch_write/2, delete_prefix/2]).
 -export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
          path/2, add_path/3, list_prefix/2, list_prefix/3]).
+-export([range/2]).
 -export([begin_batch/1, batch_write/3, batch_make_group/2, batch_make_link/3, commit_batch/1]).
 -export([read_fast/2, write_fast/3, read_many_fast/2]).
 
@@ -21,7 +22,7 @@
 
 -deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
 
--export_type([store/0, handle/0, batch/0, options/0, listing/0, key/0, path/0, value/0, op/0,
+-export_type([store/0, handle/0, batch/0, options/0, listing/0, range/0, key/0, path/0, value/0, op/0,
               reason/0]).
 
 -opaque handle() :: reference().
@@ -49,6 +50,13 @@
 %% `limit': names at most. `cursor': go on after this name; `nil' begins. `return_cursor': answer
 %% `{ok, Names, Cursor}', where `nil' says that there is no more. `reverse': from the last to the
 %% first, for list/3. The keys may be binaries too.
+
+-type range() :: #{prefix => key(), from => key(), to => key(), reverse => boolean(),
+                   limit => pos_integer() | infinity, keys_only => boolean(),
+                   continue => binary(), binary() => term()}.
+%% Which keys: those that begin with `prefix', from `from' on, before `to'; what is not given does not
+%% count. `reverse': from the last to the first. `limit': entries at most. `keys_only': keys in place
+%% of entries. `continue': go on where another part ended. The keys may be binaries too.
 
 -type op() :: {put, key(), value()} | {delete, key()}
             | {link, Target :: path(), New :: key()} | {group, key()}
@@ -371,6 +379,27 @@ page(Function, Store, At, Listing) when is_map(Listing) ->
     end;
 page(Function, Store, At, Listing) ->
     hyper_lmdb_args:retry(Function, [Store, At, Listing], 3).
+
+%%% Ranges
+
+%% @doc The keys of a range that hold a value, with their values, in byte order: a part of it, and
+%% what `continue' has to be for the next, or `done'. A call does bounded work: it answers up to 2,000
+%% entries and about a megabyte, and fewer, perhaps none, where many removed keys are in the way.
+%% What `continue' takes is data: it may be kept, and used with another handle or snapshot.
+-spec range(store(), range()) ->
+          {ok, [{binary(), value()}] | [binary()], binary() | done} | {error, reason()}.
+range(Store, Range) when is_map(Range) ->
+    case hyper_lmdb_options:range(Range) of
+        {ok, Wanted} ->
+            case hyper_lmdb_nif:range(Store, Wanted) of
+                {badarg, N} -> hyper_lmdb_args:retry(range, [Store, Range], N);
+                Result -> Result
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+range(Store, Range) ->
+    hyper_lmdb_args:retry(range, [Store, Range], 2).
 
 %%% Batches that grow call by call
 

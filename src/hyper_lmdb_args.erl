@@ -8,7 +8,7 @@
 
 -define(LONGEST_KEY, 511).
 
--type kind() :: store | batch | key | keys | value | ops | options | listing.
+-type kind() :: store | batch | key | keys | value | ops | options | listing | range.
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
 retry(Function, Args, Position) ->
@@ -62,6 +62,7 @@ describe(Function, Position) ->
                    "{group, Path}, {check, Key, Value} and {check, Key, absent}";
         options -> "not a map";
         listing -> "not a map of limit, cursor, return_cursor and reverse";
+        range -> "not a map of prefix, from, to, reverse, limit, keys_only and continue";
         batch -> "not a batch: give what begin_batch/1 returned"
     end.
 
@@ -86,6 +87,7 @@ kinds(make_group) -> [store, key];
 kinds(make_link) -> [store, key, key];
 kinds(list) -> [store, key, listing];
 kinds(list_prefix) -> [store, key, listing];
+kinds(range) -> [store, range];
 kinds(delete_prefix) -> [store, key];
 kinds(path) -> [any, key];
 kinds(add_path) -> [any, key, key];

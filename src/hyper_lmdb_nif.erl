@@ -7,13 +7,13 @@
 
 -export([open/2, close/1, info/1, stores/0,
          get/2, exists/2, read/2, type/2, resolve/2,
-         read_many/2, read_many_keys/2, list/3, list_prefix/3,
+         read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0,
        get/2, exists/2, read/2, type/2, resolve/2,
-       read_many/2, read_many_keys/2, list/3, list_prefix/3,
+       read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
        batch_begin/1, batch_add/2, batch_take/1]).
 
@@ -76,6 +76,15 @@ list(_Store, _Path, _Page) -> erlang:nif_error(not_loaded).
 
 -spec list_prefix(hyper_lmdb:store(), binary(), page()) -> {ok, [binary()], boolean()} | error().
 list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
+
+%% Keys where only they are asked for; the third element is the key to go on after.
+-type range() :: {Prefix :: binary(), From :: binary() | nil, To :: binary() | nil,
+                  After :: binary() | nil, Reverse :: boolean(), KeysOnly :: boolean(),
+                  non_neg_integer() | infinity}.
+
+-spec range(hyper_lmdb:store(), range()) ->
+          {ok, [{binary(), binary()}] | [binary()], binary() | done} | error().
+range(_Store, _Range) -> erlang:nif_error(not_loaded).
 
 -spec put_path(hyper_lmdb:store(), binary(), binary()) -> ok | queue | error().
 put_path(_Store, _Path, _Value) -> erlang:nif_error(not_loaded).

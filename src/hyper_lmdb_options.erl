@@ -3,7 +3,7 @@
 %% @private
 -module(hyper_lmdb_options).
 
--export([normalise/1, name/1, listing/2]).
+-export([normalise/1, name/1, listing/2, range/1]).
 
 -type name() :: binary().
 -type normal() :: [{atom(), atom() | non_neg_integer()}].
@@ -62,6 +62,37 @@ page(<<"return_cursor">>, Wanted, Page) -> page(return_cursor, Wanted, Page);
 page(<<"reverse">>, Reverse, Page) -> page(reverse, Reverse, Page);
 page(Key, _Value, Page) when is_binary(Key) -> Page;
 page(Key, _Value, _Page) -> throw({bad_option, Key}).
+
+%% @doc What a range is asked for, in the form of hyper_lmdb_nif:range/2.
+-spec range(map()) -> {ok, tuple()} | {error, {bad_option, term()}}.
+range(Asked) ->
+    Default = #{prefix => <<>>, from => nil, to => nil, continue => nil, reverse => false,
+                keys_only => false, limit => infinity},
+    try maps:fold(fun range/3, Default, Asked) of
+        #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
+          keys_only := KeysOnly, limit := Limit} ->
+            {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit}}
+    catch
+        throw:{bad_option, _} = Reason -> {error, Reason}
+    end.
+
+range(Bound, Key, Range) when Bound =:= prefix; Bound =:= from; Bound =:= to ->
+    case hyper_lmdb_args:key(Key) of
+        Binary when is_binary(Binary) -> Range#{Bound := Binary};
+        _ -> throw({bad_option, Bound})
+    end;
+range(continue, Key, Range) when is_binary(Key), Key =/= <<>>, byte_size(Key) =< 511 ->
+    Range#{continue := Key};
+range(reverse, Reverse, Range) when is_boolean(Reverse) -> Range#{reverse := Reverse};
+range(keys_only, KeysOnly, Range) when is_boolean(KeysOnly) -> Range#{keys_only := KeysOnly};
+range(limit, infinity, Range) -> Range;
+range(limit, Limit, Range) when is_integer(Limit), Limit > 0 -> Range#{limit := Limit};
+range(Key, Value, Range) when is_binary(Key) ->
+    case lists:search(fun(Known) -> atom_to_binary(Known) =:= Key end, maps:keys(Range)) of
+        {value, Known} -> range(Known, Value, Range);
+        false -> Range
+    end;
+range(Key, _Value, _Range) -> throw({bad_option, Key}).
 
 %% An option under its atom beats the same one under its binary.
 collect(Key, Value, Given) when is_atom(Key) ->

@@ -65,6 +65,9 @@ lists_of_keys() ->
     end).
 
 options() ->
+    test_store:with_store(fun(S) ->
+        [badarg(range, [S, Wrong], 2) || Wrong <- [nothing, 1, <<"k">>, [], [{limit, 1}], {}, self()]]
+    end),
     [badarg(Function, [Wrong], 1)
      || Function <- [start, child_spec],
         Wrong <- [nothing, 1, 1.5, <<"/tmp/store">>, "/tmp/store", [], [{name, <<"/tmp/store">>}], {},

@@ -74,6 +74,9 @@ element_terms(ReadMany, 2, Nasty) when ReadMany =:= read_many; ReadMany =:= read
         {Shape, Wrap} <- [{element, fun(T) -> [<<"a">>, T, <<"b">>] end},
                           {tail, fun(T) -> [<<"a">> | T] end},
                           {in_a_key, fun(T) -> [[<<"a">>, T]] end}]];
+element_terms(range, 2, Nasty) ->
+    [{{Key, Term}, fun() -> #{Key => Make()} end}
+     || {Term, Make} <- Nasty, Key <- [prefix, from, to, <<"continue">>, reverse, limit, keys_only]];
 element_terms(_, 3, Nasty) ->
     [{{Key, Term}, fun() -> #{Key => Make()} end} || {Term, Make} <- Nasty, Key <- [limit, cursor, <<"return_cursor">>, reverse]];
 element_terms(_, _, _) -> [].
@@ -202,7 +205,7 @@ documented({ok, _}) -> true;
 documented(#{id := _, start := {_, _, _}}) -> true;
 documented(Binary) when is_binary(Binary) -> true;
 documented([_ | _] = Text) -> is_list(catch unicode:characters_to_list(Text));
-documented({ok, Names, Cursor}) -> is_list(Names) andalso (Cursor =:= nil orelse is_binary(Cursor));
+documented({ok, Part, Next}) -> is_list(Part) andalso (Next =:= nil orelse Next =:= done orelse is_binary(Next));
 documented(Result) -> lists:member(Result, [ok, not_found, true, false, local, simple, composite]).
 
 resources() ->

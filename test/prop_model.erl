@@ -118,11 +118,28 @@ observe({get, K}, M) ->
 observe({exists, K}, M) -> observe({get, K}, M) =/= not_found;
 observe({list_prefix, Prefix}, M) ->
     {ok, lists:sort([Key || {Key, {Content, _}} <- maps:to_list(M), Content =/= none, begins(Prefix, Key)])};
+observe({range, Range}, M) ->
+    Reverse = maps:get(reverse, Range, false),
+    Values = lists:sort([{Key, V} || {Key, {{value, V}, _}} <- maps:to_list(M), in_range(Range, Reverse, Key)]),
+    Entries = case Range of
+                  #{keys_only := true} -> [Key || {Key, _} <- Values];
+                  #{} -> Values
+              end,
+    {ok, case Reverse of true -> lists:reverse(Entries); false -> Entries end, done};
 observe({read, P}, M) -> read(path(P), M);
 observe({type, P}, M) -> type(path(P), M);
 observe({resolve, P}, M) -> resolve(path(P), M);
 observe({list, P}, M) -> list(path(P), M);
 observe({read_many, Ps}, M) -> {ok, [{path(P), read(path(P), M)} || P <- Ps]}.
+
+in_range(Range, Reverse, Key) ->
+    begins(maps:get(prefix, Range, <<>>), Key)
+        andalso lists:all(fun({from, From}) -> Key >= From;
+                             ({to, To}) -> Key < To;
+                             ({continue, Last}) when Reverse -> Key < Last;
+                             ({continue, Last}) -> Key > Last;
+                             (_) -> true
+                          end, maps:to_list(Range)).
 
 read(Path, M) ->
     case leads_to(Path, M) of

@@ -132,7 +132,7 @@ look(Paths, S, M) ->
     Keys = [Key || P <- Paths, Key <- [prop_model:path(P)], Key =/= <<>>],
     Looks = [{Function, P} || P <- Paths, Function <- [read, type, resolve, list, paged, paged_back]]
         ++ [{Function, K} || K <- Keys, Function <- [get, exists]]
-        ++ [{read_many, Paths}, {list_prefix, <<>>} | [{list_prefix, K} || K <- Keys]],
+        ++ [{read_many, Paths}, {range, #{}}, {range, #{reverse => true}}, {list_prefix, <<>>} | [{list_prefix, K} || K <- Keys]],
     different([{Look, Expected, Seen} || {What, Arg} = Look <- Looks,
                                          Expected <- [expected(Look, M)],
                                          Seen <- [seen(What, Arg, S)], Seen =/= Expected]).

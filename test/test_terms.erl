@@ -10,7 +10,7 @@ calls() ->
      {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
      {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
      {make_link, [<<"k">>, <<"l">>]}, {type, [<<"k">>]}, {list, [<<"k">>]}, {list, [<<"k">>, #{}]},
-     {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {begin_batch, []},
+     {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {range, [#{}]}, {begin_batch, []},
      {read_fast, [<<"k">>]}, {write_fast, [<<"k">>, <<"v">>]}, {read_many_fast, [[<<"k">>]]}].
 
 plain_reasons() ->

@@ -3,6 +3,7 @@
 
 #include "listing.h"
 #include "path_view.h"
+#include "range.h"
 #include "store_impl.h"
 #include "value.h"
 
@@ -202,6 +203,29 @@ Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
+}
+
+Result<std::optional<std::string>> Store::range(
+    const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
+    const Effort& effort) const {
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  std::uint64_t bytes_left = effort.value_bytes;
+  bool first = true;
+  return walk_range(lease.value().view(impl_->env->dbi()), range, effort,
+                    [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+                      if (range.keys_only) return on_entry(key, {});
+                      auto value = value_in(key, bytes);
+                      if (!value) return value.error();
+                      const std::string_view found = *value.value();
+                      if (found.size() > bytes_left) {
+                        if (!first) return false;
+                        return Error{.code = Code::work_limit, .operation = "range"};
+                      }
+                      bytes_left -= found.size();
+                      first = false;
+                      return on_entry(key, found);
+                    });
 }
 
 }  // namespace hyper_lmdb

@@ -35,10 +35,11 @@ Result<Bytes> View::find(std::string_view key) const {
   return find_in(txn_, dbi_, key);
 }
 
-Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorted) {
+Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorted,
+                                    Removed removed) {
   auto tree = Cursor::open(view.txn(), view.dbi());
   if (!tree) return tree.error();
-  ViewCursor cursor(std::move(tree).value());
+  ViewCursor cursor(std::move(tree).value(), removed);
   const WriteBuffer* const buffers[] = {view.active(), view.frozen()};
   for (std::size_t i = 0; i < 2; ++i) {
     if (buffers[i] == nullptr) continue;
@@ -135,22 +136,22 @@ Result<bool> ViewCursor::settle(Direction direction) {
   };
   for (;;) {
     bool found = false;
-    bool removed = false;
+    removed_ = false;
     for (const auto& layer : layers_) {
       if (!layer || !layer->valid || (found && !nearer(layer->cursor.key()))) continue;
       const WriteBuffer::Outcome outcome = layer->cursor.outcome();
       key_ = layer->cursor.key();
       bytes_ = outcome.record;
-      removed = outcome.removed;
+      removed_ = outcome.removed;
       found = true;
     }
     if (tree_valid_ && (!found || nearer(to_view(tree_key_)))) {
       key_ = to_view(tree_key_);
       bytes_ = to_view(tree_bytes_);
-      removed = false;
+      removed_ = false;
       found = true;
     }
-    if (!found || !removed) return found;
+    if (!found || !removed_ || shows_removed_) return found;
     if (auto left = leave(direction); !left) return left.error();
   }
 }

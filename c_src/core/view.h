@@ -77,8 +77,13 @@ class View {
 /// Walks the records of a view in key order, both ways. The view's draft is not looked at.
 class ViewCursor {
  public:
+  /// Whether the cursor stops at a key that a buffer says is removed. Where it passes them by, one
+  /// move may take as long as there are such keys.
+  enum class Removed { hidden, shown };
+
   /// Where more than `most_unsorted` buffered keys would have to be sorted first: work_limit.
-  static Result<ViewCursor> open(const View& view, std::uint64_t most_unsorted);
+  static Result<ViewCursor> open(const View& view, std::uint64_t most_unsorted,
+                                 Removed removed = Removed::hidden);
 
   // Each moves to a record and answers true, or false where there is none; then the cursor is
   // nowhere, and `seek` and its like are the way back. Errors: as LMDB.
@@ -92,6 +97,7 @@ class ViewCursor {
   /// Of the record it stands on, until the next move.
   std::string_view key() const noexcept { return key_; }
   std::string_view bytes() const noexcept { return bytes_; }
+  bool removed() const noexcept { return removed_; }
 
  private:
   enum class Direction { forward, backward };
@@ -100,13 +106,15 @@ class ViewCursor {
     bool valid = false;
   };
 
-  explicit ViewCursor(Cursor tree) noexcept : tree_(std::move(tree)) {}
+  ViewCursor(Cursor tree, Removed removed) noexcept
+      : tree_(std::move(tree)), shows_removed_(removed == Removed::shown) {}
   Result<bool> move_tree(MDB_cursor_op op, std::string_view key);
   Result<bool> settle(Direction direction);
   Result<bool> step(Direction direction);
   Result<void> leave(Direction direction);
 
   Cursor tree_;
+  bool shows_removed_;
   bool tree_valid_ = false;
   MDB_val tree_key_{};
   MDB_val tree_bytes_{};
@@ -115,6 +123,7 @@ class ViewCursor {
   Direction direction_ = Direction::forward;
   std::string_view key_;
   std::string_view bytes_;
+  bool removed_ = false;
 };
 
 }  // namespace hyper_lmdb

@@ -78,6 +78,7 @@ ErlNifFunc functions[] = {
     {"read_many_keys", 2, &guarded<read_many_keys>, 0},       // 256 keys, 512 KiB; more on dirty IO
     {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
     {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
+    {"range", 2, &guarded<range>, 0},  // 256 entries, 1,024 records; parts of 2,000 on dirty IO
 
     {"put", 3, &guarded<put>, 0},            // done at once, or not at all
     {"put_path", 3, &guarded<put_path>, 0},  // done at once, or not at all

@@ -76,7 +76,8 @@ void make_atoms(ErlNifEnv* env) {
                .async_mode = atom("async"),
                .map_async_mode = atom("map_async"),
                .error_mode = atom("error"),
-               .reset_mode = atom("reset")};
+               .reset_mode = atom("reset"),
+               .done = atom("done")};
   for (std::size_t i = 0; i < kCodes; ++i) {
     code_atoms[i] = atom(name_of(static_cast<Code>(i)));
   }

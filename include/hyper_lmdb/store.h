@@ -66,6 +66,7 @@ inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 struct Effort {
   std::uint64_t lookups = kNoLimit;      ///< of records, on the way of paths
   std::uint64_t value_bytes = kNoLimit;  ///< of the values found
+  std::uint64_t sorting = kNoLimit;      ///< of buffered keys, for a range
 };
 
 /// A part of a listing.
@@ -73,6 +74,17 @@ struct Page {
   std::uint64_t limit = kNoLimit;               ///< names at most
   std::optional<std::string_view> cursor = {};  ///< go on after this name; it need not exist
   bool reverse = false;                         ///< from the last to the first; not for list_prefix
+};
+
+/// The keys in byte order that match all of what is given.
+struct Range {
+  std::string_view prefix = {};
+  std::optional<std::string_view> from = {};   ///< inclusive, in reverse too
+  std::optional<std::string_view> to = {};     ///< exclusive, in reverse too
+  std::optional<std::string_view> after = {};  ///< go on behind this key; it need not exist
+  bool reverse = false;                        ///< from the last to the first
+  bool keys_only = false;                      ///< leave the values out: they are empty
+  std::uint64_t limit = kNoLimit;              ///< entries at most
 };
 
 /// Thread-safety: every function may be called from any thread at any time, `close` included.
@@ -144,6 +156,15 @@ class Store {
   /// or a link, in byte order.
   Result<void> list_prefix(std::string_view prefix, const Page& page,
                            FunctionRef<bool(std::string_view)> on_key) const;
+
+  /// Calls `on_entry` with the keys of a range that hold a value, and their values, in order. Ends
+  /// early where it answers false, which is before that entry, and where the effort is used up:
+  /// a part may have no entry at all. The effort counts every record on the way. Returns the key
+  /// to go on `after`, in any snapshot; nothing where the range ends.
+  /// Errors: as `get`; work_limit where the effort is not enough for anything.
+  Result<std::optional<std::string>> range(
+      const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
+      const Effort& effort = {}) const;
 
   /// Writes all elements or none and returns when the write is visible and as durable as the store
   /// promises. In order; a check sees the elements before it. Blocks.

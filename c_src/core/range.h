@@ -1,0 +1,32 @@
+// Walks over the values of a range of keys.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hyper_lmdb/function_ref.h"
+#include "hyper_lmdb/result.h"
+#include "hyper_lmdb/store.h"
+#include "view.h"
+
+namespace hyper_lmdb {
+
+/// What keys a range may hold: from `low` on, and below `high` where there is one.
+struct KeyBounds {
+  std::string low;
+  std::optional<std::string> high;
+
+  bool hold(std::string_view key) const noexcept { return key >= low && (!high || key < *high); }
+};
+KeyBounds bounds_of(const Range& range);
+
+/// Calls `on_value` with the keys that hold a value, in the range's order, and the records there.
+/// Where it answers false the walk ends before that key. Looks at `effort.lookups` records at most,
+/// removed ones too. Errors: as `on_value`; work_limit where sorting buffered keys is too much.
+/// Returns the key behind which to go on, nothing where the range has no more.
+Result<std::optional<std::string>> walk_range(
+    const View& view, const Range& range, const Effort& effort,
+    FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_value);
+
+}  // namespace hyper_lmdb

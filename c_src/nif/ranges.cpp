@@ -1,0 +1,96 @@
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "calls.h"
+#include "guard.h"
+#include "handles.h"
+#include "hyper_lmdb/store.h"
+#include "term.h"
+
+namespace hyper_lmdb::nif {
+
+namespace {
+
+// A normal scheduler answers for so few entries; who asks for more is better served by long parts,
+// beside which the way to a dirty scheduler costs nothing.
+constexpr std::uint64_t kMostEntriesOnScheduler = 256;
+constexpr Effort kOnScheduler{.lookups = 1024, .value_bytes = 128 << 10, .sorting = 1000};
+constexpr std::uint64_t kMostEntries = 2000;
+constexpr Effort kElsewhere{.lookups = 100'000};
+constexpr std::size_t kMostBytes = 1 << 20;  // of values, but for one that is longer
+constexpr unsigned kEntriesPerSlicePercent = 16;
+
+/// `{Prefix, From | nil, To | nil, After | nil, Reverse, KeysOnly, Limit | infinity}`.
+std::optional<Range> as_range(ErlNifEnv* env, ERL_NIF_TERM term) {
+  int arity = 0;
+  const ERL_NIF_TERM* part = nullptr;
+  if (enif_get_tuple(env, term, &arity, &part) == 0 || arity != 7) return std::nullopt;
+  const auto prefix = as_binary(env, part[0]);
+  if (!prefix) return std::nullopt;
+  ErlNifUInt64 limit = 0;
+  return Range{.prefix = *prefix,
+               .from = as_binary(env, part[1]),
+               .to = as_binary(env, part[2]),
+               .after = as_binary(env, part[3]),
+               .reverse = enif_is_identical(part[4], atoms().true_) != 0,
+               .keys_only = enif_is_identical(part[5], atoms().true_) != 0,
+               .limit = enif_get_uint64(env, part[6], &limit) != 0 ? limit : kNoLimit};
+}
+
+template <bool on_scheduler>
+ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto go_elsewhere = [&] {
+    return enif_schedule_nif(env, "range", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<entries_in<false>>,
+                             argc, argv);
+  };
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  auto range = as_range(env, argv[1]);
+  if (!range) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  if (on_scheduler && range->limit > kMostEntriesOnScheduler) return go_elsewhere();
+  range->limit = std::min(range->limit, kMostEntries);
+
+  std::vector<ERL_NIF_TERM> entries;
+  entries.reserve(range->limit);
+  bool no_memory = false;
+  std::size_t bytes = 0;
+  const auto on_entry = [&](std::string_view key, std::string_view value) {
+    if (bytes + value.size() > kMostBytes && !entries.empty()) return false;
+    bytes += value.size();
+    const auto name = make_binary(env, key);
+    const auto held = range->keys_only ? name : make_binary(env, value);
+    no_memory = !name || !held;
+    if (no_memory) return false;
+    entries.push_back(range->keys_only ? *name : enif_make_tuple2(env, *name, *held));
+    return true;
+  };
+  const auto next = (*store)->range(*range, on_entry, on_scheduler ? kOnScheduler : kElsewhere);
+  if (no_memory) return make_error(env, {.code = Code::no_memory});
+  if (!next && next.error().code == Code::work_limit) return go_elsewhere();
+  if (!next) return make_error(env, next.error());
+  const auto count = static_cast<unsigned>(entries.size());
+  if (on_scheduler) {
+    const auto percent = 1 + count / kEntriesPerSlicePercent + bytes / (64 << 10);
+    enif_consume_timeslice(env, static_cast<int>(std::min<std::size_t>(100, percent)));
+  }
+  ERL_NIF_TERM go_on = atoms().done;
+  if (next.value()) {
+    const auto key = make_binary(env, *next.value());
+    if (!key) return make_error(env, {.code = Code::no_memory});
+    go_on = *key;
+  }
+  return enif_make_tuple3(env, atoms().ok, enif_make_list_from_array(env, entries.data(), count),
+                          go_on);
+}
+
+}  // namespace
+
+ERL_NIF_TERM range(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return entries_in<true>(env, argc, argv);
+}
+
+}  // namespace hyper_lmdb::nif
