@@ -49,11 +49,15 @@ code_path_args() ->
 %% process group of its own.
 open(Module, Function, Argument) -> open(Module, Function, Argument, []).
 
-open(Module, Function, Argument, PortOptions) ->
+%% With port options of its own; of `args' and `env' it gets these before what it needs anyhow.
+open(Module, Function, Argument, Own) ->
     Call = base64:encode_to_string(term_to_binary({Module, Function, Argument})),
+    Args = proplists:get_value(args, Own, []) ++ ["-noinput" | code_path_args()]
+        ++ ["-s", atom_to_list(?MODULE), "main"],
+    Env = proplists:get_value(env, Own, []) ++ [{?CALL, Call}],
     open_port({spawn_executable, os:find_executable("erl")},
-              [{args, ["-noinput" | code_path_args()] ++ ["-s", atom_to_list(?MODULE), "main"]},
-               {env, [{?CALL, Call}]}, {line, 65536}, exit_status, eof, stderr_to_stdout | PortOptions]).
+              [{args, Args}, {env, Env}, {line, 65536}, exit_status, eof, stderr_to_stdout
+               | [Option || Option <- Own, not is_tuple(Option)]]).
 
 %% Reads lines until the VM has ended (then its exit status), or until one is Wanted.
 lines(Port, Wanted) -> lines(Port, Wanted, [], none).
@@ -86,10 +90,20 @@ run(Module, Function, Argument, Last) ->
         Ended -> Ended
     end.
 
+%% By a shell that is there for it: starting one would take longer than much of what is to be met.
 kill(Port) ->
     case erlang:port_info(Port, os_pid) of
-        {os_pid, OsPid} -> os:cmd("kill -9 -" ++ integer_to_list(OsPid));
+        {os_pid, OsPid} -> port_command(killer(), [integer_to_list(OsPid), $\n]);
         undefined -> gone
+    end.
+
+killer() ->
+    case get(?MODULE) of
+        undefined ->
+            Killer = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", "while read p; do kill -9 -$p 2>/dev/null; done"]}]),
+            put(?MODULE, Killer),
+            Killer;
+        Killer -> Killer
     end.
 
 %% -- inside the child ----------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 %% @doc The VM that is killed: opens the store, checks what the last one left, writes on.
 %%
-%% Prints: `opening`, `state WRITER SEQ` for each writer, `lost WHAT` for each finding, `checked`,
-%% `ack WRITER SEQ` after each reply, `refused WRITER SEQ` where a stop came first, `stopping`,
-%% `stopped`. Any other line is a failure.
+%% Prints: `opening`, `opened`, `state WRITER SEQ` for each writer, `lost WHAT` for each finding,
+%% `checked`, `ack WRITER SEQ` after each reply, `refused WRITER SEQ` where a stop came first,
+%% `closing`, `stopped`. Any other line is a failure.
 -module(kill_child).
 
 -export([run/1, companion/1, create/1, control/1]).
@@ -43,12 +43,11 @@ control(#{options := Options, expected := Expected, seed := Seed, harm := Harm})
 open(Options) ->
     say("opening"),
     {ok, Store} = hyper_lmdb:start(Options),
+    say("opened"),
     Store.
 
 stop(Store) ->
-    say("stopping"),
-    %% The kill is on its way now: it should meet all parts of the stop.
-    receive after rand:uniform(8) -> ok end,
+    say("closing"),
     ok = hyper_lmdb:stop(Store),
     say("stopped"),
     erlang:halt(0).

@@ -6,7 +6,8 @@
 %% Results in the shape of rounds. World has the options under which the store is opened.
 run(#{base := Base, options := Options, expected := Expected, seed := Seed} = World) ->
     %% A last look, then a clean stop: what the store holds is known exactly from here on.
-    Job = #{options => Options, seed => Seed, expected => Expected, milliseconds => 0, reload => false, busy => []},
+    Job = #{options => Options, seed => Seed, expected => Expected, milliseconds => 0, reload => false, busy => [],
+            trace => filename:join(Base, "in_flight")},
     Last = kill_watch:child(run, Job, never),
     #{lost := Lost, unexpected := Unexpected, stopped := Stopped} = Last,
     Known = kill_watch:fold(Last, {Seed, [], Expected}),
@@ -17,7 +18,7 @@ run(#{base := Base, options := Options, expected := Expected, seed := Seed} = Wo
     [Final | Controls].
 
 result(Title, Failures) ->
-    #{kind_text => Title, mode => none, acks => 0, killed => false, failures => Failures}.
+    #{kind_text => Title, mode => none, acks => 0, kills => 0, hits => [], failures => Failures}.
 
 print(#{kind_text := Title, failures := Failures}) ->
     io:format("    ~s: ~s~n", [Title, case Failures of [] -> "ok"; _ -> io_lib:format("FAILED ~0tp", [Failures]) end]).
@@ -74,7 +75,8 @@ forged(Known, Seed, Writer, Seq) ->
 control({Title, Harm, Expected, Verdict}, #{base := Base, options := Options, seed := Seed}) ->
     Copy = filename:join(Base, "copy"),
     {0, _} = test_store:shell(["rm -rf '", Copy, "' && cp -r --sparse=always '", maps:get(name, Options), "' '", Copy, "'"]),
-    Job = #{options => Options#{name := unicode:characters_to_binary(Copy)}, seed => Seed, expected => Expected, harm => Harm},
+    Job = #{options => Options#{name := unicode:characters_to_binary(Copy)}, seed => Seed, expected => Expected, harm => Harm,
+            trace => filename:join(Base, "in_flight")},
     #{lost := Lost, unexpected := Unexpected, stopped := Stopped} = kill_watch:child(control, Job, never),
     Missed = case {Verdict, Lost} of
         {clean, []} -> [];

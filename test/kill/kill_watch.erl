@@ -4,10 +4,15 @@
 -export([child/3, child/4, advance/3, fold/2]).
 
 -define(PATIENCE_MS, 120000).
+-define(LOOKS, 2000).
 
-%% When to kill: so many milliseconds after a line (or after the start of the VM), or never.
--type plan() :: {binary() | spawned, non_neg_integer()} | never.
--type report() :: #{checked := boolean(), stopped := boolean(), killed := boolean(), status := term(),
+%% When to kill: so many milliseconds after a line (or after the start of the VM), or as soon as
+%% something is in flight after that, or never.
+-type plan() :: {binary() | spawned, non_neg_integer()} | {binary(), non_neg_integer(), apply | flush} | never.
+%% `opening', `closing' and `closed': the start or the stop was under way, or over, when the VM went;
+%% `in_flight': what else was under way.
+-type report() :: #{opening := boolean(), closing := boolean(), in_flight := [apply | flush],
+                    checked := boolean(), stopped := boolean(), killed := boolean(), status := term(),
                     states := map(), acks := map(), refused := map(), ack_count := non_neg_integer(),
                     lost := [binary()], unexpected := [term()]}.
 -export_type([plan/0, report/0]).
@@ -17,19 +22,30 @@ child(Function, Job, Plan) -> child(Function, Job, Plan, fun(_) -> ok end).
 
 %% OnChecked is called with the report so far when the child has checked the store.
 -spec child(atom(), map(), plan(), fun((report()) -> term())) -> report().
-child(Function, Job, Plan, OnChecked) ->
-    Port = child_vm:open(kill_child, Function, Job, [binary]),
+child(Function, #{trace := Trace} = Job, Plan, OnChecked) ->
+    Port = child_vm:open(kill_child, Function, Job, [binary, {args, maps:get(emulator, Job, [])}, {env, trace(Trace)}]),
     Deadline = erlang:send_after(?PATIENCE_MS, self(), {Port, too_late}),
     plan_kill(Port, spawned, Plan),
-    Report = watch(Port, Plan, OnChecked, empty()),
+    Report = watch(Port, Plan, OnChecked, (empty())#{trace => Trace}),
     erlang:cancel_timer(Deadline),
-    Report.
+    Report#{in_flight := in_flight(Trace)}.
+
+trace(File) ->
+    _ = file:delete(File),
+    [{"LD_PRELOAD", filename:join(filename:dirname(code:which(?MODULE)), "in_flight.so")}, {"HYPER_LMDB_IN_FLIGHT", File}].
+
+in_flight(Trace) ->
+    case file:read_file(Trace) of
+        {ok, <<Flushes:32/native, Applies:32/native>>} -> [apply || Applies > 0] ++ [flush || Flushes > 0];
+        {error, enoent} -> [] % it ended before it opened a store
+    end.
 
 empty() ->
-    #{checked => false, stopped => false, killed => false, status => none, eof => false, states => #{},
+    #{opening => false, closing => false, in_flight => [], checked => false, stopped => false, killed => false, status => none, eof => false, states => #{},
       acks => #{}, refused => #{}, ack_count => 0, lost => [], unexpected => []}.
 
 plan_kill(Port, Line, {Line, Milliseconds}) -> erlang:send_after(Milliseconds, self(), {Port, kill});
+plan_kill(Port, Line, {Line, Milliseconds, What}) -> erlang:send_after(Milliseconds, self(), {Port, {kill_in, What, ?LOOKS}});
 plan_kill(_, _, _) -> no.
 
 watch(Port, Plan, OnChecked, #{status := Status, eof := Eof} = Report) when Status =:= none; not Eof ->
@@ -40,6 +56,12 @@ watch(Port, Plan, OnChecked, #{status := Status, eof := Eof} = Report) when Stat
             Line =:= <<"checked">> andalso OnChecked(Next),
             watch(Port, Plan, OnChecked, Next);
         {Port, {data, {noeol, Part}}} -> watch(Port, Plan, OnChecked, unexpected({cut, Part}, Report));
+        {Port, {kill_in, What, Looks}} ->
+            case Looks =:= 0 orelse lists:member(What, in_flight(maps:get(trace, Report))) of
+                true -> self() ! {Port, kill};
+                false -> erlang:send_after(1, self(), {Port, {kill_in, What, Looks - 1}})
+            end,
+            watch(Port, Plan, OnChecked, Report);
         {Port, kill} ->
             child_vm:kill(Port),
             watch(Port, Plan, OnChecked, Report#{killed := true});
@@ -53,10 +75,11 @@ watch(Port, _, _, Report) ->
     port_close(Port),
     Report.
 
-line(<<"opening">>, Report) -> Report;
-line(<<"stopping">>, Report) -> Report;
+line(<<"opening">>, Report) -> Report#{opening := true};
+line(<<"opened">>, Report) -> Report#{opening := false};
 line(<<"checked">>, Report) -> Report#{checked := true};
-line(<<"stopped">>, Report) -> Report#{stopped := true};
+line(<<"closing">>, Report) -> Report#{closing := true};
+line(<<"stopped">>, Report) -> Report#{closing := false, stopped := true};
 line(<<"ack ", Rest/binary>>, #{acks := Acks, states := States, ack_count := Count} = Report) ->
     {Writer, Seq} = numbers(Rest),
     Last = maps:get(Writer, Acks, maps:get(Writer, States, unknown)),
