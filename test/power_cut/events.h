@@ -19,19 +19,23 @@ enum class Event : std::uint32_t {
   flush_range,     ///< msync (at, count) is done
   flush_write,     ///< as flush_range, of a write through an O_DSYNC descriptor
   sync_directory,  ///< fsync of the directory is done
-  mark,            ///< the workload says something: `file` is a Mark, `at` its number
+  mark,            ///< the workload says something: `file` is a Mark, see there
 };
 
-/// Numbers count the states of the model: 0 is the empty store, n is after the n-th atomic write.
+/// Each has a writer (in `count`) and a number (in `at`): the writer's part of the store is in
+/// state 0 while it is empty and in state n after its n-th atomic write.
 enum class Mark : std::uint32_t {
-  opening,     ///< number: the mode
-  opened,      ///< number: the mode
-  begin,       ///< a write that leads up to state `number` begins
-  ack,         ///< it was acknowledged
-  sync_begin,  ///< Store::sync is called after state `number` was acknowledged
-  sync_end,    ///< it returned
-  closed,      ///< Store::close returned, after state `number`
-  kept,        ///< an earlier recording promises that state `number` is not lost
+  opening,         ///< number: the mode
+  opened,          ///< number: the mode
+  begin,           ///< a write that leads up to state `number` begins
+  ack,             ///< it was acknowledged
+  begin_everyone,  ///< a write that takes every writer's part to its next state begins
+  ack_everyone,    ///< it was acknowledged
+  sync_begin,      ///< Store::sync is called
+  sync_end,        ///< it returned
+  closed,          ///< Store::close returned
+  kept,            ///< an earlier recording promises that state `number` is not lost
+  end,             ///< the process ends here, with nothing done that is not in the log
 };
 
 /// Followed by `data_bytes` bytes.

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdarg>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 #include "recording.h"
 
@@ -32,19 +34,27 @@ struct Locked {
   }
   Recording* operator->() const { return recording; }
   /// Whether the descriptor is of the directory; then the maps are looked at first, so that what
-  /// was stored before the call stands before it in the log.
-  bool concerns(int fd) const {
-    if (recording == nullptr || !recording->is_open(fd)) return false;
-    recording->look_at_maps();
-    return true;
+  /// was stored before the call stands before it in the log. A call that does not concern it is
+  /// nobody's business, and may wait as long as it likes.
+  bool concerns(int fd) {
+    if (recording == nullptr) return false;
+    if (recording->is_open(fd)) {
+      recording->look_at_maps();
+      return true;
+    }
+    lock.unlock();
+    return false;
   }
 };
 
 int open_at(int directory_fd, const char* path, int flags, mode_t mode) {
   static const auto next = real<int (*)(int, const char*, int, ...)>("openat");
   const Locked at;
+  if (at.recording == nullptr) return next(directory_fd, path, flags, mode);
+  const std::string whole = at->path_of(directory_fd, path);
+  at->opens(whole);
   const int fd = next(directory_fd, path, flags, mode);
-  if (fd >= 0 && at.recording != nullptr) at->opened(fd, at->path_of(directory_fd, path), flags);
+  if (fd >= 0) at->opened(fd, whole, flags);
   return fd;
 }
 
@@ -113,7 +123,7 @@ EXPORTED int unlinkat(int directory_fd, const char* path, int flags) noexcept {
 
 EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const ssize_t done = next(fd, bytes, count, offset);
   if (concerned && done > 0) {
@@ -125,7 +135,10 @@ EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
 
 EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t)>("write");
-  const Locked at;
+  Locked at;
+  if (at.recording != nullptr && at->takes_marks(fd)) {
+    return at->said({static_cast<const char*>(bytes), count});
+  }
   const bool concerned = at.concerns(fd);
   const off_t place = concerned ? ::lseek(fd, 0, SEEK_CUR) : 0;
   const ssize_t done = next(fd, bytes, count);
@@ -154,7 +167,14 @@ void written_parts(const Locked& at, int fd, const iovec* parts, ssize_t done, o
 
 EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int)>("writev");
-  const Locked at;
+  Locked at;
+  if (at.recording != nullptr && at->takes_marks(fd)) {
+    std::string all;
+    for (int i = 0; i < count; ++i) {
+      all.append(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+    }
+    return at->said(all);
+  }
   const bool concerned = at.concerns(fd);
   const off_t place = concerned ? ::lseek(fd, 0, SEEK_CUR) : 0;
   const ssize_t done = next(fd, parts, count);
@@ -164,7 +184,7 @@ EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
 
 EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const ssize_t done = next(fd, parts, count, offset);
   if (concerned) written_parts(at, fd, parts, done, offset);
@@ -173,7 +193,7 @@ EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
 
 EXPORTED int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const int rc = next(fd);
   if (concerned && rc == 0) at->flushed(fd, false);
@@ -182,7 +202,7 @@ EXPORTED int fsync(int fd) {
 
 EXPORTED int fdatasync(int fd) {
   static const auto next = real<int (*)(int)>("fdatasync");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const int rc = next(fd);
   if (concerned && rc == 0) at->flushed(fd, true);
@@ -191,7 +211,7 @@ EXPORTED int fdatasync(int fd) {
 
 EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {
   static const auto next = real<int (*)(int, off_t, off_t)>("posix_fallocate");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const int rc = next(fd, offset, length);
   if (concerned && rc == 0) at->reserved(fd, static_cast<std::uint64_t>(offset + length));
@@ -200,7 +220,7 @@ EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {
 
 EXPORTED int fallocate(int fd, int mode, off_t offset, off_t length) {
   static const auto next = real<int (*)(int, int, off_t, off_t)>("fallocate");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const int rc = next(fd, mode, offset, length);
   if (!concerned || rc != 0) return rc;
@@ -214,7 +234,7 @@ EXPORTED int fallocate(int fd, int mode, off_t offset, off_t length) {
 
 EXPORTED int ftruncate(int fd, off_t length) noexcept {
   static const auto next = real<int (*)(int, off_t)>("ftruncate");
-  const Locked at;
+  Locked at;
   const bool concerned = at.concerns(fd);
   const int rc = next(fd, length);
   if (concerned && rc == 0) at->resized(fd, static_cast<std::uint64_t>(length));
@@ -224,9 +244,9 @@ EXPORTED int ftruncate(int fd, off_t length) noexcept {
 EXPORTED void* mmap(void* address, size_t length, int protection, int flags, int fd,
                     off_t offset) noexcept {
   static const auto next = real<void* (*)(void*, size_t, int, int, int, off_t)>("mmap");
-  const Locked at;
+  Locked at;
   void* const map = next(address, length, protection, flags, fd, offset);
-  const bool writes = (flags & MAP_SHARED) != 0 && (protection & PROT_WRITE) != 0;
+  const bool writes = (flags & MAP_SHARED) != 0 && (protection & PROT_WRITE) != 0 && fd >= 0;
   if (map != MAP_FAILED && writes && at.concerns(fd)) at->mapped(fd, map, length);
   return map;
 }
@@ -234,7 +254,7 @@ EXPORTED void* mmap(void* address, size_t length, int protection, int flags, int
 EXPORTED int munmap(void* address, size_t length) noexcept {
   static const auto next = real<int (*)(void*, size_t)>("munmap");
   const Locked at;
-  if (at.recording != nullptr) {
+  if (at.recording != nullptr && at->is_mapped(address)) {
     at->look_at_maps();
     at->unmapped(address);
   }
@@ -255,34 +275,13 @@ EXPORTED int msync(void* address, size_t length, int flags) {
 EXPORTED int getentropy(void* to, size_t count) {
   static const auto next = real<int (*)(void*, size_t)>("getentropy");
   const Locked at;
-  if (at.recording == nullptr) return next(to, count);
+  if (at.recording == nullptr || !at->has_begun()) return next(to, count);
   at->random_bytes(to, count);
   return 0;
 }
 
-/// What the workload says; it finds both of these by name.
-EXPORTED void power_cut_mark(std::uint32_t mark, std::uint64_t number) {
+/// What the workload says; it finds this by name.
+EXPORTED void power_cut_mark(std::uint32_t mark, std::uint32_t writer, std::uint64_t number) {
   const Locked at;
-  if (at.recording == nullptr) return;
-  at->look_at_maps();
-  at->mark(mark, number);
+  if (at.recording != nullptr) at->mark(mark, writer, number);
 }
-
-/// Ends the process as a kill would, with nothing done that is not in the log.
-EXPORTED void power_cut_die() {
-  const Locked at;
-  if (at.recording != nullptr) {
-    at->look_at_maps();
-    at->flush_log();
-  }
-  ::_exit(0);
-}
-
-namespace {
-
-__attribute__((destructor)) void write_log() {
-  const Locked at;
-  if (at.recording != nullptr) at->flush_log();
-}
-
-}  // namespace

@@ -33,12 +33,21 @@ bool is_ignored(const std::string& name) {
 Recording* Recording::get() {
   static Recording* const one = [] {
     const char* const directory = std::getenv("POWER_CUT_DIRECTORY");
-    return directory == nullptr ? nullptr : new Recording(directory);
+    const char* const marks = std::getenv("POWER_CUT_MARKS");
+    return directory == nullptr ? nullptr : new Recording(directory, marks);
   }();
   return one;
 }
 
-Recording::Recording(std::string directory) : directory_(std::move(directory)) {
+Recording::Recording(std::string directory, const char* marks)
+    : directory_(std::move(directory)), marks_path_(marks == nullptr ? "" : marks) {}
+
+void Recording::opens(const std::string& path) {
+  if (path == directory_ || !name_below(path).empty()) begin();
+}
+
+void Recording::begin() {
+  if (has_begun()) return;
   const char* const path = std::getenv("POWER_CUT_LOG");
   const char* const seed = std::getenv("POWER_CUT_SEED");
   const char* const process = std::getenv("POWER_CUT_PROCESS");
@@ -103,7 +112,13 @@ std::string Recording::name_below(const std::string& path) const {
   return is_ignored(name) ? std::string() : name;
 }
 
+void Recording::closed(int fd) {
+  open_.erase(fd);
+  marks_.erase(fd);
+}
+
 void Recording::opened(int fd, const std::string& path, int flags) {
+  if (!marks_path_.empty() && path == marks_path_) marks_.insert(fd);
   if (path == directory_) {
     open_[fd] = {0, true, false};
     return;
@@ -213,8 +228,23 @@ void Recording::flushed_map(void* at, std::size_t bytes) {
   }
 }
 
-void Recording::mark(std::uint32_t mark, std::uint64_t number) {
-  log(Event::mark, mark, number, 0);
+void Recording::mark(std::uint32_t mark, std::uint32_t writer, std::uint64_t number) {
+  begin();
+  look_at_maps();
+  log(Event::mark, mark, number, writer);
+  if (static_cast<Mark>(mark) != Mark::end) return;
+  flush_log();
+  ::_exit(0);
+}
+
+ssize_t Recording::said(std::string_view marks) {
+  std::uint32_t words[3];
+  if (marks.size() % sizeof words != 0) std::abort();
+  for (std::size_t i = 0; i < marks.size(); i += sizeof words) {
+    std::memcpy(words, marks.data() + i, sizeof words);
+    mark(words[0], words[1], words[2]);
+  }
+  return static_cast<ssize_t>(marks.size());
 }
 
 void Recording::look_at_maps() {

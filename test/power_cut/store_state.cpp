@@ -2,9 +2,15 @@
 
 #include <vector>
 
-#include "workload.h"
-
 namespace hyper_lmdb::power {
+
+namespace {
+
+Error wrong(const char* what) {
+  return {.code = Code::internal, .operation = what};
+}
+
+}  // namespace
 
 std::optional<Durability> mode_named(std::string_view name) {
   for (const Durability mode : {Durability::sync, Durability::async, Durability::map_async}) {
@@ -30,36 +36,42 @@ Options options_for(const std::string& directory, Durability mode, std::uint64_t
   return options;
 }
 
-Result<std::uint64_t> state_of(const Store& store) {
+Result<State> state_of(const Store& store) {
   std::vector<std::string> keys;
   const auto listed = store.list_prefix("", {}, [&](std::string_view key) {
     keys.emplace_back(key);
     return true;
   });
   if (!listed) return listed.error();
-  std::uint64_t sum = 0;
+  State sums{};
+  std::uint64_t links = 0;
   for (const std::string& key : keys) {
-    if (key.starts_with("l/")) {
+    const unsigned writer = static_cast<unsigned char>(key[0]) - '0';
+    if (writer >= kWriters || key.size() < 3) return wrong("a key is nobody's");
+    if (key[2] == 'l') {
+      ++links;
       std::string target;
       auto found = store.resolve(key, [&](std::string_view at) { target = at; });
       if (!found) return found.error();
-      sum += piece_of(key, 'L', found.value() ? target : "nowhere");
+      sums[writer] += piece_of(key, 'L', found.value() ? target : "nowhere");
       continue;
     }
-    auto found = store.get(key, [&](std::string_view value) { sum += piece_of(key, 'V', value); });
+    auto found =
+        store.get(key, [&](std::string_view value) { sums[writer] += piece_of(key, 'V', value); });
     if (!found) return found.error();
-    if (!found.value()) return Error{.code = Code::internal, .operation = "get what was listed"};
+    if (!found.value()) return wrong("get what was listed");
   }
-  for (unsigned i = 0; i < kGroups; ++i) {
-    const std::string key = "g/" + std::to_string(i);
+  for (unsigned i = 0; i < kWriters * kGroups; ++i) {
+    const unsigned writer = i % kWriters;
+    const std::string key = std::to_string(writer) + "/g/" + std::to_string(i / kWriters);
     auto type = store.type(key);
     if (!type) return type.error();
-    if (type.value() == PathType::composite) sum += piece_of(key, 'G', "");
+    if (type.value() == PathType::composite) sums[writer] += piece_of(key, 'G', "");
   }
   auto info = store.info();
   if (!info) return info.error();
-  if (info.value().links != 0) sum += piece_of("links", '#', std::to_string(info.value().links));
-  return sum;
+  if (info.value().links != links) return wrong("count the links");
+  return sums;
 }
 
 }  // namespace hyper_lmdb::power

@@ -1,6 +1,10 @@
 #include "workload.h"
 
+#include <array>
+#include <deque>
+#include <map>
 #include <random>
+#include <set>
 
 namespace hyper_lmdb::power {
 
@@ -8,10 +12,22 @@ namespace {
 
 constexpr std::uint64_t kKiB = 1024;
 
+/// What a writer has done so far that later steps depend on.
+struct Tree {
+  std::string root;
+  unsigned count = 0;
+  unsigned fresh = 0;
+  std::map<std::string, std::string> links;
+  std::set<std::string> groups;
+  std::deque<std::string> singles;  // keys there are by steps of one element
+};
+
 /// Makes steps; one for all sessions, so that later ones go on with what earlier ones wrote.
 class Maker {
  public:
-  explicit Maker(std::uint64_t seed) : random_(seed) {}
+  explicit Maker(std::uint64_t seed) : random_(seed) {
+    for (unsigned i = 0; i < kWriters; ++i) trees_[i].root = std::to_string(i) + '/';
+  }
 
   void begin(Session* session) { session_ = session; }
 
@@ -37,19 +53,66 @@ class Maker {
   void remove(unsigned batches) {
     while (batches-- > 0) {
       Step& step = batch();
-      for (unsigned i = below(4) + 1; i > 0; --i) {
-        step.elements.push_back({OpKind::remove, below(2) == 0 ? hot() : old(), {}});
-      }
+      for (unsigned i = below(4) + 1; i > 0; --i) remove(step, below(2) == 0 ? hot() : old());
     }
   }
   void link(unsigned batches) {
     while (batches-- > 0) {
       Step& step = batch();
-      const std::string link = "l/" + std::to_string(below(12));
-      const std::string group = "g/" + std::to_string(below(kGroups));
-      step.elements.push_back({below(4) == 0 ? OpKind::remove : OpKind::link, link, hot()});
-      step.elements.push_back({below(3) == 0 ? OpKind::remove : OpKind::group, group, {}});
+      const std::string name = link_name();
+      if (below(4) == 0) {
+        remove(step, name);
+      } else {
+        link(step, name, hot());
+      }
+      const std::string marked = group_name();
+      if (below(3) == 0) {
+        remove(step, marked);
+      } else {
+        group(step, marked);
+      }
       put(step, hot(), value(60));
+    }
+  }
+  void path(unsigned batches) {  // elements that go through links, those just made too
+    while (batches-- > 0) {
+      Step& step = batch();
+      step.by_path = true;
+      link(step, link_name(), hot());
+      for (unsigned i = below(3) + 1; i > 0; --i) put_through_link(step, value(20 + below(300)));
+      if (below(2) == 0) group(step, group_name());
+    }
+  }
+  void single(unsigned steps) {  // of one element, by the function for just that
+    while (steps-- > 0) {
+      Step& step = next();
+      switch (below(5)) {
+        case 0:
+          step.by_path = below(2) == 0;
+          link(step, link_name(), hot());
+          break;
+        case 1:
+          step.by_path = true;
+          if (!tree_->links.empty()) {
+            put_through_link(step, value(20 + below(300)));
+            break;
+          }
+          put(step, hot(), value(40));
+          break;
+        case 2:
+          if (tree_->singles.size() > 2) {
+            remove(step, std::string(tree_->singles.front()));
+            tree_->singles.pop_front();
+            break;
+          }
+          [[fallthrough]];
+        default: {
+          const std::string key = tree_->root + "k/s" + std::to_string(++tree_->count);
+          tree_->singles.push_back(key);
+          put(step, key, value(20 + below(200)));
+          break;
+        }
+      }
     }
   }
   void large(unsigned batches) {  // past a quarter of the buffer: not through the journal
@@ -60,32 +123,71 @@ class Maker {
     }
   }
   void remove_prefix() {
-    const std::string prefix = "n/" + std::to_string(1 + below(9));
-    add({.kind = Step::Kind::remove_prefix, .elements = {}, .prefix = prefix});
+    Step& step = next();
+    step.kind = Step::Kind::remove_prefix;
+    step.prefix = tree_->root + "n/" + std::to_string(1 + below(9));
   }
   void remove_all_fresh() {
-    add({.kind = Step::Kind::remove_prefix, .elements = {}, .prefix = "n/"});
+    Step& step = next();
+    step.kind = Step::Kind::remove_prefix;
+    step.prefix = tree_->root + "n/";
   }
-  void reset() { add({.kind = Step::Kind::reset, .elements = {}, .prefix = {}}); }
-  void sync() { add({.kind = Step::Kind::sync, .elements = {}, .prefix = {}}); }
-
-  unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+  void reset() {
+    next().kind = Step::Kind::reset;
+    for (Tree& tree : trees_) {
+      tree.links.clear();
+      tree.groups.clear();
+      tree.singles.clear();
+    }
+  }
+  void sync() { next().kind = Step::Kind::sync; }
 
  private:
-  void add(Step step) { session_->steps.push_back(std::move(step)); }
+  unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+
+  /// Somebody's next step.
+  Step& next() {
+    const unsigned writer = below(session_->writers);
+    tree_ = &trees_[writer];
+    session_->steps.push_back({.writer = writer, .elements = {}, .prefix = {}});
+    return session_->steps.back();
+  }
   /// Each batch changes one key for itself, so that no two states are the same.
   Step& batch() {
     if (below(40) == 0) sync();
-    add({});
-    put(session_->steps.back(), "k/count", std::to_string(++count_));
-    return session_->steps.back();
+    Step& step = next();
+    put(step, tree_->root + "k/count", std::to_string(++tree_->count));
+    return step;
   }
-  static void put(Step& step, std::string key, std::string value) {
-    step.elements.push_back({OpKind::put, std::move(key), std::move(value)});
+
+  static void put(Step& step, std::string key, std::string value, std::string path = {}) {
+    step.elements.push_back({OpKind::put, std::move(key), std::move(value), std::move(path)});
   }
-  std::string hot() { return "k/" + std::to_string(below(60)); }
-  std::string fresh() { return "n/" + std::to_string(++fresh_); }
-  std::string old() { return "n/" + std::to_string(1 + below(fresh_ + 1)); }
+  void put_through_link(Step& step, std::string value) {
+    auto link = tree_->links.begin();
+    std::advance(link, below(static_cast<unsigned>(tree_->links.size())));
+    const std::string rest = "/x" + std::to_string(below(5));
+    put(step, link->second + rest, std::move(value), link->first + rest);
+  }
+  void remove(Step& step, const std::string& key) {
+    tree_->links.erase(key);
+    tree_->groups.erase(key);
+    step.elements.push_back({OpKind::remove, key, {}, {}});
+  }
+  void link(Step& step, const std::string& name, const std::string& target) {
+    tree_->links[name] = target;
+    step.elements.push_back({OpKind::link, name, target, {}});
+  }
+  void group(Step& step, const std::string& name) {
+    tree_->groups.insert(name);
+    step.elements.push_back({OpKind::group, name, {}, {}});
+  }
+
+  std::string hot() { return tree_->root + "k/" + std::to_string(below(60)); }
+  std::string fresh() { return tree_->root + "n/" + std::to_string(++tree_->fresh); }
+  std::string old() { return tree_->root + "n/" + std::to_string(1 + below(tree_->fresh + 1)); }
+  std::string link_name() { return tree_->root + "l/" + std::to_string(below(12)); }
+  std::string group_name() { return tree_->root + "g/" + std::to_string(below(kGroups)); }
   std::string value(std::uint64_t bytes) {
     std::string text(bytes, '\0');
     std::uint64_t word = random_();
@@ -98,13 +200,14 @@ class Maker {
 
   std::mt19937_64 random_;
   Session* session_ = nullptr;
-  unsigned count_ = 0;
-  unsigned fresh_ = 0;
+  std::array<Tree, kWriters> trees_;
+  Tree* tree_ = nullptr;
 };
 
 struct Plan {
   Durability mode;
   std::uint64_t buffer_bytes;
+  unsigned writers;
   bool dies;
 };
 
@@ -117,19 +220,25 @@ Durability other_than(Durability mode) {
 std::vector<Session> sessions_of(Durability mode, std::uint64_t seed) {
   const Durability other = other_than(mode);
   const Plan plans[] = {
-      {mode, 64 * kKiB, false},  {mode, 128 * kKiB, true}, {mode, 64 * kKiB, true},
-      {other, 64 * kKiB, false}, {mode, 256 * kKiB, true}, {other, 64 * kKiB, true},
-      {mode, 2048 * kKiB, true}, {mode, 64 * kKiB, false},
+      {mode, 64 * kKiB, kWriters, false}, {mode, 128 * kKiB, 1, true},
+      {mode, 64 * kKiB, 1, true},         {other, 64 * kKiB, kWriters, false},
+      {mode, 256 * kKiB, 1, true},        {other, 64 * kKiB, kWriters, true},
+      {mode, 2048 * kKiB, 2, true},       {mode, 64 * kKiB, kWriters, false},
   };
   Maker make(seed);
   std::vector<Session> sessions;
   for (const Plan& plan : plans) {
-    Session& session = sessions.emplace_back(Session{
-        .mode = plan.mode, .buffer_bytes = plan.buffer_bytes, .dies = plan.dies, .steps = {}});
+    Session& session = sessions.emplace_back(Session{.mode = plan.mode,
+                                                     .buffer_bytes = plan.buffer_bytes,
+                                                     .writers = plan.writers,
+                                                     .dies = plan.dies,
+                                                     .steps = {}});
     make.begin(&session);
-    make.overwrite(60);
+    make.overwrite(50);
     make.grow(30);
     make.link(20);
+    make.path(10);
+    make.single(15);
     make.remove(15);
     switch (sessions.size()) {
       case 2:
@@ -157,7 +266,8 @@ std::vector<Session> sessions_of(Durability mode, std::uint64_t seed) {
         make.large(2);
         break;
     }
-    make.overwrite(30);
+    make.overwrite(20);
+    make.single(10);
     make.sync();
     make.link(10);
     make.overwrite(10);

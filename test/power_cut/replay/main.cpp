@@ -17,7 +17,6 @@
 #include "select.h"
 #include "store_state.h"
 #include "worker.h"
-#include "workload.h"
 
 namespace {
 
@@ -44,7 +43,7 @@ class Replay {
         keep_(words[7]),
         events_(read_log(words[1])),
         cuts_(events_, directory_of(words[1]) + "/initial", control, seed_),
-        states_(states_of(sessions_of(mode_, seed_))) {}
+        states_(history_of(sessions_of(mode_, seed_)), events_) {}
 
   void select() const { select_images(cuts_, wanted_, keep_); }
 
@@ -118,14 +117,13 @@ class Replay {
     const bool read = outcome.kind == Outcome::Kind::read;
     std::printf(
         "bad image %s\n  cut before event %llu, with %s; opened in %s\n  found: %s%s\n"
-        "  promised: states %llu to %llu%s\n",
+        "  promised: states %s to %s%s\n",
         directory.c_str(), static_cast<unsigned long long>(cut.before_event),
         describe(cut.choice).c_str(), name_of(cut.open_mode),
-        read                                     ? states_.place_of(outcome.state).c_str()
+        read                                     ? states_.describe(outcome.state).c_str()
         : outcome.kind == Outcome::Kind::unclean ? "unclean_shutdown"
                                                  : "",
-        outcome.words, static_cast<unsigned long long>(cut.bounds.low),
-        static_cast<unsigned long long>(cut.bounds.high),
+        outcome.words, describe(cut.bounds.low).c_str(), describe(cut.bounds.high).c_str(),
         cut.bounds.may_be_unclean ? ", or unclean_shutdown" : "");
   }
 

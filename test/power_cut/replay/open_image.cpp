@@ -5,7 +5,6 @@
 
 #include "hyper_lmdb/store.h"
 #include "store_state.h"
-#include "workload.h"
 
 namespace hyper_lmdb::power {
 
@@ -27,22 +26,22 @@ Outcome failed(const char* what) {
 }
 
 /// What is written on; all of it but one key is there afterwards.
-Result<void> write_on(Store& store, std::uint64_t* state) {
+Result<void> write_on(Store& store, State* state) {
   const std::string small(300, 's'), large(20'000, 'l');  // the latter past the journal
-  if (auto done = store.put("zz/gone", small); !done) return done;
-  if (auto done = store.put("zz/small", small); !done) return done;
-  if (auto done = store.remove("zz/gone"); !done) return done;
-  if (auto done = store.put("zz/large", large); !done) return done;
-  if (auto done = store.put("zz/last", small); !done) return done;
-  *state += piece_of("zz/small", 'V', small) + piece_of("zz/large", 'V', large) +
-            piece_of("zz/last", 'V', small);
+  if (auto done = store.put("0/k/gone", small); !done) return done;
+  if (auto done = store.put("0/k/small", small); !done) return done;
+  if (auto done = store.remove("0/k/gone"); !done) return done;
+  if (auto done = store.put("0/k/large", large); !done) return done;
+  if (auto done = store.put("0/k/last", small); !done) return done;
+  (*state)[0] += piece_of("0/k/small", 'V', small) + piece_of("0/k/large", 'V', large) +
+                 piece_of("0/k/last", 'V', small);
   return {};
 }
 
 Outcome look(Store& store) {
   auto found = state_of(store);
   if (!found) return failed("walk", found.error());
-  std::uint64_t expected = found.value();
+  State expected = found.value();
   if (auto done = write_on(store, &expected); !done) return failed("write on", done.error());
   auto after = state_of(store);
   if (!after) return failed("walk what was written on", after.error());
@@ -50,7 +49,7 @@ Outcome look(Store& store) {
   return {.kind = Outcome::Kind::read, .state = found.value(), .words = {}};
 }
 
-Outcome look_again(const Options& options, std::uint64_t expected) {
+Outcome look_again(const Options& options, const State& expected) {
   auto opened = Store::open(options);
   if (!opened) return failed("open again", opened.error());
   Store& store = *opened.value();
@@ -59,7 +58,7 @@ Outcome look_again(const Options& options, std::uint64_t expected) {
   if (!found) return failed("walk again", found.error());
   if (found.value() != expected) return failed("another state when it was opened again");
   if (!closed) return failed("close again", closed.error());
-  return {.kind = Outcome::Kind::read, .state = 0, .words = {}};
+  return {.kind = Outcome::Kind::read, .state = {}, .words = {}};
 }
 
 }  // namespace
@@ -69,7 +68,7 @@ Outcome open_image(const std::string& directory, Durability mode) {
   auto opened = Store::open(options);
   if (!opened) {
     if (opened.error().code != Code::unclean_shutdown) return failed("open", opened.error());
-    return {.kind = Outcome::Kind::unclean, .state = 0, .words = {}};
+    return {.kind = Outcome::Kind::unclean, .state = {}, .words = {}};
   }
   Store& store = *opened.value();
   const Outcome first = look(store);

@@ -37,7 +37,10 @@ void select_images(const Cuts& cuts, std::uint64_t count, const std::string& dir
     store(image, below + "/store");
     store(image, below + "/initial");
     std::ofstream bounds(below + "/bounds");
-    bounds << name_of(cut.open_mode) << ' ' << cut.bounds.low << ' ' << cut.bounds.high << '\n';
+    bounds << name_of(cut.open_mode);
+    for (const std::uint64_t low : cut.bounds.low) bounds << ' ' << low;
+    for (const std::uint64_t high : cut.bounds.high) bounds << ' ' << high;
+    bounds << '\n';
     if (!bounds.flush()) throw std::runtime_error("cannot write bounds");
   }
 }

@@ -123,7 +123,7 @@ void Workers::collect(std::vector<Done>* done) {
       int status = 0;
       while (::waitpid(worker.process, &status, 0) < 0 && errno == EINTR) {
       }
-      outcome = {.kind = Outcome::Kind::died, .state = 0, .words = {}};
+      outcome = {.kind = Outcome::Kind::died, .state = {}, .words = {}};
       std::snprintf(outcome.words, sizeof outcome.words, "signal %d",
                     WIFSIGNALED(status) ? WTERMSIG(status) : 0);
       ::close(worker.socket);

@@ -9,6 +9,7 @@
 
 #include "hyper_lmdb/options.h"
 #include "image.h"
+#include "model.h"
 
 namespace hyper_lmdb::power {
 
@@ -21,7 +22,7 @@ struct Outcome {
     died      ///< of a signal, or it hung
   };
   Kind kind = Kind::failed;
-  std::uint64_t state = 0;
+  State state{};
   char words[112] = {};
 };
 
