@@ -8,8 +8,8 @@
 %% raise `badarg'.
 -module(hyper_lmdb).
 
--export([start/1, stop/1, reset/1, sync/1, info/1, init/0, scope/0, scope/1, child_spec/1,
-         format_error/1]).
+-export([start/1, stop/1, reset/1, sync/1, info/1, backup/2, backup/3, init/0, scope/0, scope/1,
+         child_spec/1, format_error/1]).
 -export([get/2, put/3, delete/2, exists/2, put_new/3, batch_write/2, delete_prefix/2]).
 -export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
          path/2, add_path/3, list_prefix/2, list_prefix/3]).
@@ -22,8 +22,8 @@
 
 -deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
 
--export_type([store/0, handle/0, batch/0, options/0, listing/0, range/0, key/0, path/0, value/0, op/0,
-              reason/0]).
+-export_type([store/0, handle/0, batch/0, options/0, listing/0, range/0, file/0, backup_options/0,
+              key/0, path/0, value/0, op/0, reason/0]).
 
 -opaque handle() :: reference().
 %% What start/1 returned.
@@ -35,6 +35,9 @@
 -type key() :: binary() | [binary() | atom() | string()] | atom() | string().
 %% 1 to 511 bytes, ordered byte by byte. A list is joined with `/', empty segments are dropped.
 %% `<<0, "hyper_lmdb">>' is reserved.
+
+-type file() :: binary() | string() | atom().
+%% The name of a file, absolute or from the current directory of the VM.
 
 -type value() :: binary().
 %% Up to `max_value_bytes'.
@@ -57,6 +60,10 @@
 %% Which keys: those that begin with `prefix', from `from' on, before `to'; what is not given does not
 %% count. `reverse': from the last to the first. `limit': entries at most. `keys_only': keys in place
 %% of entries. `continue': go on where another part ended. The keys may be binaries too.
+
+-type backup_options() :: #{compact | binary() => term()}.
+%% `compact': leave free pages out, so that the file is as small as it can be. The key may be a binary
+%% too.
 
 -type op() :: {put, key(), value()} | {delete, key()}
             | {link, Target :: path(), New :: key()} | {group, key()}
@@ -148,6 +155,36 @@ info(Store) ->
         {badarg, N} -> hyper_lmdb_args:retry(info, [Store], N);
         Result -> Result
     end.
+
+%% @doc As {@link backup/3}, with all pages.
+-spec backup(store(), file()) -> ok | {error, reason()}.
+backup(Store, File) ->
+    backup(Store, File, #{}).
+
+%% @doc Copies the store into a new file, as it is at one moment after the call, with everything
+%% acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} waits. The file appears
+%% under its name, for its owner only, when it is whole and on disk; until then it is a file
+%% `.hyper_lmdb-backup-*' beside it, which is removed where the backup fails and left where the VM is
+%% killed. Nothing is overwritten: a name that is taken is `exists'. One backup of a store at a time;
+%% another one is `overloaded'.
+%%
+%% To start from it, make it the `data.mdb' of a directory that holds nothing else. The copy is a store
+%% of its own, with another `store_id', and starts with any `durability'.
+-spec backup(store(), file(), backup_options()) -> ok | {error, reason()}.
+backup(Store, File, Options) when is_map(Options) ->
+    case hyper_lmdb_options:backup(Options) of
+        {ok, Compact} ->
+            Ref = make_ref(),
+            case hyper_lmdb_nif:begin_backup(Store, File, Compact, Ref) of
+                queued -> receive {Ref, Result} -> Result end;
+                {badarg, N} -> hyper_lmdb_args:retry(backup, [Store, File, Options], N);
+                Result -> Result
+            end;
+        {error, _} = Error ->
+            Error
+    end;
+backup(Store, File, Options) ->
+    hyper_lmdb_args:retry(backup, [Store, File, Options], 3).
 
 %% @doc Nothing to prepare; kept for callers of older versions.
 -spec init() -> ok.

@@ -8,7 +8,8 @@
 
 -define(LONGEST_KEY, 511).
 
--type kind() :: store | batch | key | keys | value | ops | options | listing | range.
+-type kind() :: store | batch | key | keys | value | ops | options | listing | range
+              | file.
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
 retry(Function, Args, Position) ->
@@ -63,6 +64,7 @@ describe(Function, Position) ->
         options -> "not a map";
         listing -> "not a map of limit, cursor, return_cursor and reverse";
         range -> "not a map of prefix, from, to, reverse, limit, keys_only and continue";
+        file -> "not the name of a file: give a binary or a string";
         batch -> "not a batch: give what begin_batch/1 returned"
     end.
 
@@ -95,6 +97,7 @@ kinds(batch_write_path) -> [batch, key, value];
 kinds(batch_make_group) -> [batch, key];
 kinds(batch_make_link) -> [batch, key, key];
 kinds(commit_batch) -> [batch];
+kinds(backup) -> [store, file, options];
 kinds(start) -> [options];
 kinds(child_spec) -> [options];
 kinds(_) -> [store].
@@ -102,6 +105,11 @@ kinds(_) -> [store].
 normalise(store, Store) -> store(Store);
 normalise(key, Key) -> cut_key(Key);
 normalise(keys, Keys) -> map_proper(fun key/1, Keys);
+normalise(file, File) ->
+    case hyper_lmdb_options:name(File) of
+        {ok, Binary} -> Binary;
+        error -> File
+    end;
 normalise(ops, Ops) -> map_proper(fun op/1, Ops);
 normalise(_, Arg) -> Arg.
 

@@ -27,7 +27,7 @@ sentence(value_too_large) ->
 sentence(batch_too_large) ->
     "the batch is larger than the option max_batch_bytes allows; write it in parts";
 sentence(exists) ->
-    "the key holds something already";
+    "the key holds something already, or the file to write is there already";
 sentence({check_failed, Index}) ->
     ["element ", integer_to_list(Index),
      " of the batch is a check that does not hold; nothing was written"];
@@ -67,7 +67,7 @@ sentence(journal_mismatch) ->
 sentence(readers_full) ->
     "all reader slots are taken; start the store with more max_readers";
 sentence(overloaded) ->
-    "too many writers wait; try again later";
+    "too many writers wait, or a backup of the store is being made already; try again later";
 sentence(no_memory) ->
     "memory or address space is out";
 sentence(too_many_files) ->

@@ -5,13 +5,13 @@
 
 -on_load(load/0).
 
--export([open/2, close/1, info/1, stores/0,
+-export([open/2, close/1, info/1, stores/0, begin_backup/4,
          get/2, exists/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
--nifs([open/2, close/1, info/1, stores/0,
+-nifs([open/2, close/1, info/1, stores/0, begin_backup/4,
        get/2, exists/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
@@ -43,6 +43,11 @@ info(_Store) -> erlang:nif_error(not_loaded).
 
 -spec stores() -> [reference()].
 stores() -> erlang:nif_error(not_loaded).
+
+%% The reply comes as `{Ref, ok | {error, Reason}}'.
+-spec begin_backup(hyper_lmdb:store(), binary(), Compact :: boolean(), reference()) ->
+          queued | error().
+begin_backup(_Store, _File, _Compact, _Ref) -> erlang:nif_error(not_loaded).
 
 -spec get(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | error().
 get(_Store, _Key) -> erlang:nif_error(not_loaded).

@@ -3,7 +3,7 @@
 %% @private
 -module(hyper_lmdb_options).
 
--export([normalise/1, name/1, listing/2, range/1]).
+-export([normalise/1, name/1, listing/2, range/1, backup/1]).
 
 -type name() :: binary().
 -type normal() :: [{atom(), atom() | non_neg_integer()}].
@@ -49,6 +49,21 @@ listing(Function, Listing) ->
     catch
         throw:{bad_option, _} = Reason -> {error, Reason}
     end.
+
+%% @doc Whether a backup leaves free pages out.
+-spec backup(map()) -> {ok, boolean()} | {error, {bad_option, term()}}.
+backup(Options) ->
+    try
+        #{compact := Compact} = maps:fold(fun backup/3, #{compact => false}, Options),
+        {ok, Compact}
+    catch
+        throw:{bad_option, _} = Reason -> {error, Reason}
+    end.
+
+backup(compact, Compact, Given) when is_boolean(Compact) -> Given#{compact := Compact};
+backup(<<"compact">>, Compact, Given) -> backup(compact, Compact, Given);
+backup(Key, _Value, Given) when is_binary(Key) -> Given;
+backup(Key, _Value, _Given) -> throw({bad_option, Key}).
 
 page(limit, infinity, Page) -> Page;
 page(limit, Limit, Page) when is_integer(Limit), Limit >= 0 -> Page#{limit := Limit};

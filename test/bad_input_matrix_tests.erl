@@ -78,7 +78,7 @@ element_terms(range, 2, Nasty) ->
     [{{Key, Term}, fun() -> #{Key => Make()} end}
      || {Term, Make} <- Nasty, Key <- [prefix, from, to, <<"continue">>, reverse, limit, keys_only]];
 element_terms(_, 3, Nasty) ->
-    [{{Key, Term}, fun() -> #{Key => Make()} end} || {Term, Make} <- Nasty, Key <- [limit, cursor, <<"return_cursor">>, reverse]];
+    [{{Key, Term}, fun() -> #{Key => Make()} end} || {Term, Make} <- Nasty, Key <- [limit, cursor, <<"return_cursor">>, reverse, compact]];
 element_terms(_, _, _) -> [].
 
 option_matrix() ->

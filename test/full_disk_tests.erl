@@ -12,7 +12,9 @@ all_test_() ->
       [test_store:titled(lists:concat(["a journal that finds no room in LMDB, on ", Kind, " (", Mode, ")"]), 240,
                          fun() -> with_mount(Kind, Mode, fun stalled/3) end) || Mode <- [sync, async]],
       test_store:each_mode("no room for a new store, on " ++ Kind, 240,
-                           fun(Mode) -> with_mount(Kind, Mode, fun no_room_at_start/3) end)]
+                           fun(Mode) -> with_mount(Kind, Mode, fun no_room_at_start/3) end),
+      test_store:each_mode("no room for a backup, on " ++ Kind, 240,
+                           fun(Mode) -> with_mount(Kind, Mode, fun backup/3) end)]
      || Kind <- ["tmpfs", "ext4"]]
     ++ test_store:each_mode("a limit on the size of files", 120, fun file_size_limit/1).
 
@@ -160,6 +162,25 @@ no_room_at_start(Options, Mounted, _Mode) ->
     drop_ballast(Mounted),
     S = start(Options),
     ?assertEqual(ok, store(S, 1)),
+    ok = hyper_lmdb:stop(S).
+
+backup(Options, Mounted, _Mode) ->
+    S = start(Options),
+    [ok = store(S, I) || I <- lists:seq(1, 1000)],
+    File = <<Mounted/binary, "/copy">>,
+    %% LMDB gets what is buffered before there is no room any more.
+    ok = hyper_lmdb:backup(S, File),
+    ok = file:delete(File),
+    ballast(Mounted, free_bytes(Mounted) - (5 bsl 19)),
+    {ok, Before} = file:list_dir(Mounted),
+    [?assertEqual({error, disk_full}, hyper_lmdb:backup(S, File, #{compact => Compact})) || Compact <- [false, true, false]],
+    {ok, After} = file:list_dir(Mounted),
+    ?assertEqual(lists:sort(Before), lists:sort(After)),
+    ?assertEqual(ok, store(S, 1001)),
+    there(S, lists:seq(1, 1001)),
+    ?assertEqual(false, test_store:info(S, failed)),
+    drop_ballast(Mounted),
+    ?assertEqual(ok, hyper_lmdb:backup(S, File)),
     ok = hyper_lmdb:stop(S).
 
 %% The system sends SIGXFSZ, which would end the VM, to a thread that writes past the limit.

@@ -5,7 +5,7 @@
 
 %% Every function that looks at a store, with good arguments to go after it.
 calls() ->
-    [{stop, []}, {reset, []}, {sync, []}, {info, []}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
+    [{stop, []}, {reset, []}, {sync, []}, {info, []}, {backup, [<<"copy">>]}, {backup, [<<"copy">>, #{}]}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
      {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
      {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
      {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},

@@ -45,6 +45,8 @@ void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
   applied_ = false;
   total_.store(buffer->keys(), std::memory_order_relaxed);
   buffer_ = std::move(buffer);
+  held_ = static_cast<bool>(hold_over_);
+  given_.store(seq, std::memory_order_relaxed);
   idle_.store(false, std::memory_order_release);
   wake_.notify_one();
 }
@@ -59,6 +61,23 @@ Result<void> Applier::wait_idle() {
   std::unique_lock lock(mutex_);
   finished_.wait(lock, [&] { return idle() || !stall_; });
   return idle() ? Result<void>() : stall_;
+}
+
+void Applier::hold(std::function<bool()> over) {
+  const std::lock_guard lock(mutex_);
+  hold_over_ = std::move(over);
+}
+
+Result<void> Applier::wait_held() {
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return idle() || held_ || !stall_; });
+  return idle() || held_ ? Result<void>() : stall_;
+}
+
+void Applier::let_go() {
+  const std::lock_guard lock(mutex_);
+  hold_over_ = nullptr;
+  wake_.notify_one();
 }
 
 void Applier::try_again() {
@@ -101,6 +120,14 @@ void Applier::loop() {
   for (;;) {
     wake_.wait(lock, [&] { return stopping_ || !idle(); });
     if (idle()) return;
+    while (held_) {
+      if (!hold_over_ || hold_over_()) {
+        hold_over_ = nullptr;
+        held_ = false;
+      } else {
+        wake_.wait_for(lock, kBetweenLooks);
+      }
+    }
     lock.unlock();
     const Result<void> done = do_job();
     lock.lock();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -16,8 +17,8 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `give` and `wait_idle` by the holder of the write lock, `start` and `stop` once
-/// each; the rest may be called from any thread.
+/// Thread-safety: `give` by the holder of the write lock, `start` and `stop` once each, `hold` by
+/// one thread at a time; the rest may be called from any thread.
 class Applier {
  public:
   Applier(Env* env, Buffers* buffers, ReadPool* pool, JournalLog* log, std::atomic<bool>* failed)
@@ -34,6 +35,14 @@ class Applier {
   /// Waits until no job is under way. Errors: what keeps the job from being finished (it is tried
   /// again all the same), env_failed.
   Result<void> wait_idle();
+  /// Jobs given from now on wait until `over` answers true, which is asked every millisecond and
+  /// must not block, or `let_go` is called. Throws std::bad_alloc.
+  void hold(std::function<bool()> over);
+  /// Waits until the jobs given before `hold` are done. Errors: as wait_idle.
+  Result<void> wait_held();
+  void let_go();
+  /// The last number of the journal in the jobs given so far.
+  std::uint64_t given() const noexcept { return given_.load(std::memory_order_relaxed); }
   /// A job that could not be finished is tried now, not in a while.
   void try_again();
   /// Waits until the job is further along than `fraction`, or is done, or cannot go on.
@@ -66,11 +75,14 @@ class Applier {
   std::atomic<bool> stalled_{false};
   std::atomic<std::uint64_t> total_{0};
   std::atomic<std::uint64_t> count_{0};
+  std::atomic<std::uint64_t> given_{0};
 
   std::mutex mutex_;
   std::condition_variable wake_;      // the thread
   std::condition_variable finished_;  // those who wait for it
   Result<void> stall_;                // guarded by mutex_
+  std::function<bool()> hold_over_;   // guarded by mutex_; empty where nothing is held
+  bool held_ = false;                 // guarded by mutex_; the job waits for hold_over_
   bool stopping_ = false;             // guarded by mutex_
   bool again_ = false;                // guarded by mutex_
   bool ended_ = false;                // guarded by mutex_; no job is tried any more

@@ -24,17 +24,6 @@ constexpr char kFormatVersion = 1;
 constexpr std::size_t kIdBytes = 16;
 constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 5 * 8;
 
-Result<std::string> random_hex() {
-  std::array<unsigned char, kIdBytes> bytes;
-  if (::getentropy(bytes.data(), bytes.size()) != 0) return from_errno(errno, "getentropy");
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 struct CloseEnv {
   void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 };
@@ -61,11 +50,18 @@ Error invalid(Code code) noexcept {
   return {.code = code, .operation = "inspect data file"};
 }
 
-/// Opens the file by its own name, without a lock file.
-Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, unsigned flags) {
+/// Opens the file by its own name, without a lock file. With `map_bytes` 0 the map is as the file
+/// says.
+Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, unsigned flags,
+                                                      std::uint64_t map_bytes = 0) {
   MDB_env* raw = nullptr;
   if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
   std::unique_ptr<MDB_env, CloseEnv> env(raw);
+  if (map_bytes != 0) {
+    if (const int rc = mdb_env_set_mapsize(raw, map_bytes); rc != 0) {
+      return from_lmdb(rc, "mdb_env_set_mapsize");
+    }
+  }
   const int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
   if (rc != 0) return from_lmdb(rc, "mdb_env_open");
   return env;
@@ -88,6 +84,17 @@ Result<void> write_new_file(const std::string& path, const Identity& identity) {
 }
 
 }  // namespace
+
+Result<std::string> random_hex() {
+  std::array<unsigned char, kIdBytes> bytes;
+  if (::getentropy(bytes.data(), bytes.size()) != 0) return from_errno(errno, "getentropy");
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
 
 Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi) {
   MDB_val key = to_val(kReservedKey);
@@ -157,6 +164,33 @@ Result<void> create_data_file(const Directory& directory) {
   }
   if (done = directory.sync(); !done) return done;
   return directory.sync_parent();
+}
+
+Result<void> make_independent(
+    const std::string& path, std::uint64_t more_bytes,
+    FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add) {
+  auto shape = inspect_data_file(path);
+  if (!shape) return shape.error();
+  auto id = random_hex();
+  if (!id) return id.error();
+  constexpr std::uint64_t kIdentityRoom = 1 << 20;  // the pages on the way to the record
+  auto env = open_alone(path, 0, shape.value().used_bytes + kIdentityRoom + more_bytes);
+  if (!env) return env.error();
+  auto txn = WriteTxn::begin(env.value().get());
+  if (!txn) return txn.error();
+  MDB_dbi dbi = 0;
+  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
+    return from_lmdb(rc, "mdb_dbi_open");
+  }
+  auto identity = read_identity(txn.value().get(), dbi);
+  if (!identity) return identity.error();
+  identity.value().store_id = id.value();
+  if (auto added = add(txn.value().get(), dbi, &identity.value()); !added) return added;
+  if (identity.value().applying_seq > identity.value().applied_seq) {
+    return Error{.code = Code::internal, .operation = "backup"};
+  }
+  if (auto done = write_identity(txn.value().get(), dbi, identity.value()); !done) return done;
+  return txn.value().commit();
 }
 
 Result<FileShape> inspect_data_file(const std::string& path) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "directory.h"
+#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 
 namespace hyper_lmdb {
@@ -41,6 +42,9 @@ Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi);
 /// Errors: as LMDB.
 Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity);
 
+/// Digits that nobody else has. Errors: as getentropy(3).
+Result<std::string> random_hex();
+
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
 /// what is there. Errors: as the system calls.
 Result<void> create_data_file(const Directory& directory);
@@ -48,6 +52,14 @@ Result<void> create_data_file(const Directory& directory);
 /// Who the store in the file is, read without changing a byte; nobody else may have it open.
 /// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
 Result<Identity> identify_data_file(const std::string& path);
+
+/// Makes a store of its own of a copy of a store's file, under a new id. `add`, called with what the
+/// copy says of itself, may put in what it lacks, `more_bytes` at most, and change that. Durable
+/// when it returns; nobody else may have the file open. Errors: as LMDB, `add`, and internal for
+/// a copy from the midst of an applied buffer.
+Result<void> make_independent(
+    const std::string& path, std::uint64_t more_bytes,
+    FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add);
 
 /// What the meta pages say of a file.
 struct FileShape {

@@ -16,6 +16,10 @@
 
 namespace hyper_lmdb {
 
+/// LMDB's and the system's io_error for a write that was cut short, as disk_full or file_too_large
+/// where `file`, in `directory`, has no more room. Any other error as it is.
+Error explain_shortage(Error error, const std::string& directory, const std::string& file) noexcept;
+
 /// Thread-safety: as liblmdb's environment; `reserve` belongs to whoever holds the write lock.
 class Env {
  public:

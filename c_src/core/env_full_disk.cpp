@@ -12,25 +12,29 @@
 namespace hyper_lmdb {
 
 // LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
-Error Env::explain(Error error) const {
+Error explain_shortage(Error error, const std::string& directory,
+                       const std::string& file) noexcept {
   if (error.code != Code::io_error || error.native != EIO) return error;
   // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than
   // that.
   constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
   struct statvfs disk;
-  const std::string& path = directory_.path();
-  if (::statvfs(path.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+  if (::statvfs(directory.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
     error.code = Code::disk_full;
     return error;
   }
   struct rlimit limit;
-  struct stat file;
+  struct stat found;
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      ::stat(directory_.file(kDataFile).c_str(), &file) == 0 &&
-      static_cast<std::uint64_t>(file.st_size) + kNearlyFullBytes > limit.rlim_cur) {
+      ::stat(file.c_str(), &found) == 0 &&
+      static_cast<std::uint64_t>(found.st_size) + kNearlyFullBytes > limit.rlim_cur) {
     error.code = Code::file_too_large;
   }
   return error;
+}
+
+Error Env::explain(Error error) const {
+  return explain_shortage(error, directory_.path(), directory_.file(kDataFile));
 }
 
 void Env::cut_tail(Code why) const noexcept {

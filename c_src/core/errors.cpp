@@ -94,6 +94,8 @@ const char* name_of(Code code) noexcept {
       return "batch_too_large";
     case Code::check_failed:
       return "check_failed";
+    case Code::exists:
+      return "exists";
     case Code::map_full:
       return "map_full";
     case Code::disk_full:

@@ -90,6 +90,27 @@ Result<void> JournalWriter::rotate() {
   return {};
 }
 
+Result<void> JournalWriter::settle(std::function<bool()> begun) {
+  Applier& applier = *parts_.applier;
+  {
+    std::unique_lock lock(*parts_.write_mutex);
+    const std::uint64_t wanted = parts_.log->appended();
+    while (dirty_.load(std::memory_order_relaxed) && applier.given() < wanted) {
+      if (applier.idle()) {
+        if (auto rotated = rotate(); !rotated) return rotated;
+        break;
+      }
+      lock.unlock();
+      if (auto idle = applier.wait_idle(); !idle) return idle;
+      lock.lock();
+    }
+    applier.hold(std::move(begun));
+  }
+  auto held = applier.wait_held();
+  if (!held) applier.let_go();
+  return held;
+}
+
 /// LMDB has everything, and there is no segment.
 Result<void> JournalWriter::drain() {
   if (parts_.log->has_segment()) {

@@ -124,6 +124,7 @@ Result<void> JournalWriter::write_one(Request& request) {
     case Request::Kind::reset:
       return directly(request);
     case Request::Kind::sync:
+    case Request::Kind::backup:  // never in the queue
       break;
   }
   return {};

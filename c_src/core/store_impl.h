@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 
+#include "backup.h"
+#include "backup_thread.h"
 #include "buffers.h"
 #include "env.h"
 #include "errors.h"
@@ -40,9 +42,12 @@ struct Store::Impl {
               random_seed(), settings.shared, recovered.counts,
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
                                                            : env->version()),
-        queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes) {
+        queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes),
+        backup([this](const std::string& file, bool compact) {
+          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed}, file, compact);
+        }) {
     if (recovered.buffer != nullptr) {
-      buffers.start(std::move(recovered.buffer), nullptr, recovered.replayed.last_seq);
+      buffers.start(recovered.buffer, nullptr, recovered.replayed.last_seq);
     }
     if (settings.read_only) return;
     const std::chrono::milliseconds interval(settings.sync_interval_ms);
@@ -78,6 +83,7 @@ struct Store::Impl {
 
   /// Does what is queued; what was acknowledged is in LMDB afterwards, or in the journal on disk.
   Result<void> stop_threads() {
+    backup.stop(threads);
     queue.close();
     if (writer == nullptr) return {};
     writer->stop(threads);
@@ -98,6 +104,7 @@ struct Store::Impl {
   ReadPool pool;
   Links links;
   RequestQueue queue;
+  BackupThread backup;
   std::mutex write_mutex;
 
   // None of these where the store is read-only.

@@ -75,7 +75,7 @@ class BlockingTicket final : public Ticket {
 
 Result<void> run_blocking(Store& store, BlockingRequest& request) {
   std::shared_ptr<BlockingTicket> ticket;
-  if (request.kind != Request::Kind::sync) {
+  if (request.kind != Request::Kind::sync && request.kind != Request::Kind::backup) {
     auto admission = store.reserve(request.bytes);
     if (admission && admission.value() == Admission::full) {
       ticket = std::make_shared<BlockingTicket>();
@@ -142,6 +142,7 @@ Result<void> Store::submit(Request* request, Ticket* ticket) {
     if (ticket == nullptr) give_back(request->bytes);
     return Error{.code = Code::closed, .operation = "submit"};
   }
+  if (request->kind == Request::Kind::backup) return impl_->backup.begin(request, impl_->threads);
   if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "submit"};
   if (request->kind == Request::Kind::sync) return impl_->flusher->request(request);
   return impl_->queue.push(request, ticket);
@@ -187,6 +188,15 @@ Result<void> Store::reset() {
 Result<void> Store::sync() {
   BlockingRequest request;
   request.kind = Request::Kind::sync;
+  return run_blocking(*this, request);
+}
+
+Result<void> Store::backup(std::string_view file, bool compact) {
+  const Op op{.kind = OpKind::put, .key = file};
+  BlockingRequest request;
+  request.kind = Request::Kind::backup;
+  request.ops = {&op, 1};
+  request.compact = compact;
   return run_blocking(*this, request);
 }
 

@@ -102,7 +102,8 @@ Result<void> TreeWriter::commit(Change& change) {
 }
 
 bool TreeWriter::may_wait() const noexcept {
-  return !inline_allowed_ || (flusher_ != nullptr && flusher_->flushing());
+  return !inline_allowed_ || (flusher_ != nullptr && flusher_->flushing()) ||
+         copying_.load(std::memory_order_acquire);
 }
 
 std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {

@@ -17,7 +17,7 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: as WriteWay; `trim` by the holder of the write lock.
+/// Thread-safety: as WriteWay; `trim` by the holder of the write lock, `copying` by any thread.
 class TreeWriter final : public WriteWay {
  public:
   /// `flusher` is null where every commit is flushed by itself.
@@ -36,6 +36,10 @@ class TreeWriter final : public WriteWay {
   void write_group(Request* first, std::size_t requests) override;
   /// One request in a transaction that also says that the tree has everything up to `seq`.
   void write_alone(Request* request, std::uint64_t seq);
+
+  /// While LMDB copies its file it holds its write lock for as long as two pages take to be
+  /// written: no time for a caller's thread to wait.
+  void copying(bool on) noexcept { copying_.store(on, std::memory_order_release); }
 
   /// Gives blocks back that were set aside and are not used.
   void trim() noexcept;
@@ -59,6 +63,7 @@ class TreeWriter final : public WriteWay {
   Flusher* flusher_;
   std::atomic<bool>* failed_;
   const bool inline_allowed_;
+  std::atomic<bool> copying_{false};
 };
 
 }  // namespace hyper_lmdb

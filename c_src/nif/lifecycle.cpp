@@ -5,6 +5,7 @@
 #include "config_term.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
+#include "requests.h"
 #include "term.h"
 
 namespace hyper_lmdb::nif {
@@ -68,6 +69,25 @@ ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto found = (*store)->info();
   if (!found) return make_error(env, found.error());
   return enif_make_tuple2(env, atoms().ok, make_info(env, found.value()));
+}
+
+ERL_NIF_TERM begin_backup(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (!as_binary(env, argv[1])) return make_badarg(env, 2);
+  const bool compact = enif_is_identical(argv[2], atoms().true_) != 0;
+  if (!compact && enif_is_identical(argv[2], atoms().false_) == 0) return make_badarg(env, 3);
+  if (enif_is_ref(env, argv[3]) == 0) return make_badarg(env, 4);
+  if (store->get() == nullptr) return make_not_started(env);
+  auto request = std::make_unique<MessageRequest>(env, argv[3], argv[1]);
+  request->kind = Request::Kind::backup;
+  request->compact = compact;
+  request->decode_file();
+  if (auto submitted = (*store)->submit(request.get(), nullptr); !submitted) {
+    return make_error(env, submitted.error());
+  }
+  (void)request.release();  // the store's now
+  return atoms().queued;
 }
 
 ERL_NIF_TERM stores(ErlNifEnv* env, int, const ERL_NIF_TERM[]) {

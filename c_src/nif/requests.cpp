@@ -42,6 +42,11 @@ void MessageRequest::decode_prefix() {
   ops = storage_;
 }
 
+void MessageRequest::decode_file() {
+  storage_.push_back({.kind = OpKind::put, .key = *as_binary(env_.get(), payload_)});
+  ops = storage_;
+}
+
 void MessageRequest::done(const Result<void>& result) noexcept {
   ErlNifEnv* const env = env_.get();
   ERL_NIF_TERM answer = make_result(env, result);

@@ -28,6 +28,8 @@ class MessageRequest final : public Request {
   void decode_ops(std::size_t count);
   /// Decodes the copied `{delete_prefix, Prefix}`.
   void decode_prefix();
+  /// Decodes the copied name of a file.
+  void decode_file();
 
  private:
   OwnEnv env_;

@@ -15,6 +15,7 @@ enum class Code : std::uint8_t {
   value_too_large,
   batch_too_large,
   check_failed,
+  exists,
   map_full,
   disk_full,
   quota_exceeded,

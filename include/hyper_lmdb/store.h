@@ -186,6 +186,16 @@ class Store {
   /// Blocks. Errors: io_error, env_failed, read_only.
   Result<void> sync();
 
+  /// Copies the store into a new file, as it is at one moment after the call, with everything
+  /// acknowledged before it: the `data.mdb` of another store, with an id of its own. Reads and
+  /// writes go on meanwhile; `close` waits. `compact` leaves free pages out. The file, mode 0600,
+  /// takes its name when it is whole and on disk; after an error nothing is left. A read-only store
+  /// may be copied too. Blocks. One at a time: another one is overloaded.
+  /// Errors: bad_option (`file`), exists, no_such_directory, permission_denied, disk_full,
+  /// quota_exceeded, file_too_large, io_error, readers_full, too_many_files, overloaded,
+  /// env_failed, corrupted, no_memory.
+  Result<void> backup(std::string_view file, bool compact);
+
   Result<Info> info() const;
 
   /// The non-blocking way to write.
@@ -205,8 +215,8 @@ class Store {
   /// Gives up a ticket's turn, or the room it was granted and did not use. Never blocks for long.
   void cancel(Ticket& ticket) noexcept;
   /// Hands over a request whose `bytes` were reserved, or granted to `ticket`; the room is given
-  /// back after `done`, and at once where this fails. Kind::sync needs no room.
-  /// Errors: closed, and internal for a ticket that was not granted.
+  /// back after `done`, and at once where this fails. Kind::sync and Kind::backup need no room.
+  /// Errors: closed, internal for a ticket that was not granted; for a backup also overloaded.
   Result<void> submit(Request* request, Ticket* ticket = nullptr);
 
   struct Impl;  ///< not for users

@@ -18,6 +18,7 @@ class Request {
     remove_prefix,  ///< of `ops[0].key`, as many records as fit one short transaction
     reset,
     sync,
+    backup,  ///< into the file `ops[0].key` names
   };
 
   Request() = default;
@@ -32,6 +33,7 @@ class Request {
   Kind kind = Kind::batch;
   std::span<const Op> ops;    ///< for Kind::batch; the memory belongs to the request
   std::uint64_t bytes = 0;    ///< what `reserve` was asked for; given back after `done`
+  bool compact = false;       ///< of Kind::backup: free pages are left out
   std::uint64_t removed = 0;  ///< by Kind::remove_prefix; set before `done`
 
   // Of the queue and the writer, not for the submitter.

@@ -32,16 +32,6 @@ std::string fill(Store& store, std::size_t value_size, int* count) {
   }
 }
 
-/// Takes the room that is left with a file of its own.
-void take_all_room(const std::string& path) {
-  write_whole(path, "");
-  const int fd = ::open(path.c_str(), O_WRONLY);
-  const std::string bytes(4096, 'b');
-  while (::write(fd, bytes.data(), bytes.size()) > 0) {
-  }
-  ::close(fd);
-}
-
 int fill_disk(const TempDir& temp, Durability mode, std::size_t value_size) {
   if (!mount_small_disk(temp.path(), 6 * kMiB)) return kSkipped;
   const std::string ballast = temp / "ballast";

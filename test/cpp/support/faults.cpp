@@ -139,6 +139,7 @@ using namespace hyper_lmdb::test::faults;
 
 EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t)>("write");
+  if (fd > STDERR_FILENO) wait_if_held(kWrite);
   const Verdict verdict = judge(kWrite, fd);
   if (verdict == Verdict::fail) return -1;
   return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count);

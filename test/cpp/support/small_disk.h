@@ -1,6 +1,7 @@
 // A file system of a few megabytes, for tests that fill one.
 #pragma once
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "support/child.h"
+#include "support/temp_dir.h"
 
 namespace hyper_lmdb::test {
 
@@ -26,6 +28,16 @@ inline bool mount_small_disk(const std::string& path, std::uint64_t bytes) {
 inline bool resize_small_disk(const std::string& path, std::uint64_t bytes) {
   const std::string options = "size=" + std::to_string(bytes);
   return ::mount("none", path.c_str(), nullptr, MS_REMOUNT, options.c_str()) == 0;
+}
+
+/// Takes the room that is left with a file of its own.
+inline void take_all_room(const std::string& path) {
+  write_whole(path, "");
+  const int fd = ::open(path.c_str(), O_WRONLY);
+  const std::string bytes(4096, 'b');
+  while (::write(fd, bytes.data(), bytes.size()) > 0) {
+  }
+  ::close(fd);
 }
 
 inline void require_done_or_skipped(const std::string& ended, const char* reason) {

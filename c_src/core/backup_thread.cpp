@@ -1,0 +1,55 @@
+#include "backup_thread.h"
+
+#include <new>
+#include <utility>
+
+#include "errors.h"
+
+namespace hyper_lmdb {
+
+Result<void> BackupThread::begin(Request* request, const ThreadApi& threads) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return Error{.code = Code::closed, .operation = "backup"};
+  if (request_ != nullptr) return Error{.code = Code::overloaded, .operation = "backup"};
+  // The one before has nothing left to do but to answer.
+  if (thread_ != nullptr) threads.join(std::exchange(thread_, nullptr));
+  request_ = request;
+  const int rc = threads.start("hyper_lmdb_bk", &BackupThread::run, this, &thread_);
+  if (rc == 0) return {};
+  request_ = nullptr;
+  return from_errno(rc, "start thread");
+}
+
+void BackupThread::stop(const ThreadApi& threads) {
+  void* thread = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    thread = std::exchange(thread_, nullptr);
+  }
+  if (thread != nullptr) threads.join(thread);
+}
+
+void* BackupThread::run(void* self) {
+  auto& all = *static_cast<BackupThread*>(self);
+  Request* request = nullptr;
+  {
+    const std::lock_guard lock(all.mutex_);
+    request = all.request_;
+  }
+  Result<void> done;
+  try {
+    done = all.make_(std::string(request->ops.front().key), request->compact);
+  } catch (const std::bad_alloc&) {
+    done = Error{.code = Code::no_memory, .operation = "backup"};
+  }
+  {
+    // Before the answer: who has it may ask for the next one.
+    const std::lock_guard lock(all.mutex_);
+    all.request_ = nullptr;
+  }
+  request->done(done);
+  return nullptr;
+}
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,36 @@
+// The thread that makes a backup: none while there is none to make.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "hyper_lmdb/options.h"
+#include "hyper_lmdb/write_queue.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: all functions may be called from any thread, `stop` once.
+class BackupThread {
+ public:
+  using Make = std::function<Result<void>(const std::string& file, bool compact)>;
+
+  explicit BackupThread(Make make) : make_(std::move(make)) {}
+
+  /// Makes the backup the request asks for on a thread of its own, then calls its `done`.
+  /// Errors: overloaded where one is being made, closed, no_memory, and as starting a thread.
+  Result<void> begin(Request* request, const ThreadApi& threads);
+  /// Waits for the backup that is being made; later ones are refused.
+  void stop(const ThreadApi& threads);
+
+ private:
+  static void* run(void* self);
+
+  const Make make_;
+  std::mutex mutex_;
+  void* thread_ = nullptr;      // guarded by mutex_; one that has ended too
+  Request* request_ = nullptr;  // guarded by mutex_; null where no backup is being made
+  bool stopped_ = false;        // guarded by mutex_
+};
+
+}  // namespace hyper_lmdb

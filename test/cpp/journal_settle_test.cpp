@@ -1,0 +1,130 @@
+// What a copy of LMDB's file asks of the journal: that LMDB has what was appended, and that no
+// buffer is half in it while the copy begins.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <string>
+#include <thread>
+
+#include "support/faults.h"
+#include "support/gate.h"
+#include "support/ops.h"
+#include "support/writer_rig.h"
+
+using namespace hyper_lmdb;
+using namespace hyper_lmdb::test;
+
+namespace {
+
+Settings small(Settings settings) {
+  settings.write_buffer_bytes = 64 << 10;
+  return settings;
+}
+
+/// Writes until a buffer is given to the applier.
+void give_a_buffer(WriterRig& rig) {
+  const std::string value(1000, 'v');
+  const std::uint64_t before = rig.applier->given();
+  for (int i = 0; rig.applier->given() == before; ++i) {
+    const std::string key = std::to_string(i);
+    rig.push({put_op(key, value)});
+    REQUIRE(rig.answers() == "ok");
+  }
+}
+
+void wait_idle(WriterRig& rig) {
+  REQUIRE(outcome(rig.applier->wait_idle()) == "ok");
+}
+
+}  // namespace
+
+TEST_CASE("LMDB has what was appended, and the next buffer waits until the copy has begun") {
+  for (const Settings& settings : {kSynced, kAsync}) {
+    WriterRig rig(small(settings));
+    rig.start();
+    rig.push({put_op("key", "value")});
+    REQUIRE(rig.answers() == "ok");
+    std::atomic<bool> begun{false};
+    REQUIRE(outcome(rig.journal->settle([&] { return begun.load(); })) == "ok");
+    CHECK(rig.identity().applied_seq == 1);
+    CHECK(rig.applier->idle());
+    give_a_buffer(rig);
+    std::this_thread::sleep_for(kWatched);
+    CHECK(!rig.applier->idle());
+    CHECK(rig.applier->progress() == 0);
+    CHECK(rig.identity().applied_seq == 1);
+    CHECK(rig.identity().applying_seq == 0);
+    CHECK(rig.at("0") == std::string(1000, 'v'));
+    begun.store(true);
+    wait_idle(rig);
+    CHECK(rig.identity().applied_seq == rig.applier->given());
+    // Not held any more.
+    give_a_buffer(rig);
+    wait_idle(rig);
+    rig.stop();
+    CHECK(rig.finished == "ok");
+  }
+}
+
+TEST_CASE("A copy that does not begin lets the next buffer go") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  REQUIRE(outcome(rig.journal->settle([] { return false; })) == "ok");
+  give_a_buffer(rig);
+  std::this_thread::sleep_for(kWatched);
+  CHECK(rig.identity().applied_seq == 0);
+  rig.journal->go_on();
+  wait_idle(rig);
+  CHECK(rig.identity().applied_seq > 0);
+  // Nor does the end of one that had nothing to wait for hold anything.
+  REQUIRE(outcome(rig.journal->settle([] { return false; })) == "ok");
+  rig.journal->go_on();
+  give_a_buffer(rig);
+  wait_idle(rig);
+}
+
+TEST_CASE("It waits for the buffer that is being applied, and for the one behind it") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  faults::hold(faults::kFdatasync);
+  give_a_buffer(rig);
+  faults::wait_for_held();
+  rig.push({put_op("behind", "it")});
+  REQUIRE(rig.answers() == "ok");
+  const std::uint64_t appended = rig.log->appended();
+  Gate settled;
+  std::string word;
+  std::thread copier([&] {
+    word = outcome(rig.journal->settle([] { return true; }));
+    settled.open();
+  });
+  CHECK(!settled.opens_within(kWatched));
+  // Writers do not wait meanwhile.
+  rig.push({put_op("more", "of it")});
+  REQUIRE(rig.answers() == "ok");
+  faults::release_held();
+  settled.wait();
+  copier.join();
+  CHECK(word == "ok");
+  CHECK(rig.identity().applied_seq >= appended);
+  CHECK(rig.identity().applying_seq == 0);
+}
+
+TEST_CASE("What keeps a buffer from LMDB is the answer, and nothing is held then") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  rig.push({put_op("key", "value")});
+  REQUIRE(rig.answers() == "ok");
+  faults::arm({.directory = rig.temp.path() + "/data.mdb",
+               .calls = faults::kAnyWrite,
+               .fail_at = 1,
+               .for_ever = true,
+               .error = ENOSPC});
+  CHECK(outcome(rig.journal->settle([] { return false; })) == "disk_full");
+  faults::disarm();
+  rig.applier->try_again();
+  wait_idle(rig);
+  CHECK(rig.identity().applied_seq == 1);
+  give_a_buffer(rig);
+  wait_idle(rig);
+}
