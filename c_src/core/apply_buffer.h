@@ -38,7 +38,6 @@ struct ApplyJob {
 Result<void> apply_buffer(Env* env, ApplyJob* job);
 
 /// The records of a buffer up to `seq`, in a write transaction of the caller's. Errors: as LMDB.
-Result<void> apply_records(MDB_txn* txn, MDB_dbi dbi, const WriteBuffer& buffer,
-                           std::uint64_t seq);
+Result<void> apply_records(MDB_txn* txn, MDB_dbi dbi, const WriteBuffer& buffer, std::uint64_t seq);
 
 }  // namespace hyper_lmdb

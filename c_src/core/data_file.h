@@ -53,10 +53,10 @@ Result<void> create_data_file(const Directory& directory);
 /// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
 Result<Identity> identify_data_file(const std::string& path);
 
-/// Makes a store of its own of a copy of a store's file, under a new id. `add`, called with what the
-/// copy says of itself, may put in what it lacks, `more_bytes` at most, and change that. Durable
-/// when it returns; nobody else may have the file open. Errors: as LMDB, `add`, and internal for
-/// a copy from the midst of an applied buffer.
+/// Makes a store of its own of a copy of a store's file, under a new id. `add`, called with what
+/// the copy says of itself, may put in what it lacks, `more_bytes` at most, and change that.
+/// Durable when it returns; nobody else may have the file open. Errors: as LMDB, `add`, and
+/// internal for a copy from the midst of an applied buffer.
 Result<void> make_independent(
     const std::string& path, std::uint64_t more_bytes,
     FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add);
