@@ -3,7 +3,7 @@
 -module(bench_loops).
 -compile({no_auto_import, [get/2, put/2]}).
 -export([get/2, get_ets/2, get_dets/2, put/2, put_ets/2, put_dets/2, put_dets_sync/2, batch/2,
-         batch_ets/2, batch_dets/2, read_many/2, read_many_keys/2,
+         batch_ets/2, batch_dets/2, batch_dets_sync/2, read_many_dets/2, read_many/2, read_many_keys/2,
          read_many_ets/2, read/2, write/2, list/2, empty/1]).
 
 get(Store, [Key | Keys]) ->
@@ -57,6 +57,12 @@ batch_dets(Table, [Pairs | Batches]) ->
     batch_dets(Table, Batches);
 batch_dets(_, []) -> ok.
 
+batch_dets_sync(Table, [Pairs | Batches]) ->
+    ok = dets:insert(Table, Pairs),
+    ok = dets:sync(Table),
+    batch_dets_sync(Table, Batches);
+batch_dets_sync(_, []) -> ok.
+
 read_many(Store, [Keys | Batches]) ->
     {ok, [_ | _]} = hyper_lmdb:read_many(Store, Keys),
     read_many(Store, Batches);
@@ -71,6 +77,11 @@ read_many_ets(Table, [Keys | Batches]) ->
     [_ | _] = [{Key, ets:lookup(Table, Key)} || Key <- Keys],
     read_many_ets(Table, Batches);
 read_many_ets(_, []) -> ok.
+
+read_many_dets(Table, [Keys | Batches]) ->
+    [_ | _] = [{Key, dets:lookup(Table, Key)} || Key <- Keys],
+    read_many_dets(Table, Batches);
+read_many_dets(_, []) -> ok.
 
 read(Store, [Path | Paths]) ->
     {ok, _} = hyper_lmdb:read(Store, Path),

@@ -1,6 +1,6 @@
 %% Tables for people, JSON and "name<TAB>value" lines for programs.
 -module(bench_out).
--export([table/2, json/1, figures/1, write/2, ns/1, rate/1, ratio/1]).
+-export([table/2, json/1, figures/1, write/2, ns/1, rate/1, count/1, ratio/1]).
 
 %% Rows of strings under a header; the first column to the left, the others to the right.
 table(Header, Rows) ->
@@ -21,6 +21,8 @@ ns(Ns) -> [integer_to_list(round(Ns)), " ns"].
 rate(PerSecond) when PerSecond >= 1.0e4 ->
     thousands(integer_to_list(round(PerSecond / 1000) * 1000));
 rate(PerSecond) -> thousands(integer_to_list(round(PerSecond))).
+
+count(Integer) -> thousands(integer_to_list(Integer)).
 
 thousands(Digits) when length(Digits) =< 3 -> Digits;
 thousands(Digits) ->

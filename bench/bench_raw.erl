@@ -1,7 +1,7 @@
 %% Raw LMDB in loops (raw_nif.cpp). The times are nanoseconds for the whole loop.
 -module(bench_raw).
 -export([load/1, open/2, close/1, pairs/1, holds/2, empty/1, get/3, read_many/3, put/2,
-         batch_write/3, busy/1, stop_busy/1]).
+         batch_write/3, fold/1, busy/1, stop_busy/1]).
 
 -type store() :: reference().
 -type pairs() :: reference().
@@ -41,6 +41,10 @@ put(_Store, _Pairs) -> erlang:nif_error(not_loaded).
 
 -spec batch_write(store(), pairs(), Size :: pos_integer()) -> pos_integer().
 batch_write(_Store, _Pairs, _Size) -> erlang:nif_error(not_loaded).
+
+%% Walks over all entries, copying each.
+-spec fold(store()) -> {Nanoseconds :: pos_integer(), Entries :: non_neg_integer()}.
+fold(_Store) -> erlang:nif_error(not_loaded).
 
 %% A thread that is busy for so much of the time, until it is stopped.
 -spec busy(Percent :: 1..100) -> reference().

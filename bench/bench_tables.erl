@@ -8,7 +8,7 @@ single(Rows) ->
     bench_out:table(["", "raw LMDB", "hyper_lmdb", "ets", "dets", "/raw", "/ets"],
                     [[title(Case)] ++ [cell(Rows, Case, Side) || Side <- [raw, ours, ets, dets]] ++
                          [over(Rows, Case, Side) || Side <- [raw, ets]]
-                     || Case <- [get, get_async, put_async, batch_async, put_map, batch_map,
+                     || Case <- [get, get_async, get_large, put_async, batch_async, put_map, batch_map,
                                  read_many, read_many_async, read_many_keys, put_sync, batch_sync,
                                  empty_nif]]),
     promises().
@@ -97,6 +97,7 @@ mb(Bytes) -> io_lib:format("~.1f MB", [Bytes / 1.0e6]).
 figures(Single, Readers, Writers) ->
     [{erl_get_raw, ratio(Single, get, raw)}, {erl_get_ets, ratio(Single, get, ets)},
      {erl_get_async, ratio(Single, get_async, raw)},
+     {erl_get_large, ratio(Single, get_large, raw)},
      {erl_put_async, ratio(Single, put_async, raw)},
      {erl_batch_async, ratio(Single, batch_async, raw)},
      {erl_read_many_async, ratio(Single, read_many_async, raw)},
@@ -158,6 +159,7 @@ gain(Rows, Case, Side, P) ->
 
 title(get) -> "get/2";
 title(get_async) -> "get/2, async, nothing buffered";
+title(get_large) -> "get/2 of 256 KiB, async";
 title(put_async) -> "put/3, async";
 title(batch_async) -> "batch_write/2 of 100, async, per put";
 title(read_many_async) -> "read_many/2 of 100 paths, async, per path";

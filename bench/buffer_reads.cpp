@@ -42,7 +42,7 @@ struct Measured {
 class Bench {
  public:
   Bench(const TempDir& dir, const Dataset& data, const BufferReads& settings)
-      : data_(data), settings_(settings), walk_(data, 0) {
+      : data_(data), settings_(settings), walk_(data) {
     Options options;
     options.directory = dir.make("buffer_reads");
     options.durability = Durability::async;
@@ -114,7 +114,7 @@ class Bench {
   template <typename Holds>
   Measured gets(Holds holds) {
     Measured measured;
-    Buffer buffer{};
+    Buffer buffer(data_);
     while (measured.gets < settings_.reads) {
       const auto start = Clock::now();
       for (std::uint64_t i = 0; i < kGetsBetweenLooks; ++i) {

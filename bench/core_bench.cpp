@@ -1,8 +1,11 @@
 // The core beside raw LMDB and RocksDB:
 //   core_bench [--smoke] [--only REGEX] [--rounds N] [--sustained SECONDS] [--dir DIR]
 //              [--json FILE] [--figures FILE]
+//   core_bench --cell KEYS:BYTES [--rounds N] [--dir DIR] [--json FILE] [--figures FILE]
 // --only takes the cases whose name matches, as in the JSON: get_1, put_map_64, batch_sync, ...;
-// the reads beside the write buffer are "buffer". --sustained adds the long run of overwrites.
+// the reads beside the write buffer are "buffer", those of many keys and of large values "size".
+// --sustained adds the long run of overwrites. --cell: only reads, of so many keys with such
+// values.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -11,6 +14,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <list>
 #include <regex>
 #include <stdexcept>
 #include <string>
@@ -28,6 +32,13 @@ using namespace hyper_lmdb::bench;
 constexpr std::size_t kKeys = 100'000;
 constexpr std::size_t kSmokeKeys = 10'000;
 constexpr double kSmokeSeconds = 0.005;
+/// How many keys there are in the stores of few, many and large values.
+struct Sizes {
+  std::size_t few, many, large;
+};
+constexpr Sizes kSizes{100'000, 10'000'000, 2000};
+constexpr Sizes kSmokeSizes{2000, 20'000, 20};
+constexpr std::size_t kLargeBytes = 256 << 10;
 constexpr Sustained kSmokeSustained{.seconds = 0, .keys = 20'000, .journal_bytes = 4 << 20};
 constexpr BufferReads kSmokeBufferReads{
     .rounds = 1, .written_keys = 20'000, .write_buffer_bytes = 8 << 20, .reads = 1000};
@@ -40,6 +51,8 @@ struct Arguments {
   std::string figures_file;
   std::string only;
   double sustained_seconds = 0;  // 0: not at all
+  std::size_t cell_keys = 0;     // 0: no cell
+  std::size_t cell_bytes = 0;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -67,6 +80,14 @@ Arguments parse(int argc, char** argv) {
       arguments.sustained_seconds = std::stod(value());
     } else if (word == "--only") {
       arguments.only = value();
+    } else if (word == "--cell") {
+      const std::string cell = value();
+      std::size_t colon = 0;
+      arguments.cell_keys = std::stoul(cell, &colon);
+      if (colon + 1 >= cell.size() || cell[colon] != ':') {
+        throw std::invalid_argument("--cell wants KEYS:BYTES");
+      }
+      arguments.cell_bytes = std::stoul(cell.substr(colon + 1));
     } else {
       throw std::invalid_argument("unknown option " + word);
     }
@@ -126,10 +147,29 @@ void print_section(const char* title, const std::vector<Figure>& figures) {
   print_figures(std::cout, figures);
 }
 
-int run(int argc, char** argv) {
-  const Arguments arguments = parse(argc, argv);
-  int none = 1;
-  benchmark::Initialize(&none, argv);
+/// Prints what was measured and writes the files that were asked for.
+int report(const Arguments& arguments, const RatioReporter& reporter, const Dataset& data,
+           const std::vector<Figure>& more) {
+  std::cout.flush();
+  write_file(arguments.json_file, [&](std::ostream& out) { reporter.print_json(out, data, more); });
+  write_file(arguments.figures_file, [&](std::ostream& out) {
+    reporter.print_figures(out);
+    for (const Figure& figure : more) out << figure.name << '\t' << fixed(figure.value, 4) << '\n';
+  });
+  return reporter.failed() ? 1 : 0;
+}
+
+int run_cell(const Arguments& arguments) {
+  const TempDir dir(arguments.directory);
+  SizedStores stores(dir, "cell", arguments.cell_keys, arguments.cell_bytes);
+  const std::vector<Case> cases = make_cell_cases(stores);
+  RatioReporter reporter(cases);
+  run_rounds(cases, kReads, arguments, reporter);
+  reporter.print(std::cout);
+  return report(arguments, reporter, stores.data, {});
+}
+
+int run(const Arguments& arguments) {
   const TempDir dir(arguments.directory);
   std::cout << "core_bench: " << hyper_lmdb::lmdb_version() << ", in " << arguments.directory
             << '\n';
@@ -146,9 +186,16 @@ int run(int argc, char** argv) {
     std::cout << "built without RocksDB (Debian: librocksdb-dev): its cases are left out\n";
   }
   const std::regex only(arguments.only);
+  std::list<SizedStores> sized;
+  if (std::regex_search("size", only)) {
+    const Sizes sizes = arguments.smoke ? kSmokeSizes : kSizes;
+    SizedStores& few = sized.emplace_back(dir, "few", sizes.few, Dataset::kValueBytes);
+    SizedStores& many = sized.emplace_back(dir, "many", sizes.many, Dataset::kValueBytes);
+    add_size_cases(few, many, sized.emplace_back(dir, "large", sizes.large, kLargeBytes), cases);
+  }
   std::erase_if(cases, [&](const Case& each) { return !std::regex_search(each.name, only); });
   RatioReporter reporter(cases);
-  for (const Pace* pace : {&kReads, &kMapWrites, &kAsyncWrites, &kSyncWrites}) {
+  for (const Pace* pace : {&kReads, &kLongReads, &kMapWrites, &kAsyncWrites, &kSyncWrites}) {
     run_rounds(cases, *pace, arguments, reporter);
   }
   std::vector<Figure> reads;
@@ -160,17 +207,9 @@ int run(int argc, char** argv) {
   reporter.print(std::cout);
   print_section("reads and the write buffer, async", reads);
   print_section("random overwrites, async, one thread; then a killed process", long_run);
-  std::cout.flush();
   std::vector<Figure> more = std::move(reads);
   more.insert(more.end(), long_run.begin(), long_run.end());
-  write_file(arguments.json_file,
-             [&](std::ostream& out) { reporter.print_json(out, stores.data, more); });
-  write_file(arguments.figures_file, [&](std::ostream& out) {
-    reporter.print_figures(out);
-    for (const Figure& figure : more) out << figure.name << '\t' << fixed(figure.value, 4) << '\n';
-  });
-  benchmark::Shutdown();
-  return reporter.failed() ? 1 : 0;
+  return report(arguments, reporter, stores.data, more);
 }
 
 }  // namespace
@@ -183,7 +222,12 @@ int main(int argc, char** argv) {
       settings.journal_bytes = std::stoull(argv[4]);
       fill_and_die(argv[2], settings);
     }
-    return run(argc, argv);
+    const Arguments arguments = parse(argc, argv);
+    int none = 1;
+    benchmark::Initialize(&none, argv);
+    const int code = arguments.cell_keys > 0 ? run_cell(arguments) : run(arguments);
+    benchmark::Shutdown();
+    return code;
   } catch (const std::exception& error) {
     std::cerr << "core_bench: " << error.what() << '\n';
     return 1;

@@ -12,10 +12,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kFlushEvery{1000};  // the library's default in map_async
 
-/// A ratio of two stores says something only while they hold the same.
+/// A ratio of two stores says something only while they hold the same. Of many keys every so many
+/// are looked at.
 void verify(const RawStore& raw, const Store& core, const Dataset& data) {
+  constexpr std::size_t kLooks = 100'000;
   RawStore::Reader reader(raw);
-  for (std::size_t i = 0; i < data.keys(); ++i) {
+  for (std::size_t i = 0; i < data.keys(); i += 1 + data.keys() / (kLooks + 1)) {
     const Entry entry = data.entry(i);
     bool same = false;
     const auto compare = [&](std::string_view value) { same = value == entry.value; };
@@ -27,6 +29,17 @@ void verify(const RawStore& raw, const Store& core, const Dataset& data) {
       throw std::runtime_error("the core does not hold key " + std::string(entry.key));
     }
   }
+}
+
+Case make_case(const std::string& name, const std::string& title, const Pace& pace, int threads,
+               std::size_t ops, auto raw, auto core) {
+  return {.name = name,
+          .title = title,
+          .pace = &pace,
+          .threads = threads,
+          .ops = static_cast<int>(ops),
+          .beside = body(raw),
+          .core = body(core)};
 }
 
 }  // namespace
@@ -47,17 +60,21 @@ Stores::Stores(const TempDir& dir, std::size_t keys)
   verify(raw_sync, core_sync.store(), data);
 }
 
+SizedStores::SizedStores(const TempDir& dir, const std::string& name, std::size_t keys,
+                         std::size_t value_bytes)
+    : data(keys, value_bytes),
+      raw(dir.make("raw_" + name), RawStore::Mode::map_async),
+      core(dir.make("core_" + name), Durability::async) {
+  load(raw, data);
+  load(core, data);
+  verify(raw, core.store(), data);
+}
+
 std::vector<Case> make_cases(Stores& s) {
   std::vector<Case> cases;
   const auto add = [&](const char* name, const char* title, const Pace& pace, int threads,
                        std::size_t ops, auto raw, auto core) {
-    cases.push_back({.name = name,
-                     .title = title,
-                     .pace = &pace,
-                     .threads = threads,
-                     .ops = static_cast<int>(ops),
-                     .beside = body(raw),
-                     .core = body(core)});
+    cases.push_back(make_case(name, title, pace, threads, ops, raw, core));
   };
   const Dataset& d = s.data;
   add("get_1", "get", kReads, 1, 1, raw_get(s.raw_map, d), core_get(s.core_map, d));
@@ -94,6 +111,26 @@ std::vector<Case> make_cases(Stores& s) {
     CoreStore* store = i < first_sync ? &s.core_async : &s.core_sync;
     cases[i].before = [store, &d] { store->settle(d.entry(0)); };
   }
+  return cases;
+}
+
+void add_size_cases(SizedStores& few, SizedStores& many, SizedStores& large,
+                    std::vector<Case>& cases) {
+  const auto add = [&](const char* name, const char* title, SizedStores& s) {
+    cases.push_back(
+        make_case(name, title, kLongReads, 1, 1, raw_get(s.raw, s.data), core_get(s.core, s.data)));
+  };
+  add("size_get_100k", "get, async, 10^5 keys", few);
+  add("size_get_10m", "get, async, 10^7 keys", many);
+  add("size_get_256k", "get of 256 KiB, async", large);
+}
+
+std::vector<Case> make_cell_cases(SizedStores& s) {
+  std::vector<Case> cases;
+  const Dataset& d = s.data;
+  cases.push_back(make_case("get", "get", kReads, 1, 1, raw_get(s.raw, d), core_get(s.core, d)));
+  cases.push_back(make_case("read_many", "read_many of 100, per key", kReads, 1, kBatch,
+                            raw_read_many(s.raw, d), core_read_many(s.core, d)));
   return cases;
 }
 

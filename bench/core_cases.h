@@ -27,6 +27,16 @@ struct Stores {
   CoreStore core_sync;
 };
 
+/// One data set in raw LMDB with map_async's flags and in the core, async, all of it in LMDB.
+struct SizedStores {
+  SizedStores(const TempDir& dir, const std::string& name, std::size_t keys,
+              std::size_t value_bytes);
+
+  Dataset data;
+  RawStore raw;
+  CoreStore core;
+};
+
 using Body = std::function<void(benchmark::State&)>;
 
 /// How long one benchmark runs in one round, and how many rounds there are.
@@ -35,6 +45,8 @@ struct Pace {
   int rounds;
 };
 inline constexpr Pace kReads{0.03, 31};
+/// Long enough that the processor's caches are those of this store, not of the one before.
+inline constexpr Pace kLongReads{0.5, 9};
 /// A flush leaves every page to fault again at its next write: only a time longer than from one
 /// flush to the next has the due share of both.
 inline constexpr Pace kMapWrites{1.1, 7};
@@ -57,6 +69,14 @@ struct Case {
 
 /// Every case beside raw LMDB. `stores` must outlive them.
 std::vector<Case> make_cases(Stores& stores);
+
+/// Adds what the number of keys and the size of the values do to a get: of 10^5 keys, of 10^7, of
+/// values of 256 KiB. The stores must outlive them.
+void add_size_cases(SizedStores& few, SizedStores& many, SizedStores& large,
+                    std::vector<Case>& cases);
+
+/// The reads of one cell of bench/report. `stores` must outlive them.
+std::vector<Case> make_cell_cases(SizedStores& stores);
 
 /// Adds those beside RocksDB, loading it with the same data; `stores` must outlive them. Answers
 /// whether RocksDB is part of this build.

@@ -6,10 +6,6 @@
 
 namespace hyper_lmdb::bench {
 
-namespace {
-constexpr std::size_t kLoadBatch = 1000;
-}
-
 std::shared_ptr<Store> open_store(const Options& options) {
   auto opened = Store::open(options);
   if (!opened.ok()) {
@@ -45,15 +41,12 @@ void CoreStore::settle(const Entry& entry) {
 
 void load(CoreStore& opened, const Dataset& data) {
   std::vector<Op> ops;
-  for (std::size_t i = 0; i < data.keys();) {
+  for_each_load_batch(data, [&](std::span<const Entry> entries) {
     ops.clear();
-    for (; i < data.keys() && ops.size() < kLoadBatch; ++i) {
-      const Entry entry = data.entry(i);
-      ops.push_back({OpKind::put, entry.key, entry.value});
-    }
+    for (const Entry& entry : entries) ops.push_back({OpKind::put, entry.key, entry.value});
     const auto written = opened.store().batch_write(ops);
     if (!written.ok()) throw std::runtime_error(name_of(written.error().code));
-  }
+  });
   opened.settle();
 }
 

@@ -31,6 +31,7 @@ class CoreStore {
   std::shared_ptr<Store> store_;
 };
 
+/// All of the data set, in the order of its keys; applied to LMDB when it returns.
 void load(CoreStore& opened, const Dataset& data);
 
 }  // namespace hyper_lmdb::bench

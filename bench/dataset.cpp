@@ -1,5 +1,6 @@
 #include "dataset.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -12,9 +13,12 @@ namespace hyper_lmdb::bench {
 
 namespace {
 constexpr std::size_t kSequenceLength = 1 << 20;
-}
+constexpr std::size_t kPoolBytes = 64 << 20;
+}  // namespace
 
-Dataset::Dataset(std::size_t keys) {
+Dataset::Dataset(std::size_t keys, std::size_t value_bytes)
+    : value_bytes_(value_bytes),
+      values_(std::clamp<std::size_t>(kPoolBytes / value_bytes, 1, keys)) {
   std::mt19937_64 random(kSeed);
   all_.reserve(keys);
   for (std::size_t i = 0; i < keys; ++i) {
@@ -22,7 +26,7 @@ Dataset::Dataset(std::size_t keys) {
     if (text.size() > PackedKey::kMaxBytes) throw std::invalid_argument("too many keys");
     all_.emplace_back(text);
   }
-  pool_.resize(keys * kValueBytes);
+  pool_.resize(values_ * value_bytes_);
   for (char& byte : pool_) byte = static_cast<char>(random());
   sequence_.reserve(kSequenceLength);
   for (std::size_t i = 0; i < kSequenceLength; ++i) sequence_.push_back(all_[random() % keys]);

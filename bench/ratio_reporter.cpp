@@ -98,7 +98,8 @@ std::vector<RatioReporter::Row> RatioReporter::rows() const {
 
 std::vector<Figure> RatioReporter::scaling() const {
   std::vector<Figure> figures;
-  // How many times the operations a second of `one` the threads of `many` do together.
+  // The time an operation of `one` takes over that of `many`, which is how many times the
+  // operations a second the threads of `many` do together.
   const auto add = [&](const std::string& name, const std::string& title, const char* one,
                        const char* many) {
     for (const char* side : {"raw", "rocksdb", "core"}) {
@@ -109,11 +110,14 @@ std::vector<Figure> RatioReporter::scaling() const {
           {"core_" + name + "_" + side, title + ", " + side, quotient(alone, together).median});
     }
   };
-  add("get_scaling", "get, 2 threads / 1", "get_1", "get_2");
-  add("put_map_scaling", "put, map_async, 64 threads / 1", "put_map_1", "put_map_64");
-  add("put_sync_scaling", "put, sync, 64 threads / 1", "put_sync_1", "put_sync_64");
-  add("rocks_put_async_scaling", "put, async, 64 threads / 1", "rocks_put_async_1",
-      "rocks_put_async_64");
+  add("get_scaling", "get, 2 threads / 1, operations a second", "get_1", "get_2");
+  add("put_map_scaling", "put, map_async, 64 threads / 1, operations a second", "put_map_1",
+      "put_map_64");
+  add("put_sync_scaling", "put, sync, 64 threads / 1, operations a second", "put_sync_1",
+      "put_sync_64");
+  add("rocks_put_async_scaling", "put, async, 64 threads / 1, operations a second",
+      "rocks_put_async_1", "rocks_put_async_64");
+  add("get_growth", "get, 10^7 keys / 10^5 keys, time", "size_get_10m", "size_get_100k");
   return figures;
 }
 
@@ -142,13 +146,13 @@ void RatioReporter::print(std::ostream& out) const {
     separator = "\n";
   }
   const std::vector<Figure> figures = scaling();
-  if (!figures.empty()) out << "\noperations a second, threads together / one alone\n";
+  if (!figures.empty()) out << "\ncases beside each other\n";
   for (const Figure& figure : figures) row(figure.title, {fixed(figure.value, 2)});
 }
 
 void RatioReporter::print_json(std::ostream& out, const Dataset& data,
                                const std::vector<Figure>& more) const {
-  out << "{\"keys\": " << data.keys() << ", \"value_bytes\": " << Dataset::kValueBytes
+  out << "{\"keys\": " << data.keys() << ", \"value_bytes\": " << data.value_bytes()
       << ", \"seed\": " << Dataset::kSeed << ",\n \"rows\": [";
   const char* separator = "\n";
   for (const Row& row : rows()) {
@@ -168,7 +172,10 @@ void RatioReporter::print_json(std::ostream& out, const Dataset& data,
 
 void RatioReporter::print_figures(std::ostream& out) const {
   for (const Row& row : rows()) {
-    out << "core_" << row.meta->name << '\t' << fixed(row.ratio.median, 4) << '\n';
+    const std::string name = "core_" + row.meta->name;
+    out << name << '\t' << fixed(row.ratio.median, 4) << '\n'
+        << name << "_ns\t" << fixed(row.core.median, 4) << '\n'
+        << name << '_' << row.meta->other << "_ns\t" << fixed(row.other.median, 4) << '\n';
     if (row.meta->other == "rocksdb") {
       out << "core_" << row.meta->name << "_gain\t" << fixed(row.gain, 4) << '\n';
     }

@@ -39,8 +39,9 @@ class RatioReporter : public benchmark::BenchmarkReporter {
   void print(std::ostream& out) const;
   /// One object with all rows and, as "more", the figures others measured, ending in a newline.
   void print_json(std::ostream& out, const Dataset& data, const std::vector<Figure>& more) const;
-  /// "name<TAB>value" a line. For a row beside RocksDB there is a second line, name_gain: how many
-  /// times its operations a second the core does.
+  /// "name<TAB>value" a line: of each row the ratio and, as name_ns and name_raw_ns, both sides.
+  /// For a row beside RocksDB there is name_gain too: how many times its operations a second the
+  /// core does.
   void print_figures(std::ostream& out) const;
   /// Whether a benchmark answered an error; the message has been printed.
   bool failed() const noexcept { return failed_; }

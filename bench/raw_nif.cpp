@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "busy_thread.h"
+#include "nif_terms.h"
 #include "raw_store.h"
 
 namespace {
@@ -48,46 +49,6 @@ ErlNifResourceType* busy_type = nullptr;
 template <typename T>
 void destroy(ErlNifEnv*, void* object) {
   static_cast<T*>(object)->~T();
-}
-
-template <typename T>
-ERL_NIF_TERM make_resource(ErlNifEnv* env, ErlNifResourceType* type, T value) {
-  void* memory = enif_alloc_resource(type, sizeof(T));
-  if (memory == nullptr) throw std::bad_alloc();
-  new (memory) T(std::move(value));
-  const ERL_NIF_TERM term = enif_make_resource(env, memory);
-  enif_release_resource(memory);
-  return term;
-}
-
-struct BadArgument {};
-
-template <typename T>
-auto& resource(ErlNifEnv* env, ERL_NIF_TERM term, ErlNifResourceType* type) {
-  void* object = nullptr;
-  if (!enif_get_resource(env, term, type, &object)) throw BadArgument{};
-  T& reference = *static_cast<T*>(object);
-  if (!reference) throw BadArgument{};  // closed
-  return *reference;
-}
-
-std::size_t count(ErlNifEnv* env, ERL_NIF_TERM term) {
-  unsigned long value = 0;
-  if (!enif_get_ulong(env, term, &value) || value == 0) throw BadArgument{};
-  return value;
-}
-
-std::string_view bytes_of(ErlNifEnv* env, ERL_NIF_TERM term) {
-  ErlNifBinary binary;
-  if (!enif_inspect_binary(env, term, &binary)) throw BadArgument{};
-  return {reinterpret_cast<const char*>(binary.data), binary.size};
-}
-
-ERL_NIF_TERM nanoseconds(ErlNifEnv* env, const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - start;
-  return enif_make_int64(env, took.count());
 }
 
 ERL_NIF_TERM open(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
@@ -149,12 +110,17 @@ ERL_NIF_TERM pairs(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
   return make_resource(env, pairs_type, std::move(made));
 }
 
-struct Buffer {
-  std::array<char, 4096> bytes;
+/// Where values are copied to; as large as the largest so far.
+class Buffer {
+ public:
   void copy(std::string_view value) {
-    std::memcpy(bytes.data(), value.data(), std::min(value.size(), bytes.size()));
-    asm volatile("" : : "r"(bytes.data()) : "memory");  // the copy is not to be optimised away
+    if (value.size() > bytes_.size()) bytes_.resize(value.size());
+    std::memcpy(bytes_.data(), value.data(), value.size());
+    asm volatile("" : : "r"(bytes_.data()) : "memory");  // the copy is not to be optimised away
   }
+
+ private:
+  std::vector<char> bytes_ = std::vector<char>(4096);
 };
 
 [[noreturn]] void missing() {
@@ -236,6 +202,18 @@ ERL_NIF_TERM batch_write(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
   });
 }
 
+// fold(Store) -> {Nanoseconds, Entries}: one cursor over everything, each value copied.
+ERL_NIF_TERM fold(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  const RawStore& store = resource<StoreRef>(env, argv[0], store_type);
+  RawStore::Reader reader(store);
+  Buffer buffer;
+  std::size_t entries = 0;
+  const ERL_NIF_TERM took = nanoseconds(env, [&] {
+    entries = reader.fold([&](std::string_view, std::string_view value) { buffer.copy(value); });
+  });
+  return enif_make_tuple2(env, took, enif_make_uint64(env, entries));
+}
+
 // holds(Store, Pairs) -> boolean(): whether every pair is there.
 ERL_NIF_TERM holds(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
   const RawStore& store = resource<StoreRef>(env, argv[0], store_type);
@@ -278,6 +256,7 @@ ErlNifFunc functions[] = {
     {"read_many", 3, guarded<read_many>, 0},
     {"put", 2, guarded<put>, 0},
     {"batch_write", 3, guarded<batch_write>, 0},
+    {"fold", 1, guarded<fold>, 0},
 };
 
 int load(ErlNifEnv* env, void**, ERL_NIF_TERM) {

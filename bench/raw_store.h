@@ -23,6 +23,10 @@ inline MDB_val to_val(std::string_view bytes) noexcept {
   return {bytes.size(), const_cast<char*>(bytes.data())};
 }
 
+inline std::string_view to_view(const MDB_val& value) noexcept {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
 class RawStore {
  public:
   enum class Mode {
@@ -85,6 +89,26 @@ class RawStore {
       return found;
     }
 
+    /// All entries in key order, by one cursor in one transaction; returns how many.
+    template <typename OnEntry>
+    std::size_t fold(OnEntry&& on_entry) {
+      renew();
+      MDB_cursor* cursor = nullptr;
+      check_lmdb(mdb_cursor_open(txn_, dbi_, &cursor), "mdb_cursor_open");
+      MDB_val key;
+      MDB_val data;
+      std::size_t entries = 0;
+      int code = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
+      for (; code == MDB_SUCCESS; code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) {
+        on_entry(to_view(key), to_view(data));
+        ++entries;
+      }
+      mdb_cursor_close(cursor);
+      mdb_txn_reset(txn_);
+      if (code != MDB_NOTFOUND) check_lmdb(code, "mdb_cursor_get");
+      return entries;
+    }
+
    private:
     void renew() { check_lmdb(mdb_txn_renew(txn_), "mdb_txn_renew"); }
 
@@ -95,7 +119,7 @@ class RawStore {
       const int code = mdb_get(txn_, dbi_, &wanted, &data);
       if (code == MDB_NOTFOUND) return false;
       check_lmdb(code, "mdb_get");
-      on_value(std::string_view(static_cast<const char*>(data.mv_data), data.mv_size));
+      on_value(to_view(data));
       return true;
     }
 

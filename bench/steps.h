@@ -20,15 +20,19 @@
 namespace hyper_lmdb::bench {
 
 inline constexpr std::size_t kBatch = 100;
-inline constexpr std::size_t kLoadBatch = 1000;
 
 /// Where a value is copied to; both sides copy with the same code.
-struct Buffer {
-  std::array<char, 4096> bytes;
+class Buffer {
+ public:
+  explicit Buffer(const Dataset& data) : bytes_(data.value_bytes()) {}
   void copy(std::string_view value) {
-    std::memcpy(bytes.data(), value.data(), std::min(value.size(), bytes.size()));
-    benchmark::DoNotOptimize(bytes);
+    std::memcpy(bytes_.data(), value.data(), std::min(value.size(), bytes_.size()));
+    benchmark::DoNotOptimize(bytes_.data());
+    benchmark::ClobberMemory();
   }
+
+ private:
+  std::vector<char> bytes_;
 };
 
 // A step runs one iteration and returns nullptr or what went wrong.
@@ -42,12 +46,12 @@ inline const char* failure(const Result<bool>& result) {
   return result.value() ? nullptr : kMissing;
 }
 
-/// The body of a benchmark whose threads each run the step that `make(thread)` gives them.
+/// The body of a benchmark whose threads each run the step that `make()` gives them.
 template <typename Make>
 Body body(Make make) {
   return [make](benchmark::State& state) {
     try {
-      auto step = make(state.thread_index());
+      auto step = make();
       for (auto _ : state) {
         if (const char* failed = step()) {
           state.SkipWithError(failed);
@@ -61,9 +65,9 @@ Body body(Make make) {
 }
 
 inline auto raw_get(const RawStore& store, const Dataset& data) {
-  return [&](int thread) {
-    return [reader = std::make_unique<RawStore::Reader>(store), walk = Walk(data, thread),
-            buffer = Buffer{}]() mutable -> const char* {
+  return [&] {
+    return [reader = std::make_unique<RawStore::Reader>(store), walk = Walk(data),
+            buffer = Buffer(data)]() mutable -> const char* {
       const bool found =
           reader->get(walk.key().view(), [&](std::string_view value) { buffer.copy(value); });
       return found ? nullptr : kMissing;
@@ -72,8 +76,8 @@ inline auto raw_get(const RawStore& store, const Dataset& data) {
 }
 
 inline auto core_get(const CoreStore& opened, const Dataset& data) {
-  return [&](int thread) {
-    return [&store = opened.store(), walk = Walk(data, thread), buffer = Buffer{}]() mutable {
+  return [&] {
+    return [&store = opened.store(), walk = Walk(data), buffer = Buffer(data)]() mutable {
       return failure(
           store.get(walk.key().view(), [&](std::string_view value) { buffer.copy(value); }));
     };
@@ -81,17 +85,17 @@ inline auto core_get(const CoreStore& opened, const Dataset& data) {
 }
 
 inline auto raw_exists(const RawStore& store, const Dataset& data) {
-  return [&](int thread) {
+  return [&] {
     return [reader = std::make_unique<RawStore::Reader>(store),
-            walk = Walk(data, thread)]() mutable -> const char* {
+            walk = Walk(data)]() mutable -> const char* {
       return reader->exists(walk.key().view()) ? nullptr : kMissing;
     };
   };
 }
 
 inline auto core_exists(const CoreStore& opened, const Dataset& data) {
-  return [&](int thread) {
-    return [&store = opened.store(), walk = Walk(data, thread)]() mutable {
+  return [&] {
+    return [&store = opened.store(), walk = Walk(data)]() mutable {
       return failure(store.exists(walk.key().view()));
     };
   };
@@ -104,9 +108,9 @@ inline void fill(Keys& keys, Walk& walk) {
 }
 
 inline auto raw_read_many(const RawStore& store, const Dataset& data) {
-  return [&](int thread) {
-    return [reader = std::make_unique<RawStore::Reader>(store), walk = Walk(data, thread),
-            buffer = Buffer{}, keys = Keys{}]() mutable -> const char* {
+  return [&] {
+    return [reader = std::make_unique<RawStore::Reader>(store), walk = Walk(data),
+            buffer = Buffer(data), keys = Keys{}]() mutable -> const char* {
       fill(keys, walk);
       const std::size_t found =
           reader->read_many(keys, [&](std::string_view value) { buffer.copy(value); });
@@ -116,8 +120,8 @@ inline auto raw_read_many(const RawStore& store, const Dataset& data) {
 }
 
 inline auto core_read_many(const CoreStore& opened, const Dataset& data) {
-  return [&](int thread) {
-    return [&store = opened.store(), walk = Walk(data, thread), buffer = Buffer{},
+  return [&] {
+    return [&store = opened.store(), walk = Walk(data), buffer = Buffer(data),
             keys = Keys{}]() mutable {
       fill(keys, walk);
       const char* missing = nullptr;
@@ -138,8 +142,8 @@ inline auto core_read_many(const CoreStore& opened, const Dataset& data) {
 
 template <typename Plain>
 auto plain_put(Plain& store, const Dataset& data) {
-  return [&](int thread) {
-    return [&store, walk = Walk(data, thread)]() mutable -> const char* {
+  return [&] {
+    return [&store, walk = Walk(data)]() mutable -> const char* {
       const Entry entry = walk.entry();
       store.put(entry.key, entry.value);
       return nullptr;
@@ -148,8 +152,8 @@ auto plain_put(Plain& store, const Dataset& data) {
 }
 
 inline auto core_put(CoreStore& opened, const Dataset& data) {
-  return [&](int thread) {
-    return [&store = opened.store(), walk = Walk(data, thread)]() mutable {
+  return [&] {
+    return [&store = opened.store(), walk = Walk(data)]() mutable {
       const Entry entry = walk.entry();
       return failure(store.put(entry.key, entry.value));
     };
@@ -158,8 +162,8 @@ inline auto core_put(CoreStore& opened, const Dataset& data) {
 
 template <typename Plain>
 auto plain_batch(Plain& store, const Dataset& data) {
-  return [&](int thread) {
-    return [&store, walk = Walk(data, thread),
+  return [&] {
+    return [&store, walk = Walk(data),
             entries = std::array<Entry, kBatch>{}]() mutable -> const char* {
       for (Entry& entry : entries) entry = walk.entry();
       store.batch_write(entries);
@@ -169,9 +173,8 @@ auto plain_batch(Plain& store, const Dataset& data) {
 }
 
 inline auto core_batch(CoreStore& opened, const Dataset& data) {
-  return [&](int thread) {
-    return [&store = opened.store(), walk = Walk(data, thread),
-            ops = std::array<Op, kBatch>{}]() mutable {
+  return [&] {
+    return [&store = opened.store(), walk = Walk(data), ops = std::array<Op, kBatch>{}]() mutable {
       for (Op& op : ops) {
         const Entry entry = walk.entry();
         op = {OpKind::put, entry.key, entry.value};
@@ -183,12 +186,7 @@ inline auto core_batch(CoreStore& opened, const Dataset& data) {
 
 template <typename Plain>
 void load(Plain& store, const Dataset& data) {
-  std::vector<Entry> entries;
-  for (std::size_t i = 0; i < data.keys();) {
-    entries.clear();
-    for (; i < data.keys() && entries.size() < kLoadBatch; ++i) entries.push_back(data.entry(i));
-    store.batch_write(entries);
-  }
+  for_each_load_batch(data, [&](std::span<const Entry> entries) { store.batch_write(entries); });
 }
 
 }  // namespace hyper_lmdb::bench
