@@ -1,11 +1,12 @@
 # Sourced by the two commands: finds out what is missing and installs it with apt.
 # shellcheck shell=bash disable=SC2034
 
-# What building takes, and what the test command takes besides, by their Debian names.
+# What building takes, and what the test command and bench/report take besides, by their Debian names.
 build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev erlang-base erlang-dev
     rebar3)
 test_packages=(git clang-format catch2 libbenchmark-dev librocksdb-dev erlang-eunit
-    erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir)
+    erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir gnuplot-nox)
+bench_packages=(libbenchmark-dev gnuplot-nox erlang-mnesia erlang-bitcask)
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -22,6 +23,7 @@ present() {
     libxxhash-dev) have pkg-config && pkg-config --exists libxxhash ;;
     libbenchmark-dev) [ -f /usr/include/benchmark/benchmark.h ] ;;
     librocksdb-dev) [ -f /usr/include/rocksdb/db.h ] ;;
+    gnuplot-nox) have gnuplot ;;
     catch2) [ -f /usr/include/catch2/catch.hpp ] ;;
     erlang-base) have erl ;;
     erlang-dev) have erl &&

@@ -1,0 +1,99 @@
+%% Measures one cell, so many keys with values of so many bytes: every store in a VM of its own,
+%% loaded one after the other, then read and overwritten in interleaved rounds.
+-module(grid_cell).
+-export([run/2]).
+
+-define(READS, [get, read_many, fold]).
+-define(WRITES, [put, batch]).
+%% A single sample of this many nanoseconds is not repeated.
+-define(LONG, 3.0e9).
+
+%% -> #{keys, bytes, stores => [#{title, missing | load, complete, memory, disk, figures}]}
+run(Cell, #{dir := Dir} = Settings) ->
+    Stores = [start(Module, Dir, Cell, Settings) || Module <- bench_peer:all()],
+    Loaded = [Store || #{complete := true} = Store <- Stores],
+    _ = os:cmd("sync"),
+    Reads = [rounds(Verb, Loaded, Settings) || Verb <- ?READS],
+    Writes = [rounds(Verb, Loaded, Settings) || Verb <- ?WRITES],
+    Others = [other_modes(Store, Settings) || Store <- Loaded],
+    [stop(Store) || Store <- Stores],
+    Figures = lists:append(Reads ++ Writes ++ Others),
+    Cell#{stores => [describe(Store, Figures) || Store <- Stores]}.
+
+start(Module, Dir, #{keys := Keys, bytes := Bytes} = Cell, Settings) ->
+    Store = #{module => Module},
+    case Keys * Bytes =< Module:most_bytes() of
+        false -> Store#{missing => "too large a cell"};
+        true ->
+            {ok, Peer, _} = peer:start(#{connection => standard_io, wait_boot => 60000,
+                                         args => ["-pa", filename:dirname(code:which(?MODULE))]}),
+            Place = filename:join(Dir, Module),
+            case call(Peer, {open, Module, Place, Cell}) of
+                ok -> load(Store#{peer => Peer}, Place, Settings);
+                {missing, Why} ->
+                    ok = peer:stop(Peer),
+                    Store#{missing => Why}
+            end
+    end.
+
+load(#{peer := Peer} = Store, Place, #{load_seconds := Seconds, patience := Patience}) ->
+    {Complete, Clock} = call(Peer, {load, Seconds}),
+    ok = call(Peer, {settle, read}),
+    Store#{complete => Complete, load => Clock,
+           memory => call(Peer, {resident, Patience}), disk => disk(Place)}.
+
+%% Allocated blocks: a file may be much longer than what it takes.
+disk(Place) ->
+    case filelib:is_dir(Place) of
+        false -> 0;
+        true ->
+            {Kilobytes, _} = string:to_integer(os:cmd("du -sk '" ++ Place ++ "'")),
+            Kilobytes * 1024
+    end.
+
+%% The first round warms up and does not count, unless it took long.
+rounds(Verb, Stores, Settings) ->
+    First = [{Store, sample(Verb, Store, Settings)} || Store <- Stores],
+    Again = [Store || {Store, {Ns, _}} <- First, Ns < ?LONG],
+    Rounds = [[{Store, sample(Verb, Store, Settings)} || Store <- rotate(N, Again)]
+              || N <- lists:seq(1, maps:get(rounds, Settings)), Again =/= []],
+    Long = [Sample || {_, {Ns, _}} = Sample <- First, Ns >= ?LONG],
+    [figure(Store, Verb, [Taken || {S, Taken} <- Long ++ lists:append(Rounds), S =:= Store])
+     || {Store, Sample} <- First, Sample =/= missing].
+
+%% The writes of a store that keeps another promise: opened again, on its own.
+other_modes(#{module := Module, peer := Peer} = Store, #{rounds := Rounds} = Settings) ->
+    lists:append([begin
+                      ok = call(Peer, {reopen, Mode}),
+                      [begin
+                           _ = sample(Verb, Store, Settings),
+                           Samples = [sample(Verb, Store, Settings) || _ <- lists:seq(1, Rounds)],
+                           (figure(Store, Verb, Samples))#{mode := Mode}
+                       end || Verb <- ?WRITES]
+                  end || {Mode, _} <- tl(Module:modes())]).
+
+sample(Verb, #{peer := Peer}, #{ms := Ms}) ->
+    ok = call(Peer, {settle, case lists:member(Verb, ?READS) of true -> read; false -> write end}),
+    call(Peer, {sample, Verb, Ms}).
+
+figure(#{module := Module}, Verb, Samples) ->
+    PerOp = [Ns / Ops || {Ns, Ops} <- Samples],
+    [{Mode, _} | _] = Module:modes(),
+    #{module => Module, mode => Mode, verb => Verb, ns => bench_rounds:median(PerOp),
+      least => lists:min(PerOp), most => lists:max(PerOp)}.
+
+describe(#{module := Module} = Store, Figures) ->
+    (maps:without([peer], Store))#{
+        title => Module:title(), modes => Module:modes(),
+        figures => [maps:remove(module, F) || #{module := M} = F <- Figures, M =:= Module]}.
+
+stop(#{peer := Peer}) ->
+    ok = call(Peer, close),
+    peer:stop(Peer);
+stop(_) -> ok.
+
+rotate(N, Stores) ->
+    {Head, Tail} = lists:split(N rem length(Stores), Stores),
+    Tail ++ Head.
+
+call(Peer, Request) -> peer:call(Peer, grid_worker, do, [Request], infinity).

@@ -1,0 +1,186 @@
+%% One store in a VM of its own, so that its memory can be told from that of the others. The process
+%% that opens the store makes every call of it: some stores want that.
+-module(grid_worker).
+-export([do/1]).
+
+-define(BATCH, 100).
+-define(CHUNK_BYTES, (32 bsl 20)).
+-define(CHUNK_KEYS, 10000).
+-define(MOST_OPS, 500000).
+-define(MOST_WRITTEN, (256 bsl 20)).
+-define(MOST_SECONDS, 20).
+
+%% Called from outside, for one request after the other.
+do({open, Module, Dir, Cell}) ->
+    Starter = self(),
+    {Pid, Monitor} = spawn_monitor(fun() -> open(Starter, Module, Dir, Cell) end),
+    register(?MODULE, Pid),
+    wait(Pid, Monitor);
+do(Request) ->
+    Monitor = monitor(process, ?MODULE),
+    Pid = whereis(?MODULE),
+    Pid ! {do, self(), Request},
+    wait(Pid, Monitor).
+
+wait(Pid, Monitor) ->
+    receive
+        {Pid, Answer} ->
+            demonitor(Monitor, [flush]),
+            Answer;
+        {'DOWN', Monitor, process, _, Reason} -> error({store_failed, Reason})
+    end.
+
+open(Caller, Module, Dir, Cell) ->
+    ok = logger:set_primary_config(level, error),
+    grid_data:prepare(),
+    [{Mode, _} | _] = Module:modes(),
+    %% What a first use takes once is not what the data takes.
+    Before = resident(),
+    case Module:open(Dir, Mode) of
+        {ok, Store} ->
+            Caller ! {self(), ok},
+            loop(#{module => Module, dir => Dir, cell => Cell, store => Store, mode => Mode,
+                   before => Before, pace => #{}});
+        {missing, Why} -> Caller ! {self(), {missing, Why}}
+    end.
+
+loop(State) ->
+    receive
+        {do, From, Request} ->
+            {Answer, Next} = handle(Request, State),
+            erlang:garbage_collect(),
+            From ! {self(), Answer},
+            loop(Next)
+    end.
+
+handle({load, Seconds}, #{cell := #{keys := Keys, bytes := Bytes}} = State) ->
+    Size = min(?CHUNK_KEYS, max(?BATCH, ?CHUNK_BYTES div Bytes div ?BATCH * ?BATCH)),
+    Limit = erlang:monotonic_time(second) + Seconds,
+    {load(0, Keys, Size, Limit, {0, 0}, State), State};
+handle({resident, Patience}, #{before := Before} = State) ->
+    {case {Before, settled(Patience, resident())} of
+         {none, none} -> none;
+         {_, Bytes} -> max(0, Bytes - Before)
+     end, State};
+handle({settle, Kind}, #{module := Module, store := Store} = State) ->
+    {ok, State#{store := Module:settle(Store, Kind)}};
+handle({reopen, Mode}, #{module := Module, store := Store, dir := Dir} = State) ->
+    ok = Module:close(Store),
+    {ok, Reopened} = Module:open(Dir, Mode),
+    {ok, State#{store := Reopened, mode := Mode, pace := #{}}};
+handle({sample, fold, Ms}, State) ->
+    {fold(Ms * 1.0e6, {0, 0}, State), State};
+handle({sample, Verb, Ms}, State) -> sample(Verb, Ms, State);
+handle(close, #{module := Module, store := Store} = State) -> {Module:close(Store), State}.
+
+%% In batches of 100, a chunk of them prepared at a time; the clock runs for the first 20 seconds of
+%% it. The answer says whether all of it was loaded within the limit.
+load(Keys, Keys, _, _, Clock, State) ->
+    ok = holds(State),
+    {true, Clock};
+load(From, Keys, Size, Limit, {Ns, Ops}, #{cell := #{bytes := Bytes}} = State) ->
+    case erlang:monotonic_time(second) >= Limit of
+        true -> {false, {Ns, Ops}};
+        false ->
+            To = min(Keys, From + Size),
+            Took = timed(batch, grid_data:load(From, To, Bytes), State),
+            erlang:garbage_collect(),
+            Clock = case Ns < ?MOST_SECONDS * 1.0e9 of
+                        true -> {Ns + Took, Ops + To - From};
+                        false -> {Ns, Ops}
+                    end,
+            load(To, Keys, Size, Limit, Clock, State)
+    end.
+
+%% Some keys are looked up, so that a store that lost what it was given does not look fast.
+holds(#{cell := #{keys := Keys}} = State) ->
+    _ = timed(get, grid_data:load(0, min(Keys, 100), 1), State),
+    _ = timed(get, grid_data:load(max(0, Keys - 100), Keys, 1), State),
+    ok.
+
+%% As many operations as took that long the last time, on data prepared before the clock starts.
+sample(Verb, Ms, #{pace := Pace} = State) ->
+    case Pace of
+        #{Verb := PerOp} ->
+            Ops = ops(Verb, Ms * 1.0e6 / PerOp, State),
+            Took = run(Verb, Ops, State),
+            {{Took, Ops}, State#{pace := Pace#{Verb := Took / Ops}}};
+        _ ->
+            Ops = ops(Verb, 1, State),
+            sample(Verb, Ms, State#{pace := Pace#{Verb => run(Verb, Ops, State) / Ops}})
+    end.
+
+ops(Verb, Wanted, #{cell := #{bytes := Bytes}}) ->
+    Most = case Verb of
+               put -> ?MOST_WRITTEN div Bytes;
+               batch -> max(?BATCH, ?MOST_WRITTEN div Bytes);
+               _ -> ?MOST_OPS
+           end,
+    Ops = min(?MOST_OPS, min(Most, max(1, round(Wanted)))),
+    case Verb of
+        put -> Ops;
+        get -> max(?BATCH, Ops);
+        _ -> max(1, Ops div ?BATCH) * ?BATCH
+    end.
+
+run(Verb, Ops, #{cell := Cell} = State) ->
+    Pairs = case Verb of
+                _ when Verb =:= put; Verb =:= batch -> grid_data:random(Ops, Cell);
+                _ -> grid_data:random(Ops, Cell#{bytes := 1})
+            end,
+    timed(Verb, Pairs, State).
+
+timed(Verb, Pairs, #{module := Module, store := Store}) ->
+    Data = Module:form(Verb, Pairs),
+    erlang:garbage_collect(),
+    Start = erlang:monotonic_time(),
+    Answer = Module:run(Verb, Store, Data),
+    Took = erlang:monotonic_time() - Start,
+    case Answer of
+        ok -> erlang:convert_time_unit(Took, native, nanosecond);
+        Ns when is_integer(Ns) -> Ns
+    end.
+
+%% All entries, again until it took that long; one walk stops after 20 seconds wherever it is.
+fold(Wanted, {Ns, Entries}, #{cell := #{keys := Keys}} = State) ->
+    case walk(State) of
+        missing -> missing;
+        {stopped, Sample} -> Sample;
+        {whole, {MoreNs, Keys}} ->
+            case {Ns + MoreNs, Entries + Keys} of
+                {Long, _} = Sample when Long >= Wanted -> Sample;
+                Sample -> fold(Wanted, Sample, State)
+            end
+    end.
+
+walk(#{module := Module, store := Store}) ->
+    Start = erlang:monotonic_time(),
+    Deadline = Start + erlang:convert_time_unit(?MOST_SECONDS, second, native),
+    Answer = try Module:fold(Store, bench_peer:fold_count(Deadline)) catch throw:Thrown -> Thrown end,
+    Took = erlang:convert_time_unit(erlang:monotonic_time() - Start, native, nanosecond),
+    case Answer of
+        missing -> missing;
+        {enough, Count} -> {stopped, {Took, Count}};
+        {_, _} -> {whole, Answer};
+        Count -> {whole, {Took, Count}}
+    end.
+
+%% Bytes in memory that belong to no file: what lies in the page cache can be given back at any time.
+resident() ->
+    [erlang:garbage_collect(Pid) || Pid <- processes()],
+    case file:read_file("/proc/self/status") of
+        {ok, Status} ->
+            {match, [Kilobytes]} = re:run(Status, "RssAnon:\\s*([0-9]+) kB",
+                                          [{capture, all_but_first, list}]),
+            list_to_integer(Kilobytes) * 1024;
+        {error, _} -> none
+    end.
+
+%% The VM gives freed memory back to the system with a delay: looks again until it falls no more.
+settled(_, none) -> none;
+settled(Patience, Bytes) ->
+    receive after Patience -> ok end,
+    case resident() of
+        Less when Less < Bytes -> settled(Patience, Less);
+        _ -> Bytes
+    end.
