@@ -81,6 +81,8 @@
                      max_batch_bytes => pos_integer(),
                      max_readers => pos_integer(),
                      checksum => boolean(),
+                     compression => none | lz4 | zstd,
+                     compression_threshold => non_neg_integer(),
                      read_only => boolean(),
                      shared => boolean(),
                      no_readahead => boolean(),
@@ -91,6 +93,9 @@
 %% After a power cut `sync' has lost nothing; `async' at most what was acknowledged since the last
 %% finished flush (they begin every `sync_interval_ms'), and what remains is a prefix in whole batches;
 %% `map_async' perhaps the store, and the next start says so. `shared' needs `map_async'.
+%% `compression' is of values of at least `compression_threshold' bytes that are written from now on;
+%% values are readable whatever it is later. `{bad_option, compression}' where the library was built
+%% without LZ4 or Zstandard.
 
 -type cause() :: bad_key | key_too_large | value_too_large | batch_too_large | exists | map_full
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted

@@ -57,7 +57,8 @@ sentence(not_a_database) ->
 sentence(version_mismatch) ->
     "the database was written by another version of LMDB or of this library";
 sentence(unknown_format) ->
-    "the database was not made by this library, or by a newer version of it";
+    "the database was not made by this library, or by a newer version of it, or the value is "
+        "compressed by LZ4 or Zstandard and this library was built without it";
 sentence(unclean_shutdown) ->
     "the machine went down while the store was open with durability map_async, so its file cannot "
         "be trusted; restore a backup, or start with on_unclean => reset to begin with nothing";
@@ -89,6 +90,9 @@ sentence(not_started) ->
     "no store was started under this name, or it was stopped";
 sentence(internal) ->
     "LMDB answered something its manual does not list; please report it";
+sentence({bad_option, compression}) ->
+    "compression is none, lz4 or zstd; the last two only where LZ4 and Zstandard were installed when "
+        "the library was built";
 sentence({bad_option, Option}) ->
     io_lib:format("the option ~0tP is unknown, missing, or has a value it cannot have",
                   [Option, 30]);

@@ -152,9 +152,9 @@ option(read_only) -> boolean;
 option(shared) -> boolean;
 option(no_readahead) -> boolean;
 option(force) -> boolean;
-%% Of parts that are not there yet; the value that asks for nothing is taken.
-option(compression) -> {one_of, [none]};
+option(compression) -> {one_of, [none, lz4, zstd]};
 option(compression_threshold) -> integer;
+%% Of a part that is not there yet.
 option(max_snapshot_age_ms) -> integer;
 %% Names of older versions.
 option(map_size) -> integer;
@@ -186,8 +186,9 @@ value(_Type, Key, _Value) ->
 core_options(Given) ->
     Renamed = maps:merge(old_names(Given), Given),
     maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
-                            max_value_bytes, max_batch_bytes, max_readers, checksum, read_only,
-                            shared, no_readahead, force, path_cache_entries, path_cache_ttl_ms],
+                            max_value_bytes, max_batch_bytes, max_readers, compression,
+                            compression_threshold, checksum, read_only, shared, no_readahead,
+                            force, path_cache_entries, path_cache_ttl_ms],
                            Renamed)).
 
 %% What the older names mean; the newer ones win.

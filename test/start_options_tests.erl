@@ -17,7 +17,8 @@ all_test_() ->
      test_store:in_dir("a failed start leaves nothing", fun failed_start/1)].
 
 numbers() ->
-    [capacity, write_buffer_bytes, sync_interval_ms, max_value_bytes, max_batch_bytes, max_readers].
+    [capacity, write_buffer_bytes, sync_interval_ms, max_value_bytes, max_batch_bytes, max_readers,
+     compression_threshold].
 
 switches() -> [checksum, read_only, shared, no_readahead, force].
 
@@ -26,7 +27,7 @@ wrong_values() ->
     NoSwitch = [0, 1, yes, <<"yes">>, "true", [], undefined, #{}, {true}],
     NoWord = [fast, <<"fast">>, 1, "sync", [], {sync}, <<>>, <<"SYNC">>],
     Wrong = [{K, V} || K <- numbers(), V <- NoNumber] ++ [{K, V} || K <- switches(), V <- NoSwitch]
-        ++ [{K, V} || K <- [durability, on_unclean], V <- NoWord]
+        ++ [{K, V} || K <- [durability, on_unclean, compression], V <- NoWord]
         ++ [{capacity, 0}, {write_buffer_bytes, 0}, {sync_interval_ms, 0}, {max_batch_bytes, 0},
             {max_readers, 0}, {max_value_bytes, 1 bsl 30}],
     [test_store:with_dir(fun(Dir) ->
@@ -41,6 +42,8 @@ good_values() ->
             {write_buffer_bytes, 1 bsl 20}, {sync_interval_ms, 50}, {sync_interval_ms, 60000},
             {on_unclean, error}, {on_unclean, reset}, {max_value_bytes, 0}, {max_value_bytes, 1000},
             {max_value_bytes, (1 bsl 30) - 1}, {max_batch_bytes, 100000}, {max_readers, 200},
+            {compression, none}, {compression, lz4}, {compression, zstd},
+            {compression_threshold, 0}, {compression_threshold, 5000},
             {checksum, true}, {checksum, false}, {shared, false}, {write_buffer_bytes, 1 bsl 16},
             {no_readahead, true}, {force, true}, {read_only, false}],
     [test_store:with_dir(fun(Dir) ->

@@ -7,6 +7,7 @@
 
 #include "decide.h"
 #include "errors.h"
+#include "packing.h"
 #include "txn.h"
 #include "value.h"
 
@@ -27,7 +28,7 @@ class KeyWriter {
   Result<void> apply(const Op& op, std::string_view key) {
     switch (op.kind) {
       case OpKind::put:
-        return write(key, {.kind = Kind::value, .checksum = target_.checksum, .payload = op.value});
+        return write(key, record_of(op, false, target_.checksum));
       case OpKind::link:
         return write_link(key, op.value);
       case OpKind::group:

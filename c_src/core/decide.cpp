@@ -3,7 +3,9 @@
 #include <unordered_map>
 
 #include "errors.h"
+#include "packing.h"
 #include "path.h"
+#include "scratch.h"
 #include "value.h"
 
 namespace hyper_lmdb {
@@ -22,7 +24,13 @@ Result<Bytes> present_bytes(const View& view, std::string_view key) {
 Result<bool> holds_value(std::string_view key, std::string_view bytes, std::string_view value) {
   if (auto intact = verify(key, bytes); !intact) return intact.error();
   const Record record = decode(bytes).value();
-  return record.kind == Kind::value && record.payload == value;
+  if (record.kind != Kind::value || value_size(record) != value.size()) return false;
+  if (record.codec == Compression::none) return record.payload == value;
+  // No more memory than the caller took for what to compare it with.
+  Scratch scratch;
+  char* const raw = scratch.room(value.size());
+  if (auto done = unpack(record, raw); !done) return done.error();
+  return std::string_view(raw, value.size()) == value;
 }
 
 Result<bool> check_against_store(const View& view, const Op& op) {
@@ -47,30 +55,16 @@ Error leads_nowhere(std::size_t index) noexcept {
   return {.code = Code::bad_key, .operation = "resolve", .index = index + 1};
 }
 
-/// What a key holds before an element of the batch.
-struct Before {
-  bool link = false;
-  bool group = false;
-  Kind kind = Kind::none;
-  std::string_view payload = {};
-  bool checksum = false;
-};
-
-/// A record that does not decode is one that is replaced all the same: that is how a user repairs
-/// it. A mark on one is refused.
-Result<Before> look_before(const View& view, const Links& links, const Op& op,
+/// What a key holds before an element of the batch. A record that does not decode is one that is
+/// replaced all the same: that is how a user repairs it. A mark on one is refused.
+Result<Record> look_before(const View& view, const Links& links, const Op& op,
                            std::string_view key) {
-  if (op.kind != OpKind::group && links.values_only()) return Before{};
+  if (op.kind != OpKind::group && links.values_only()) return Record();
   auto bytes = view.find(key);
   if (!bytes) return bytes.error();
-  if (!bytes.value()) return Before{};
+  if (!bytes.value()) return Record();
   auto record = decode(*bytes.value());
-  if (!record) return op.kind == OpKind::group ? Result<Before>(record.error()) : Before{};
-  return Before{.link = record.value().kind == Kind::link,
-                .group = record.value().group,
-                .kind = record.value().kind,
-                .payload = record.value().payload,
-                .checksum = record.value().checksum};
+  return record || op.kind == OpKind::group ? record : Result<Record>(Record());
 }
 
 Result<void> decide_one(const View& view, Links* links, bool checksum, const Op& op,
@@ -78,36 +72,37 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
   if (is_check(op)) return {};
   auto before = look_before(view, *links, op, key);
   if (!before) return before.error();
-  const Before& old = before.value();
+  const Record& old = before.value();
+  const bool was_link = old.kind == Kind::link;
   switch (op.kind) {
     case OpKind::put:
-      if (old.link) links->change(key, -1);
-      draft->add(
-          key,
-          {.kind = Kind::value, .group = old.group, .checksum = checksum, .payload = op.value});
+      if (was_link) links->change(key, -1);
+      draft->add(key, record_of(op, old.group, checksum));
       break;
     case OpKind::link: {
       PathText target;
       if (!target.assign_canonical(op.value)) {
         return Error{.code = Code::key_too_large, .operation = "link"};
       }
-      links->change(key, old.link ? 0 : +1);
+      links->change(key, was_link ? 0 : +1);
       draft->add(
           key,
           {.kind = Kind::link, .group = old.group, .checksum = checksum, .payload = target.view()});
       break;
     }
-    case OpKind::group:
-      if (old.link || old.group) break;
+    case OpKind::group: {
+      if (was_link || old.group) break;
       links->change_mark(+1);
       // The payload may lie in the draft, which is about to grow.
-      draft->add(key, {.kind = old.kind,
-                       .group = true,
-                       .checksum = old.checksum,
-                       .payload = std::string(old.payload)});
+      const std::string payload(old.payload);
+      Record marked = old;
+      marked.group = true;
+      marked.payload = payload;
+      draft->add(key, marked);
       break;
+    }
     case OpKind::remove:
-      if (old.link) links->change(key, -1);
+      if (was_link) links->change(key, -1);
       if (old.group) links->change_mark(-1);
       draft->add_removal(key);
       break;
@@ -186,7 +181,7 @@ bool looks_at_store(const Links& links, std::span<const Op> ops) noexcept {
 Result<void> decide(const View& view, Links* links, Clock clock, bool checksum,
                     std::span<const Op> ops, Draft* draft) {
   std::uint64_t bytes = 1;
-  for (const Op& op : ops) bytes += bytes_of(op);
+  for (const Op& op : ops) bytes += bytes_of(op) - op.value.size() + stored_value(op).size();
   draft->begin(ops.size() > 1 && looks_at_store(*links, ops), bytes);
   const View seen = view.over(draft);
   const bool straight = goes_straight(*links, ops);

@@ -5,6 +5,7 @@
 
 #include "errors.h"
 #include "hyper_lmdb/store.h"
+#include "packing.h"
 #include "txn.h"
 
 namespace hyper_lmdb {
@@ -46,9 +47,10 @@ void Demand::add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept {
     ++puts;
     // A path may turn out as long as a key can be.
     const std::uint64_t key_bytes = op.is_path ? kMaxKeyBytes : op.key.size();
-    const std::uint64_t pages = overflow_pages_of(key_bytes, op.value.size(), page_bytes);
+    const std::uint64_t value_bytes = stored_value(op).size();
+    const std::uint64_t pages = overflow_pages_of(key_bytes, value_bytes, page_bytes);
     overflow_pages += pages;
-    inline_bytes += key_bytes + kHeaderBytes + (pages == 0 ? op.value.size() : 0);
+    inline_bytes += key_bytes + kHeaderBytes + (pages == 0 ? value_bytes : 0);
   }
 }
 

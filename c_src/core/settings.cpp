@@ -30,6 +30,8 @@ Result<Settings> resolve_settings(const Options& options) {
   if (outside(options.max_batch_bytes, 1, 1ULL << 40)) return bad("max_batch_bytes");
   if (outside(options.path_cache_entries, 0, 1ULL << 32)) return bad("path_cache_entries");
   if (outside(options.path_cache_ttl_ms, 0, 1ULL << 48)) return bad("path_cache_ttl_ms");
+  if (outside(options.compression_threshold, 0, kGiB)) return bad("compression_threshold");
+  if (options.compression && !has_compression(*options.compression)) return bad("compression");
   if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
 
   Settings settings;
@@ -46,6 +48,9 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.max_readers = options.max_readers.value_or(options.default_max_readers);
   settings.path_cache_entries = options.path_cache_entries.value_or(settings.path_cache_entries);
   settings.path_cache_ttl_ms = options.path_cache_ttl_ms.value_or(settings.path_cache_ttl_ms);
+  settings.compression = options.compression.value_or(settings.compression);
+  settings.compression_threshold =
+      options.compression_threshold.value_or(settings.compression_threshold);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
   settings.shared = options.shared.value_or(settings.shared);
@@ -69,6 +74,10 @@ const char* first_conflict(const Options& options, const Settings& running) noex
   if (differs(options.max_readers, running.max_readers)) return "max_readers";
   if (differs(options.path_cache_entries, running.path_cache_entries)) return "path_cache_entries";
   if (differs(options.path_cache_ttl_ms, running.path_cache_ttl_ms)) return "path_cache_ttl_ms";
+  if (differs(options.compression, running.compression)) return "compression";
+  if (differs(options.compression_threshold, running.compression_threshold)) {
+    return "compression_threshold";
+  }
   if (differs(options.checksum, running.checksum)) return "checksum";
   if (differs(options.read_only, running.read_only)) return "read_only";
   if (differs(options.shared, running.shared)) return "shared";

@@ -6,35 +6,20 @@
 #include "range.h"
 #include "store_impl.h"
 #include "value.h"
+#include "value_reader.h"
 
 namespace hyper_lmdb {
 
 namespace {
 
-/// The value in stored bytes, where they hold one.
-Store::Lookup value_in(std::string_view key, const Bytes& bytes) {
-  if (!bytes) return Bytes();
-  auto record = decode(*bytes);
-  if (!record) return record.error();
-  if (record.value().kind != Kind::value) return Bytes();
-  if (record.value().checksum) {
-    if (auto intact = verify(key, *bytes); !intact) return intact.error();
-  }
-  return Bytes(record.value().payload);
-}
-
-Store::Lookup find_value(const View& view, std::string_view key) {
+Store::Lookup find_value(const View& view, std::string_view key, ValueReader* reader) {
   auto bytes = view.find(key);
   if (!bytes) return bytes;
-  return value_in(key, bytes.value());
+  return reader->read(key, bytes.value());
 }
 
-/// Whether one more value is within what is left of a call's effort, which it then is no more.
-Result<void> spend(const Store::Lookup& found, Effort* left) noexcept {
-  const std::uint64_t bytes = found && found.value() ? found.value()->size() : 0;
-  if (bytes > left->value_bytes) return Error{.code = Code::work_limit, .operation = "read"};
-  left->value_bytes -= bytes;
-  return {};
+bool over_limit(const Store::Lookup& found) noexcept {
+  return !found && found.error().code == Code::work_limit;
 }
 
 /// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
@@ -45,13 +30,13 @@ Result<PathText> path_text(std::string_view path) {
   return text;
 }
 
-Store::Lookup read_path(PathView& view, std::string_view path, PathText* key) {
+Store::Lookup read_path(PathView& view, std::string_view path, PathText* key, ValueReader* reader) {
   auto text = path_text(path);
   if (!text) return text.error();
   auto found = view.locate(text.value().view());
   if (!found) return found.error();
   *key = found.value().key;
-  return value_in(key->view(), found.value().bytes);
+  return reader->read(key->view(), found.value().bytes);
 }
 
 /// A snapshot with paths in it.
@@ -99,10 +84,9 @@ Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)
   if (auto good = check_key(key); !good) return good.error();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  auto value = find_value(lease.value().view(impl_->env->dbi()), key);
+  ValueReader reader(impl_->settings, effort);
+  auto value = find_value(lease.value().view(impl_->env->dbi()), key, &reader);
   if (!value) return value.error();
-  Effort left = effort;
-  if (auto within = spend(value, &left); !within) return within.error();
   if (!value.value()) return false;
   on_value(*value.value());
   return true;
@@ -126,11 +110,11 @@ Result<void> Store::read_many(std::span<const std::string_view> keys,
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
-  Effort left = effort;
+  ValueReader reader(impl_->settings, effort);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto good = check_key(keys[i]);
-    const Lookup found = good ? find_value(view, keys[i]) : Lookup(good.error());
-    if (auto within = spend(found, &left); !within) return within;
+    const Lookup found = good ? find_value(view, keys[i], &reader) : Lookup(good.error());
+    if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
   }
   return {};
@@ -141,10 +125,9 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
   auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
-  auto value = read_path(snapshot.value().paths, path, &key);
+  ValueReader reader(impl_->settings, effort);
+  auto value = read_path(snapshot.value().paths, path, &key, &reader);
   if (!value) return value.error();
-  Effort left = effort;
-  if (auto within = spend(value, &left); !within) return within.error();
   if (!value.value()) return false;
   on_value(*value.value());
   return true;
@@ -156,11 +139,10 @@ Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
   auto snapshot = path_snapshot(*impl_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
-  Effort left = effort;
+  ValueReader reader(impl_->settings, effort);
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const Lookup found = read_path(snapshot.value().paths, paths[i], &key);
-    if (!found && found.error().code == Code::work_limit) return found.error();
-    if (auto within = spend(found, &left); !within) return within;
+    const Lookup found = read_path(snapshot.value().paths, paths[i], &key, &reader);
+    if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
   }
   return {};
@@ -210,21 +192,16 @@ Result<std::optional<std::string>> Store::range(
     const Effort& effort) const {
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  std::uint64_t bytes_left = effort.value_bytes;
+  ValueReader reader(impl_->settings, effort);
   bool first = true;
   return walk_range(lease.value().view(impl_->env->dbi()), range, effort,
                     [&](std::string_view key, std::string_view bytes) -> Result<bool> {
                       if (range.keys_only) return on_entry(key, {});
-                      auto value = value_in(key, bytes);
+                      auto value = reader.read(key, bytes);
+                      if (over_limit(value) && !first) return false;
                       if (!value) return value.error();
-                      const std::string_view found = *value.value();
-                      if (found.size() > bytes_left) {
-                        if (!first) return false;
-                        return Error{.code = Code::work_limit, .operation = "range"};
-                      }
-                      bytes_left -= found.size();
                       first = false;
-                      return on_entry(key, found);
+                      return on_entry(key, *value.value());
                     });
 }
 

@@ -2,8 +2,11 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
+#include <vector>
 
+#include "packing.h"
 #include "path.h"
 #include "store_impl.h"
 
@@ -115,10 +118,29 @@ Result<void> Store::check(std::span<const Op> ops) const {
   return {};
 }
 
-std::optional<Result<void>> Store::try_write(std::span<const Op> ops) {
+std::chrono::nanoseconds Store::packing_time(std::span<const Op> ops) const noexcept {
+  return hyper_lmdb::packing_time(impl_->settings, ops);
+}
+
+Result<void> Store::pack(std::span<Op> ops, PackedValues* memory) const try {
+  hyper_lmdb::pack(impl_->settings, ops, memory);
+  return {};
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "pack"};
+}
+
+std::optional<Result<void>> Store::try_write(std::span<const Op> ops) try {
   if (auto good = check(ops); !good) return good;
   if (ops.empty()) return Result<void>();
-  return impl_->writer->try_write(ops);
+  const auto packing = packing_time(ops);
+  if (packing.count() == 0) return impl_->writer->try_write(ops);
+  if (packing > kMostPackingAtOnce || impl_->writer->would_wait(ops)) return std::nullopt;
+  std::vector<Op> packed(ops.begin(), ops.end());
+  PackedValues memory;
+  if (auto done = pack(packed, &memory); !done) return done;
+  return impl_->writer->try_write(packed);
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "write"};
 }
 
 Result<Admission> Store::reserve(std::uint64_t bytes) {
@@ -150,8 +172,15 @@ Result<void> Store::submit(Request* request, Ticket* ticket) {
 
 Result<void> Store::batch_write(std::span<const Op> ops) {
   if (auto done = try_write(ops)) return *done;
+  std::vector<Op> packed;
+  PackedValues memory;
   BlockingRequest request;
   request.ops = ops;
+  if (packing_time(ops).count() != 0) {
+    packed.assign(ops.begin(), ops.end());
+    if (auto done = pack(packed, &memory); !done) return done;
+    request.ops = packed;
+  }
   for (const Op& op : ops) request.bytes += bytes_of(op);
   return run_blocking(*this, request);
 }

@@ -105,13 +105,16 @@ bool Writer::lock_soon(std::unique_lock<std::mutex>& lock) const noexcept {
   return false;
 }
 
+bool Writer::would_wait(std::span<const Op> ops) const noexcept {
+  return !is_short(ops) || queue_->busy() || way_->may_wait();
+}
+
 std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
-  const auto must_wait = [&] { return queue_->busy() || way_->may_wait(); };
-  if (!is_short(ops) || must_wait()) return std::nullopt;
+  if (would_wait(ops)) return std::nullopt;
   std::unique_lock lock(write_mutex_, std::defer_lock);
   if (!lock_soon(lock)) return std::nullopt;
   // Again under the lock: who came first is served first.
-  if (stopped_ || must_wait()) return std::nullopt;
+  if (stopped_ || would_wait(ops)) return std::nullopt;
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }

@@ -31,6 +31,8 @@ class Writer {
   /// Does what is queued, ends the thread; no write happens afterwards. The queue must be closed.
   void stop(const ThreadApi& threads);
 
+  /// Whether `try_write` would do nothing, as things are now.
+  bool would_wait(std::span<const Op> ops) const noexcept;
   /// Does the write now, or nothing at all where it would have to wait.
   std::optional<Result<void>> try_write(std::span<const Op> ops);
 

@@ -35,6 +35,25 @@ std::optional<OnUnclean> as_on_unclean(ERL_NIF_TERM term) noexcept {
   return std::nullopt;
 }
 
+std::optional<Compression> as_compression(ERL_NIF_TERM term) noexcept {
+  if (is(term, atoms().none)) return Compression::none;
+  if (is(term, atoms().lz4)) return Compression::lz4;
+  if (is(term, atoms().zstd)) return Compression::zstd;
+  return std::nullopt;
+}
+
+ERL_NIF_TERM compression_atom(Compression compression) noexcept {
+  switch (compression) {
+    case Compression::none:
+      break;
+    case Compression::lz4:
+      return atoms().lz4;
+    case Compression::zstd:
+      return atoms().zstd;
+  }
+  return atoms().none;
+}
+
 template <std::optional<std::uint64_t> Options::*field>
 bool set_number(ErlNifEnv* env, ERL_NIF_TERM value, Options* options) {
   return (options->*field = as_uint64(env, value)).has_value();
@@ -60,6 +79,11 @@ constexpr KnownOption kOptions[] = {
      [](ErlNifEnv*, ERL_NIF_TERM value, Options* options) {
        return (options->on_unclean = as_on_unclean(value)).has_value();
      }},
+    {"compression",
+     [](ErlNifEnv*, ERL_NIF_TERM value, Options* options) {
+       return (options->compression = as_compression(value)).has_value();
+     }},
+    {"compression_threshold", &set_number<&Options::compression_threshold>},
     {"capacity", &set_number<&Options::capacity>},
     {"write_buffer_bytes", &set_number<&Options::write_buffer_bytes>},
     {"sync_interval_ms", &set_number<&Options::sync_interval_ms>},
@@ -159,6 +183,8 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("max_readers", settings.max_readers);
   number("path_cache_entries", settings.path_cache_entries);
   number("path_cache_ttl_ms", settings.path_cache_ttl_ms);
+  add("compression", compression_atom(settings.compression));
+  number("compression_threshold", settings.compression_threshold);
   flag("checksum", settings.checksum);
   flag("read_only", settings.read_only);
   flag("shared", settings.shared);

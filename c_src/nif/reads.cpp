@@ -20,6 +20,7 @@ namespace {
 constexpr Effort kOnScheduler{
     .lookups = 200,  // of a path that leads through many links
     .value_bytes = 512 << 10,
+    .inflated_bytes = 64 << 10,
 };
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
@@ -43,6 +44,12 @@ bool over_limit(const Error& error) noexcept {
   return error.code == Code::work_limit;
 }
 
+/// Where what is over the limit goes on: memory that is far away, or work for a processor.
+int job_for(const Error& over) noexcept {
+  return std::string_view(over.operation) == "inflate" ? ERL_NIF_DIRTY_JOB_CPU_BOUND
+                                                       : ERL_NIF_DIRTY_JOB_IO_BOUND;
+}
+
 ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                       const Allowance& allowed) {
   const auto store = StoreRef::from(env, argv[0]);
@@ -61,8 +68,7 @@ ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by
   const auto found = by == By::key ? (*store)->get(*key, on_value, allowed.effort)
                                    : (*store)->read(*key, on_value, allowed.effort);
   if (!found && over_limit(found.error())) {
-    return enif_schedule_nif(env, "read", ERL_NIF_DIRTY_JOB_IO_BOUND, allowed.elsewhere, argc,
-                             argv);
+    return enif_schedule_nif(env, "read", job_for(found.error()), allowed.elsewhere, argc, argv);
   }
   if (!found) return make_error(env, found.error());
   return answer;
@@ -104,9 +110,8 @@ ERL_NIF_TERM canonical_term(ErlNifEnv* env, std::string_view path, ERL_NIF_TERM 
 
 ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                           const Allowance& allowed) {
-  const auto go_elsewhere = [&] {
-    return enif_schedule_nif(env, "read_many", ERL_NIF_DIRTY_JOB_IO_BOUND, allowed.elsewhere, argc,
-                             argv);
+  const auto go_elsewhere = [&](int job) {
+    return enif_schedule_nif(env, "read_many", job, allowed.elsewhere, argc, argv);
   };
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
@@ -114,7 +119,9 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
   if (!keys) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  if (bounded && keys->views.size() > allowed.most_keys) return go_elsewhere();
+  if (bounded && keys->views.size() > allowed.most_keys) {
+    return go_elsewhere(ERL_NIF_DIRTY_JOB_IO_BOUND);
+  }
 
   std::vector<ERL_NIF_TERM> answers(keys->views.size(), atoms().not_found);
   SmallValues values(env);
@@ -130,7 +137,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   if (bounded) effort.lookups += 2 * allowed.most_keys;
   const auto done = by == By::key ? (*store)->read_many(keys->views, on_result, effort)
                                   : (*store)->read_many_paths(keys->views, on_result, effort);
-  if (!done && over_limit(done.error())) return go_elsewhere();
+  if (!done && over_limit(done.error())) return go_elsewhere(job_for(done.error()));
   if (!done) return make_error(env, done.error());
   values.finish();
   const std::size_t count = answers.size();

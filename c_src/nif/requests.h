@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "hyper_lmdb/store.h"
 #include "hyper_lmdb/write_queue.h"
 
 namespace hyper_lmdb::nif {
@@ -26,6 +27,8 @@ class MessageRequest final : public Request {
 
   /// Decodes the copied elements, `count` of them.
   void decode_ops(std::size_t count);
+  /// Compresses the values that the store wants so. Errors: no_memory.
+  Result<void> pack(const Store& store) { return store.pack(storage_, &packed_); }
   /// Decodes the copied `{delete_prefix, Prefix}`.
   void decode_prefix();
   /// Decodes the copied name of a file.
@@ -37,6 +40,7 @@ class MessageRequest final : public Request {
   ERL_NIF_TERM ref_;
   ERL_NIF_TERM payload_;
   std::vector<Op> storage_;
+  PackedValues packed_;
 };
 
 /// Sends `{Ref, go}`.

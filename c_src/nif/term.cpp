@@ -77,7 +77,9 @@ void make_atoms(ErlNifEnv* env) {
                .map_async_mode = atom("map_async"),
                .error_mode = atom("error"),
                .reset_mode = atom("reset"),
-               .done = atom("done")};
+               .done = atom("done"),
+               .lz4 = atom("lz4"),
+               .zstd = atom("zstd")};
   for (std::size_t i = 0; i < kCodes; ++i) {
     code_atoms[i] = atom(name_of(static_cast<Code>(i)));
   }

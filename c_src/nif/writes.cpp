@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <optional>
@@ -19,6 +21,14 @@ namespace {
 
 constexpr std::size_t kMostOpsNow = 100;           // more are never written on the caller's thread
 constexpr std::size_t kMostOpsOnScheduler = 1000;  // more are not even decoded there
+
+/// Tells the VM of the time that compressing the values took, of a timeslice of a millisecond.
+void account_for_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops) noexcept {
+  const auto time = store.packing_time(ops);
+  if (time.count() == 0) return;
+  const auto percent = time / std::chrono::microseconds(10) + 1;
+  enif_consume_timeslice(env, static_cast<int>(std::min<std::int64_t>(100, percent)));
+}
 
 /// `ok`, `{error, _}`, or `queue` where the write would have to wait.
 ERL_NIF_TERM answer_now(ErlNifEnv* env, const std::optional<Result<void>>& done) {
@@ -96,6 +106,10 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
       break;
   }
   if (auto good = (*store)->check(ops); !good) return make_error(env, good.error());
+  const bool bounded = elsewhere != nullptr;
+  if (bounded && (*store)->packing_time(ops) > Store::kMostPackingAtOnce) {
+    return enif_schedule_nif(env, "enqueue", ERL_NIF_DIRTY_JOB_CPU_BOUND, elsewhere, argc, argv);
+  }
   std::uint64_t bytes = 0;
   for (const Op& op : ops) bytes += bytes_of(op);
 
@@ -116,6 +130,11 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
     request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
     request->bytes = bytes;
     request->decode_ops(ops.size());
+    if (bounded) account_for_packing(env, *store->get(), ops);
+    if (auto packed = request->pack(*store->get()); !packed) {
+      if (used == nullptr) (*store)->give_back(bytes);
+      return make_error(env, packed.error());
+    }
   } catch (const std::bad_alloc&) {
     if (used == nullptr) (*store)->give_back(bytes);
     throw;
@@ -154,6 +173,7 @@ ERL_NIF_TERM put_at(ErlNifEnv* env, const ERL_NIF_TERM argv[], bool is_path) {
   if (store->get() == nullptr) return make_not_started(env);
   const Op op{.kind = OpKind::put, .key = *key, .value = *value, .is_path = is_path};
   const auto done = (*store)->try_write({&op, 1});
+  if (done) account_for_packing(env, *store->get(), {&op, 1});
   if (done && !*done) return make_single_error(env, done->error());
   return answer_now(env, done);
 }
@@ -184,6 +204,7 @@ ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   }
   if (enif_is_empty_list(env, list) == 0) return make_badarg(env, 2);
   const auto done = (*store)->try_write(std::span(ops.data(), count));
+  if (done) account_for_packing(env, *store->get(), std::span(ops.data(), count));
   if (done && count >= 20) enif_consume_timeslice(env, static_cast<int>(count / 20));
   return answer_now(env, done);
 }

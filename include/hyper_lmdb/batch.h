@@ -2,7 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
+#include <vector>
+
+#include "hyper_lmdb/options.h"
 
 namespace hyper_lmdb {
 
@@ -23,7 +27,13 @@ struct Op {
   /// put, link and group: the key is a path in any form, and the element goes where a read of it
   /// would look, with the links among its parents followed as the elements before it left them.
   bool is_path = false;
+  // Of Store::pack, not for the caller: the value as it is stored, where that is compressed.
+  Compression codec = Compression::none;
+  std::string_view packed = {};
 };
+
+/// Memory of the values that Store::pack compressed.
+using PackedValues = std::vector<std::unique_ptr<char[]>>;
 
 /// Bytes an element counts for against `max_batch_bytes` and the writer's queue, beside its key and
 /// its value.

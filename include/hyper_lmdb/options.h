@@ -20,6 +20,10 @@ enum class OnUnclean : std::uint8_t {
   reset,  ///< open starts with an empty store
 };
 
+/// How values are made smaller before they are stored. What is stored says how, so that the option
+/// may change from one open to the next.
+enum class Compression : std::uint8_t { none, lz4, zstd };
+
 /// What the caller asks for. An option left empty takes the default of `Settings`; a second open of
 /// a running store compares only the options that are given.
 struct Options {
@@ -31,11 +35,13 @@ struct Options {
   std::optional<OnUnclean> on_unclean;
   std::optional<std::uint64_t> max_value_bytes;
   std::optional<std::uint64_t> max_batch_bytes;
-  std::optional<std::uint64_t> max_readers;         ///< reader slots of the environment
-  std::uint64_t default_max_readers = 126;          ///< what it is when not given
-  std::optional<std::uint64_t> path_cache_entries;  ///< 0 turns the cache off
-  std::optional<std::uint64_t> path_cache_ttl_ms;   ///< 0 turns the cache off
-  std::optional<bool> checksum;                     ///< store a checksum with each value written
+  std::optional<std::uint64_t> max_readers;            ///< reader slots of the environment
+  std::uint64_t default_max_readers = 126;             ///< what it is when not given
+  std::optional<std::uint64_t> path_cache_entries;     ///< 0 turns the cache off
+  std::optional<std::uint64_t> path_cache_ttl_ms;      ///< 0 turns the cache off
+  std::optional<Compression> compression;              ///< of values written from now on
+  std::optional<std::uint64_t> compression_threshold;  ///< bytes; smaller values stay as they are
+  std::optional<bool> checksum;                        ///< store a checksum with each value written
   std::optional<bool> read_only;
   std::optional<bool> shared;        ///< several OS processes; map_async only
   std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
@@ -55,6 +61,8 @@ struct Settings {
   std::uint64_t max_readers = 126;
   std::uint64_t path_cache_entries = 10'000;
   std::uint64_t path_cache_ttl_ms = 300'000;
+  Compression compression = Compression::none;
+  std::uint64_t compression_threshold = 1024;
   bool checksum = false;
   bool read_only = false;
   bool shared = false;
@@ -70,6 +78,9 @@ struct ThreadApi {
   /// Waits for a thread that `start` made and frees what `*thread` held.
   void (*join)(void* thread);
 };
+
+/// Whether the library was built with what a compression takes.
+bool has_compression(Compression compression) noexcept;
 
 /// Plain POSIX threads.
 const ThreadApi& posix_threads() noexcept;

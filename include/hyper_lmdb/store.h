@@ -1,6 +1,7 @@
 // A store: one LMDB environment in one directory, with its reader pool and its writer.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -64,9 +65,10 @@ inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 /// What one call may do, all its keys together. One that would do more answers work_limit instead,
 /// and is made again where there is more time.
 struct Effort {
-  std::uint64_t lookups = kNoLimit;      ///< of records, on the way of paths
-  std::uint64_t value_bytes = kNoLimit;  ///< of the values found
-  std::uint64_t sorting = kNoLimit;      ///< of buffered keys, for a range
+  std::uint64_t lookups = kNoLimit;         ///< of records, on the way of paths
+  std::uint64_t value_bytes = kNoLimit;     ///< of the values found
+  std::uint64_t inflated_bytes = kNoLimit;  ///< of those that were compressed
+  std::uint64_t sorting = kNoLimit;         ///< of buffered keys, for a range
 };
 
 /// A part of a listing.
@@ -115,7 +117,7 @@ class Store {
   /// Calls `on_value` with the bytes at `key`, valid inside the callback only, and returns true;
   /// false where no value is there. Never waits for a writer; may touch the disk.
   /// Errors: bad_key, key_too_large, readers_full, checksum_mismatch, corrupted, unknown_format,
-  /// work_limit.
+  /// work_limit; value_too_large for a compressed value over max_value_bytes.
   Result<bool> get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
                    const Effort& effort = {}) const;
 
@@ -204,6 +206,13 @@ class Store {
   /// nothing: then `reserve(bytes)` room, or `park` a ticket and go on when it is granted; then
   /// `submit`. After an error from `submit` the request is still the caller's.
   std::optional<Result<void>> try_write(std::span<const Op> ops);
+  /// Roughly how long `pack` takes; 0 where nothing is to be compressed.
+  std::chrono::nanoseconds packing_time(std::span<const Op> ops) const noexcept;
+  /// Compresses the values that are to be stored so. For requests that are submitted: a value that
+  /// was not packed is stored as it is. `try_write` and `batch_write` do it themselves, `try_write`
+  /// where it takes no longer than kMostPackingAtOnce. `memory` must live as long as the elements.
+  Result<void> pack(std::span<Op> ops, PackedValues* memory) const;
+  static constexpr std::chrono::microseconds kMostPackingAtOnce{100};
   /// What `batch_write` would refuse before looking at the store.
   Result<void> check(std::span<const Op> ops) const;
   Result<Admission> reserve(std::uint64_t bytes);

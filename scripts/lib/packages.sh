@@ -2,8 +2,9 @@
 # shellcheck shell=bash disable=SC2034
 
 # What building takes, and what the test command and bench/report take besides, by their Debian names.
-build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev erlang-base erlang-dev
-    rebar3)
+# Users may do without LZ4 and Zstandard.
+build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev liblz4-dev libzstd-dev
+    erlang-base erlang-dev rebar3)
 test_packages=(git clang-format catch2 libbenchmark-dev librocksdb-dev erlang-eunit
     erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir gnuplot-nox)
 bench_packages=(libbenchmark-dev gnuplot-nox erlang-mnesia erlang-bitcask)
@@ -21,6 +22,8 @@ present() {
     ninja-build) have ninja ;;
     liblmdb-dev) have pkg-config && pkg-config --exists lmdb ;;
     libxxhash-dev) have pkg-config && pkg-config --exists libxxhash ;;
+    liblz4-dev) have pkg-config && pkg-config --exists liblz4 ;;
+    libzstd-dev) have pkg-config && pkg-config --exists libzstd ;;
     libbenchmark-dev) [ -f /usr/include/benchmark/benchmark.h ] ;;
     librocksdb-dev) [ -f /usr/include/rocksdb/db.h ] ;;
     gnuplot-nox) have gnuplot ;;

@@ -42,6 +42,8 @@ const std::vector<Range>& ranges() {
       {"max_value_bytes", &Options::max_value_bytes, &Settings::max_value_bytes, 0, kGiB - 1},
       {"max_batch_bytes", &Options::max_batch_bytes, &Settings::max_batch_bytes, 1, 1ULL << 40},
       {"max_readers", &Options::max_readers, &Settings::max_readers, 2, 1ULL << 14},
+      {"compression_threshold", &Options::compression_threshold, &Settings::compression_threshold,
+       0, kGiB},
       {"path_cache_entries", &Options::path_cache_entries, &Settings::path_cache_entries, 0,
        1ULL << 32},
       {"path_cache_ttl_ms", &Options::path_cache_ttl_ms, &Settings::path_cache_ttl_ms, 0,
@@ -86,6 +88,9 @@ std::vector<Choice> all_choices() {
                  [](Options& o, const Settings&) { o.durability = Durability::sync; }});
   all.push_back({"on_unclean", [](Options& o, const Settings& s) { o.on_unclean = s.on_unclean; },
                  [](Options& o, const Settings&) { o.on_unclean = OnUnclean::reset; }});
+  all.push_back({"compression",
+                 [](Options& o, const Settings& s) { o.compression = s.compression; },
+                 [](Options& o, const Settings&) { o.compression = Compression::zstd; }});
   return all;
 }
 
@@ -105,6 +110,8 @@ TEST_CASE("Defaults are those of the manual") {
   CHECK(plain.value().path_cache_entries == 10'000);
   CHECK(plain.value().path_cache_ttl_ms == 300'000);
   CHECK_FALSE(plain.value().capacity_given);
+  CHECK(plain.value().compression == Compression::none);
+  CHECK(plain.value().compression_threshold == 1024);
   CHECK_FALSE(plain.value().checksum);
   CHECK_FALSE(plain.value().read_only);
   CHECK_FALSE(plain.value().shared);

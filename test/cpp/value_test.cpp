@@ -84,14 +84,31 @@ TEST_CASE("Every kind, mark and size comes back") {
 TEST_CASE("Of all tags only those of this format are read") {
   std::size_t known = 0;
   for (int tag = 0; tag < 256; ++tag) {
-    const std::string bytes = std::string(1, static_cast<char>(tag)) + std::string(20, 'x');
+    // Behind a checksum or none the size of a compressed value, larger than the rest.
+    const std::string bytes = std::string(1, static_cast<char>(tag)) + std::string(20, '\x01');
     const bool even = std::popcount(static_cast<unsigned>(tag)) % 2 == 0;
-    const bool ours = (tag & ~kKnownBits) == 0 && (tag & 0x0f) <= 2;
+    const bool ours = (tag & ~kKnownBits) == 0 && (tag & 0x0f) <= 4;
     known += even && ours ? 1 : 0;
     INFO("tag " << tag);
     CHECK(outcome(decode(bytes)) == (!even ? "corrupted" : ours ? "ok" : "unknown_format"));
   }
-  CHECK(known == 12);  // three kinds, each with or without a mark and a checksum
+  CHECK(known == 20);  // five kinds, each with or without a mark and a checksum
+}
+
+TEST_CASE("A compressed value keeps its codec, its mark and its checksum, and says its size") {
+  const std::string payload = std::string("\x39\x30\x00\x00", 4) + "what a codec made";
+  for (const Compression codec : {Compression::lz4, Compression::zstd}) {
+    for (const bool group : {false, true}) {
+      for (const bool checksum : {false, true}) {
+        const Record record{Kind::value, group, checksum, payload, codec};
+        CHECK(round_trip("key", record) == "");
+        const std::string bytes = encoded("key", record);
+        CHECK(decode(bytes).value().codec == codec);
+        CHECK(value_size(decode(bytes).value()) == 12345);
+      }
+    }
+  }
+  CHECK(value_size({.kind = Kind::value, .payload = "12345"}) == 5);
 }
 
 TEST_CASE("A record cut short is corrupted") {
