@@ -19,8 +19,9 @@ run(Dir, #{large_keys := Keys, read_rounds := Rounds, pace := Pace}) ->
     Store = start(Dir),
     Wanted = [integer_to_binary(rand:uniform(Keys) - 1) || _ <- lists:seq(1, Keys)],
     bench_stores:keep(large, #{keys => Wanted, raw => bench_raw:pairs([{K, <<>>} || K <- Wanted])}),
-    Timings = bench_rounds:run(Rounds, [{raw, sample(Keys, Pace, raw, fun(P) -> bench_raw:get(Raw, P, 1) end)},
-                                        {ours, sample(Keys, Pace, keys, fun(Ks) -> get(Store, Ks) end)}]),
+    Cases = [{raw, sample(Keys, Pace, raw, fun(P) -> bench_raw:get(Raw, P, 1) end)},
+             {ours, sample(Keys, Pace, keys, fun(Ks) -> get(Store, Ks) end)}],
+    Timings = bench_rounds:run(Rounds, Cases),
     ok = hyper_lmdb:stop(Store),
     ok = bench_raw:close(Raw),
     [(maps:get(Side, Timings))#{'case' => get_large, side => Side} || Side <- [raw, ours]].

@@ -59,7 +59,7 @@ rounds(Verb, Stores, Settings) ->
               || N <- lists:seq(1, maps:get(rounds, Settings)), Again =/= []],
     Long = [Sample || {_, {Ns, _}} = Sample <- First, Ns >= ?LONG],
     [figure(Store, Verb, [Taken || {S, Taken} <- Long ++ lists:append(Rounds), S =:= Store])
-     || {Store, Sample} <- First, Sample =/= missing].
+     || {Store, _} <- First].
 
 %% The writes of a store that keeps another promise: opened again, on its own.
 other_modes(#{module := Module, peer := Peer} = Store, #{rounds := Rounds} = Settings) ->
@@ -72,9 +72,11 @@ other_modes(#{module := Module, peer := Peer} = Store, #{rounds := Rounds} = Set
                        end || Verb <- ?WRITES]
                   end || {Mode, _} <- tl(Module:modes())]).
 
-sample(Verb, #{peer := Peer}, #{ms := Ms}) ->
-    ok = call(Peer, {settle, case lists:member(Verb, ?READS) of true -> read; false -> write end}),
-    call(Peer, {sample, Verb, Ms}).
+sample(Verb, #{module := Module, peer := Peer}, #{ms := Ms, put_off_ms := Longer}) ->
+    Writes = lists:member(Verb, ?WRITES),
+    ok = call(Peer, {settle, case Writes of true -> write; false -> read end}),
+    Time = case Writes andalso Module:puts_off() of true -> Longer; false -> Ms end,
+    call(Peer, {sample, Verb, Time}).
 
 figure(#{module := Module}, Verb, Samples) ->
     PerOp = [Ns / Ops || {Ns, Ops} <- Samples],

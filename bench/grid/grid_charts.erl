@@ -68,14 +68,15 @@ lines(Title, X, Y, Axes, Cells, Value) ->
              "set xlabel '", X, "'\nset ylabel '", Y, "'\n", Axes,
              [[block(Module), [io_lib:format("~b ~.3f~n", [At, V]) || {At, V} <- Points], "EOD\n"]
               || {Module, Points} <- Drawn],
-             "plot ", lists:join(", ", [["$", atom_to_list(Module), " with linespoints ", style(Module),
-                                         " title \"", legend(Module), "\""] || {Module, _} <- Drawn]),
-             "\n"]
+             "plot ", lists:join(", ", [plot(Module) || {Module, _} <- Drawn]), "\n"]
     end.
+
+plot(Module) ->
+    ["$", atom_to_list(Module), " with linespoints ", style(Module), " title \"", legend(Module), "\""].
 
 block(Name) -> ["$", atom_to_list(Name), " << EOD\n"].
 
-%% Bars: single and batched overwrites of each store and promise, those that promise most on the left.
+%% Single and batched overwrites of each store and promise, those that promise most on the left.
 writes(Cells) ->
     case middle(Cells) of
         none -> none;
@@ -84,7 +85,8 @@ writes(Cells) ->
                      rate(grid_tables:find(batch, Mode, Store))}
                     || {Mode, Label} <- labels(), #{complete := true} = Store <- Stores,
                        grid_tables:find(put, Mode, Store) =/= none],
-            bars(["Random overwrites of one process, ", grid_tables:title(Cell)], "puts a second", ["one by one", "batches of 100"], Bars)
+            bars(["Random overwrites of one process, ", grid_tables:title(Cell)], "puts a second",
+                 ["one by one", "batches of 100"], Bars)
     end.
 
 %% By what a power cut leaves of acknowledged writes, which stands in brackets.
@@ -102,9 +104,11 @@ memory(Cells) ->
     case middle(Cells) of
         none -> none;
         #{keys := Keys, stores := Stores} = Cell ->
-            bars([grid_tables:title(Cell), ", just loaded"], "bytes a key", ["memory beside the page cache", "disk"],
+            bars([grid_tables:title(Cell), ", just loaded"], "bytes a key",
+                 ["memory beside the page cache", "disk"],
                  [{legend(Module), above(Memory, Keys), above(Disk, Keys)}
-                  || #{module := Module, complete := true, memory := Memory, disk := Disk} <- Stores,
+                  || #{module := Module, complete := true, memory := Memory,
+                       disk := Disk} <- Stores,
                      Memory =/= none])
     end.
 

@@ -11,7 +11,8 @@ prepare() ->
     bench_stores:keep(pool, rand:bytes(?POOL_BYTES)).
 
 %% The pairs of the keys From to To - 1; the same in every store.
-load(From, To, Bytes) -> [{integer_to_binary(I), value(I * 7919, Bytes)} || I <- lists:seq(From, To - 1)].
+load(From, To, Bytes) ->
+    [{integer_to_binary(I), value(I * 7919, Bytes)} || I <- lists:seq(From, To - 1)].
 
 %% Keys that are there, evenly drawn, with new values.
 random(Count, #{keys := Keys, bytes := Bytes}) ->

@@ -6,7 +6,8 @@
 -define(BATCH, 100).
 -define(CHUNK_BYTES, (32 bsl 20)).
 -define(CHUNK_KEYS, 10000).
--define(MOST_OPS, 500000).
+-define(MOST_READS, 100000).
+-define(MOST_WRITES, 1000000).
 -define(MOST_WRITTEN, (256 bsl 20)).
 -define(MOST_SECONDS, 20).
 
@@ -112,11 +113,11 @@ sample(Verb, Ms, #{pace := Pace} = State) ->
 
 ops(Verb, Wanted, #{cell := #{bytes := Bytes}}) ->
     Most = case Verb of
-               put -> ?MOST_WRITTEN div Bytes;
-               batch -> max(?BATCH, ?MOST_WRITTEN div Bytes);
-               _ -> ?MOST_OPS
+               put -> min(?MOST_WRITES, ?MOST_WRITTEN div Bytes);
+               batch -> min(?MOST_WRITES, max(?BATCH, ?MOST_WRITTEN div Bytes));
+               _ -> ?MOST_READS
            end,
-    Ops = min(?MOST_OPS, min(Most, max(1, round(Wanted)))),
+    Ops = min(Most, max(1, round(Wanted))),
     case Verb of
         put -> Ops;
         get -> max(?BATCH, Ops);
@@ -144,7 +145,6 @@ timed(Verb, Pairs, #{module := Module, store := Store}) ->
 %% All entries, again until it took that long; one walk stops after 20 seconds wherever it is.
 fold(Wanted, {Ns, Entries}, #{cell := #{keys := Keys}} = State) ->
     case walk(State) of
-        missing -> missing;
         {stopped, Sample} -> Sample;
         {whole, {MoreNs, Keys}} ->
             case {Ns + MoreNs, Entries + Keys} of
@@ -159,7 +159,6 @@ walk(#{module := Module, store := Store}) ->
     Answer = try Module:fold(Store, bench_peer:fold_count(Deadline)) catch throw:Thrown -> Thrown end,
     Took = erlang:convert_time_unit(erlang:monotonic_time() - Start, native, nanosecond),
     case Answer of
-        missing -> missing;
         {enough, Count} -> {stopped, {Took, Count}};
         {_, _} -> {whole, Answer};
         Count -> {whole, {Took, Count}}

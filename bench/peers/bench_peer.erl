@@ -12,6 +12,8 @@
 
 -callback title() -> string().
 -callback modes() -> [{mode(), Promise :: string()}].
+%% Whether a write leaves work for later: then a sample has to be long enough to have its share of it.
+-callback puts_off() -> boolean().
 %% Most bytes of values a cell may have.
 -callback most_bytes() -> pos_integer().
 %% Opens what is in the directory, or makes it; missing where it is not installed.
@@ -26,7 +28,7 @@
 %% All entries in the store's own order, with bench_peer:fold_count/1 or nanoseconds as above. Stops
 %% by a throw of {enough, Count}.
 -callback fold(state(), fun((Entry :: term(), non_neg_integer()) -> non_neg_integer())) ->
-    non_neg_integer() | {Nanoseconds :: pos_integer(), non_neg_integer()} | missing.
+    non_neg_integer() | {Nanoseconds :: pos_integer(), non_neg_integer()}.
 
 -define(BATCH, 100).
 

@@ -1,11 +1,14 @@
 %% The library.
 -module(peer_hyper).
 -behaviour(bench_peer).
--export([title/0, modes/0, most_bytes/0, open/2, close/1, settle/2, form/2, run/3, fold/2]).
+-export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+         form/2, run/3, fold/2]).
 
 title() -> "hyper_lmdb".
 
 modes() -> [{Mode, bench_stores:promise(Mode)} || Mode <- [async, map_async, sync]].
+
+puts_off() -> true.
 
 most_bytes() -> 4 bsl 30.
 
@@ -35,10 +38,11 @@ form(Verb, Pairs) -> bench_peer:form(Verb, Pairs).
 
 run(Verb, {Store, _}, Data) -> bench_loops:Verb(Store, Data).
 
-fold({Store, _}, Fun) ->
-    case erlang:function_exported(hyper_lmdb, fold, 4) of
-        true ->
-            {ok, Count} = hyper_lmdb:fold(Store, fun(Key, _, Acc) -> Fun(Key, Acc) end, 0, #{}),
-            Count;
-        false -> missing
+fold({Store, _}, Fun) -> fold(Store, Fun, #{}, 0).
+
+fold(Store, Fun, Options, Count) ->
+    {ok, Entries, Next} = hyper_lmdb:range(Store, Options),
+    case {lists:foldl(Fun, Count, Entries), Next} of
+        {All, done} -> All;
+        {Some, Key} -> fold(Store, Fun, #{continue => Key}, Some)
     end.

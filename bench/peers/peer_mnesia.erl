@@ -4,7 +4,8 @@
 %% 50,000 writes rather than every 1,000, as applications that write much set it.
 -module(peer_mnesia).
 -behaviour(bench_peer).
--export([title/0, modes/0, most_bytes/0, open/2, close/1, settle/2, form/2, run/3, fold/2]).
+-export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+         form/2, run/3, fold/2]).
 
 -define(TABLE, bench).
 
@@ -14,6 +15,8 @@ modes() ->
     [{mnesia, "kill -9: what the log's process still holds is lost, up to 2 s of it; power cut: what "
       "the system has not written back"},
      {mnesia_sync, "`sync_log` after each: kill -9 and power cut: nothing lost"}].
+
+puts_off() -> true.
 
 most_bytes() -> 1 bsl 30.
 
@@ -52,13 +55,14 @@ run(put, Mode, Records) ->
     each(fun(Record) -> ok = mnesia:dirty_write(Record), logged(Mode) end, Records);
 run(batch, Mode, Batches) ->
     each(fun(Batch) ->
-                 {atomic, ok} = mnesia:transaction(
-                                  fun() -> each(fun(Record) -> ok = mnesia:write(Record) end, Batch) end),
+                 Write = fun() -> each(fun(Record) -> ok = mnesia:write(Record) end, Batch) end,
+                 {atomic, ok} = mnesia:transaction(Write),
                  logged(Mode)
          end, Batches);
 run(get, _, Keys) -> each(fun(Key) -> [_] = mnesia:dirty_read(?TABLE, Key) end, Keys);
 run(read_many, _, Batches) ->
-    each(fun(Batch) -> [_ | _] = [{Key, mnesia:dirty_read(?TABLE, Key)} || Key <- Batch] end, Batches).
+    each(fun(Batch) -> [_ | _] = [{Key, mnesia:dirty_read(?TABLE, Key)} || Key <- Batch] end,
+         Batches).
 
 fold(_, Fun) -> mnesia:activity(async_dirty, fun() -> mnesia:foldl(Fun, 0, ?TABLE) end).
 
