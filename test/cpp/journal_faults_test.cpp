@@ -1,13 +1,17 @@
 // What waits for the journal's flushes, and what becomes of a flush that fails.
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "hyper_lmdb/store.h"
+#include "journal_replay.h"
+#include "support/child.h"
 #include "support/faults.h"
 #include "support/gate.h"
+#include "support/journal.h"
 #include "support/ops.h"
 #include "support/test_store.h"
 
@@ -98,6 +102,46 @@ TEST_CASE("No apply transaction begins before the journal is flushed through the
   CHECK(again->info().value().replayed_records == 0);
   CHECK(again->info().value().entries == written);
   must(again->close());
+}
+
+TEST_CASE("A segment stays until LMDB has all of its buffer, durably") {
+  const TempDir temp(memory_directory());
+  const StorePtr store = must_open(quiet(temp, Durability::async));
+  const Directory directory = open_directory(temp.path());
+  must(store->put("first", "1"));
+  const std::string first = journal_segments(directory).value().at(0);
+  // Only LMDB's flush is held, not the journal's.
+  faults::hold(faults::kFdatasync);
+  write_past_a_buffer(*store);
+  faults::wait_for_held();
+  std::this_thread::sleep_for(kWatched);
+  CHECK(directory.exists(first.c_str()));
+  CHECK(store->info().value().applied_buffers == 0);
+  faults::release_held();
+  must(store->close());
+  CHECK_FALSE(directory.exists(first.c_str()));
+}
+
+TEST_CASE("A journaled mode first syncs a file left by map_async") {
+  for (const Durability mode : kJournaled) {
+    const TempDir temp(memory_directory());
+    const pid_t child = start_child([&] {
+      const StorePtr store = must_open(options_for(temp.path(), Durability::map_async));
+      must(store->put("key", "value"));
+      ::raise(SIGKILL);
+      return 1;
+    });
+    REQUIRE(wait_for(child) == "signal 9");
+    faults::arm(
+        {.directory = temp.path(), .calls = faults::kFdatasync, .fail_at = 1, .error = EIO});
+    const auto refused = Store::open(quiet(temp, mode));
+    faults::disarm();
+    CHECK(outcome(refused) == "io_error");
+    // Nothing was written yet by then, so nothing has to be flushed but what map_async left.
+    const StorePtr store = must_open(quiet(temp, mode));
+    CHECK(get(*store, "key") == "value");
+    must(store->close());
+  }
 }
 
 TEST_CASE("A buffer whose journal cannot be flushed is not applied, and the store is poisoned") {
