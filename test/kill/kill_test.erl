@@ -98,6 +98,7 @@ options(Mode, World) ->
     #{name => unicode:characters_to_binary(store_dir(World)), durability => Mode, capacity => pick([256 bsl 20, 1 bsl 30]),
       write_buffer_bytes => buffer_bytes(), sync_interval_ms => pick([10, 100, 1000]),
       max_batch_bytes => pick([4 bsl 20, 256 bsl 20]), max_value_bytes => pick([200000, 1 bsl 20]),
+      compression => pick([none, lz4, zstd]), compression_threshold => pick([16, 1024]),
       checksum => pick([true, false]), no_readahead => pick([true, false]), max_readers => pick([126, 500]),
       path_cache_entries => pick([0, 1, 10000]), path_cache_ttl_ms => pick([0, 1, 300000])}.
 
