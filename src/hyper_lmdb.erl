@@ -83,6 +83,7 @@
                      checksum => boolean(),
                      compression => none | lz4 | zstd,
                      compression_threshold => non_neg_integer(),
+                     page_size => pos_integer(),
                      read_only => boolean(),
                      shared => boolean(),
                      no_readahead => boolean(),
@@ -95,7 +96,8 @@
 %% `map_async' perhaps the store, and the next start says so. `shared' needs `map_async'.
 %% `compression' is of values of at least `compression_threshold' bytes that are written from now on;
 %% values are readable whatever it is later. `{bad_option, compression}' where the library was built
-%% without LZ4 or Zstandard.
+%% without LZ4 or Zstandard. `page_size' is of a new store's file, with liblmdb 1.0 or newer; with 0.9
+%% it is `{bad_option, page_size}'.
 
 -type cause() :: bad_key | key_too_large | value_too_large | batch_too_large | exists | map_full
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted

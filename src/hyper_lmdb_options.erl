@@ -154,6 +154,7 @@ option(no_readahead) -> boolean;
 option(force) -> boolean;
 option(compression) -> {one_of, [none, lz4, zstd]};
 option(compression_threshold) -> integer;
+option(page_size) -> integer;
 %% Of a part that is not there yet.
 option(max_snapshot_age_ms) -> integer;
 %% Names of older versions.
@@ -187,7 +188,7 @@ core_options(Given) ->
     Renamed = maps:merge(old_names(Given), Given),
     maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
                             max_value_bytes, max_batch_bytes, max_readers, compression,
-                            compression_threshold, checksum, read_only, shared, no_readahead,
+                            compression_threshold, page_size, checksum, read_only, shared, no_readahead,
                             force, path_cache_entries, path_cache_ttl_ms],
                            Renamed)).
 

@@ -13,6 +13,7 @@
 #include "errors.h"
 #include "hyper_lmdb/store.h"
 #include "little_endian.h"
+#include "lmdb_version.h"
 #include "txn.h"
 
 namespace hyper_lmdb {
@@ -53,7 +54,8 @@ Error invalid(Code code) noexcept {
 /// Opens the file by its own name, without a lock file. With `map_bytes` 0 the map is as the file
 /// says.
 Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, unsigned flags,
-                                                      std::uint64_t map_bytes = 0) {
+                                                      std::uint64_t map_bytes = 0,
+                                                      std::uint64_t page_bytes = 0) {
   MDB_env* raw = nullptr;
   if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
   std::unique_ptr<MDB_env, CloseEnv> env(raw);
@@ -62,13 +64,17 @@ Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, u
       return from_lmdb(rc, "mdb_env_set_mapsize");
     }
   }
+  if (const int rc = set_page_size(raw, page_bytes); rc != 0) {
+    return from_lmdb(rc, "mdb_env_set_pagesize");
+  }
   const int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
   if (rc != 0) return from_lmdb(rc, "mdb_env_open");
   return env;
 }
 
-Result<void> write_new_file(const std::string& path, const Identity& identity) {
-  auto env = open_alone(path, 0);  // nobody else knows the name yet
+Result<void> write_new_file(const std::string& path, const Identity& identity,
+                            std::uint64_t page_bytes) {
+  auto env = open_alone(path, 0, 0, page_bytes);  // nobody else knows the name yet
   if (!env) return env.error();
   MDB_env* const raw = env.value().get();
   auto txn = WriteTxn::begin(raw);
@@ -150,11 +156,11 @@ Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity)
   return {};
 }
 
-Result<void> create_data_file(const Directory& directory) {
+Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes) {
   auto id = random_hex();
   if (!id) return id.error();
   const std::string path = directory.file(std::string(kTemporaryPrefix) + id.value());
-  auto done = write_new_file(path, {.store_id = id.value()});
+  auto done = write_new_file(path, {.store_id = id.value()}, page_bytes);
   if (done && ::rename(path.c_str(), directory.file(kDataFile).c_str()) != 0) {
     done = from_errno(errno, "rename data file");
   }

@@ -47,7 +47,7 @@ Result<std::string> random_hex();
 
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
 /// what is there. Errors: as the system calls.
-Result<void> create_data_file(const Directory& directory);
+Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0);
 
 /// Who the store in the file is, read without changing a byte; nobody else may have it open.
 /// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.

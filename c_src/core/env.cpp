@@ -55,7 +55,7 @@ Result<void> Env::prepare_files(const Settings& settings) {
     if (!may_write) return Error{.code = Code::not_a_database, .operation = "open data file"};
     // A mark without a file is one whose file the owner removed: it says nothing any more.
     if (auto done = clear_mark(directory_); !done) return done;
-    if (auto done = create_data_file(directory_); !done) return done;
+    if (auto done = create_data_file(directory_, settings.page_size); !done) return done;
   }
   auto mark = read_mark(directory_, boot_);
   if (!mark) return mark.error();
@@ -64,7 +64,7 @@ Result<void> Env::prepare_files(const Settings& settings) {
     if (settings.on_unclean == OnUnclean::error || !may_write) {
       return Error{.code = Code::unclean_shutdown, .operation = "open"};
     }
-    if (auto done = create_data_file(directory_); !done) return done;
+    if (auto done = create_data_file(directory_, settings.page_size); !done) return done;
     if (auto done = clear_mark(directory_); !done) return done;
     mark_found_ = MarkState::clean;
   }

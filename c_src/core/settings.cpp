@@ -1,5 +1,9 @@
 #include "settings.h"
 
+#include <bit>
+
+#include "lmdb_version.h"
+
 namespace hyper_lmdb {
 
 namespace {
@@ -31,6 +35,10 @@ Result<Settings> resolve_settings(const Options& options) {
   if (outside(options.path_cache_entries, 0, 1ULL << 32)) return bad("path_cache_entries");
   if (outside(options.path_cache_ttl_ms, 0, 1ULL << 48)) return bad("path_cache_ttl_ms");
   if (outside(options.compression_threshold, 0, kGiB)) return bad("compression_threshold");
+  if (options.page_size && (!kPageSizeToChoose || !std::has_single_bit(*options.page_size) ||
+                            outside(options.page_size, 4 * kKiB, 64 * kKiB))) {
+    return bad("page_size");
+  }
   if (options.compression && !has_compression(*options.compression)) return bad("compression");
   if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
 
@@ -51,6 +59,7 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.compression = options.compression.value_or(settings.compression);
   settings.compression_threshold =
       options.compression_threshold.value_or(settings.compression_threshold);
+  settings.page_size = options.page_size.value_or(settings.page_size);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
   settings.shared = options.shared.value_or(settings.shared);
@@ -78,6 +87,7 @@ const char* first_conflict(const Options& options, const Settings& running) noex
   if (differs(options.compression_threshold, running.compression_threshold)) {
     return "compression_threshold";
   }
+  if (differs(options.page_size, running.page_size)) return "page_size";
   if (differs(options.checksum, running.checksum)) return "checksum";
   if (differs(options.read_only, running.read_only)) return "read_only";
   if (differs(options.shared, running.shared)) return "shared";

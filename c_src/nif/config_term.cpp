@@ -84,6 +84,7 @@ constexpr KnownOption kOptions[] = {
        return (options->compression = as_compression(value)).has_value();
      }},
     {"compression_threshold", &set_number<&Options::compression_threshold>},
+    {"page_size", &set_number<&Options::page_size>},
     {"capacity", &set_number<&Options::capacity>},
     {"write_buffer_bytes", &set_number<&Options::write_buffer_bytes>},
     {"sync_interval_ms", &set_number<&Options::sync_interval_ms>},

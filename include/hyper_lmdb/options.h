@@ -41,7 +41,8 @@ struct Options {
   std::optional<std::uint64_t> path_cache_ttl_ms;      ///< 0 turns the cache off
   std::optional<Compression> compression;              ///< of values written from now on
   std::optional<std::uint64_t> compression_threshold;  ///< bytes; smaller values stay as they are
-  std::optional<bool> checksum;                        ///< store a checksum with each value written
+  std::optional<std::uint64_t> page_size;  ///< of a file that is created; with LMDB 1.0 and newer
+  std::optional<bool> checksum;            ///< store a checksum with each value written
   std::optional<bool> read_only;
   std::optional<bool> shared;        ///< several OS processes; map_async only
   std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
@@ -63,6 +64,7 @@ struct Settings {
   std::uint64_t path_cache_ttl_ms = 300'000;
   Compression compression = Compression::none;
   std::uint64_t compression_threshold = 1024;
+  std::uint64_t page_size = 0;  ///< 0: what LMDB takes
   bool checksum = false;
   bool read_only = false;
   bool shared = false;

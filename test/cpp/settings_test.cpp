@@ -1,5 +1,7 @@
 #include "settings.h"
 
+#include <lmdb.h>
+
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
@@ -173,6 +175,15 @@ TEST_CASE("A directory's name is text that the system can take") {
   CHECK(resolved(options) == "bad_option name");
   options.directory = std::string(4095, 'x');
   CHECK(resolved(options) == "ok");
+}
+
+TEST_CASE("A page size is refused where LMDB has none to choose") {
+  if (MDB_VERSION_MAJOR >= 1) return;
+  for (const std::uint64_t bytes : {0, 4096, 16'384}) {
+    Options options = in_directory();
+    options.page_size = bytes;
+    CHECK(resolved(options) == "bad_option page_size");
+  }
 }
 
 TEST_CASE("Only map_async can be shared") {
