@@ -154,7 +154,8 @@ sync(Store) ->
 %% @doc What the store is and does: its options, sizes in bytes, counters since the start. `entries'
 %% are the records LMDB holds; `buffered_keys' those written and not there yet (a key may count in
 %% both), `journal_bytes' and `buffer_bytes' what they take, `applied_buffers' how many buffers went
-%% into LMDB; `apply_stalled' says that one cannot for now, as on a full disk. `replayed_records' and
+%% into LMDB; `apply_stalled' says that one cannot for now, as on a full disk. `cold' says that
+%% reads wait for the disk and are made on dirty schedulers until they do not. `replayed_records' and
 %% `replayed_bytes': batches the start found in the journal of a VM that was killed.
 -spec info(store()) -> {ok, #{atom() => term()}} | {error, reason()}.
 info(Store) ->

@@ -26,6 +26,7 @@ class KeyWriter {
       : target_(target), cursor_(cursor) {}
 
   Result<void> apply(const Op& op, std::string_view key) {
+    if (target_.reading != nullptr && target_.reading->over()) return Reading::work_limit();
     switch (op.kind) {
       case OpKind::put:
         return write(key, record_of(op, false, target_.checksum));

@@ -11,6 +11,7 @@
 #include "hyper_lmdb/result.h"
 #include "links.h"
 #include "path_view.h"
+#include "reading.h"
 
 namespace hyper_lmdb {
 
@@ -22,7 +23,8 @@ struct ApplyTarget {
   Clock clock;
   bool checksum;  ///< of the records written
   std::uint64_t page_bytes;
-  std::uint64_t leaf_pages;  ///< of the tree
+  std::uint64_t leaf_pages;    ///< of the tree
+  Reading* reading = nullptr;  ///< null where the write may wait for the disk
   /// Asks for pages beyond those of the demand, for a record that has to be written again.
   FunctionRef<Result<void>(std::uint64_t pages)> more_pages;
 };

@@ -23,7 +23,7 @@ Result<void> Change::begin() {
   return {};
 }
 
-ApplyTarget Change::target(MorePages more_pages) const noexcept {
+ApplyTarget Change::target(MorePages more_pages, Reading* reading) const noexcept {
   return {.txn = txn_->get(),
           .dbi = env_->dbi(),
           .links = links_,
@@ -31,20 +31,22 @@ ApplyTarget Change::target(MorePages more_pages) const noexcept {
           .checksum = checksum_,
           .page_bytes = shape_.page_bytes,
           .leaf_pages = shape_.leaf_pages,
+          .reading = reading,
           .more_pages = more_pages};
 }
 
-Result<void> Change::evaluate_checks(std::span<const Op> ops) {
-  return hyper_lmdb::evaluate_checks(View(txn_->get(), env_->dbi(), mdb_txn_id(txn_->get())), ops);
+Result<void> Change::evaluate_checks(std::span<const Op> ops, Reading* reading) {
+  const View view(txn_->get(), env_->dbi(), mdb_txn_id(txn_->get()));
+  return hyper_lmdb::evaluate_checks(view.under(reading), ops);
 }
 
-Result<void> Change::apply(std::span<const Op> ops, MorePages more_pages) {
-  return hyper_lmdb::apply(target(more_pages), ops);
+Result<void> Change::apply(std::span<const Op> ops, MorePages more_pages, Reading* reading) {
+  return hyper_lmdb::apply(target(more_pages, reading), ops);
 }
 
 Result<std::uint64_t> Change::remove_prefix(std::string_view prefix, std::uint64_t most) {
   const auto none_needed = [](std::uint64_t) { return Result<void>(); };
-  return hyper_lmdb::remove_prefix(target(none_needed), prefix, most);
+  return hyper_lmdb::remove_prefix(target(none_needed, nullptr), prefix, most);
 }
 
 Result<void> Change::drop_all() {

@@ -30,9 +30,9 @@ class Change {
   Result<void> begin();
   const TreeShape& shape() const noexcept { return shape_; }
 
-  /// As the functions of decide.h and apply.h.
-  Result<void> evaluate_checks(std::span<const Op> ops);
-  Result<void> apply(std::span<const Op> ops, MorePages more_pages);
+  /// As the functions of decide.h and apply.h. Where the reading is over: work_limit.
+  Result<void> evaluate_checks(std::span<const Op> ops, Reading* reading = nullptr);
+  Result<void> apply(std::span<const Op> ops, MorePages more_pages, Reading* reading = nullptr);
   Result<std::uint64_t> remove_prefix(std::string_view prefix, std::uint64_t most);
   /// Removes everything but what the store keeps about itself.
   Result<void> drop_all();
@@ -40,7 +40,7 @@ class Change {
   Result<void> commit();
 
  private:
-  ApplyTarget target(MorePages more_pages) const noexcept;
+  ApplyTarget target(MorePages more_pages, Reading* reading) const noexcept;
   Result<void> store_identity();
   void end(bool committed) noexcept;
 

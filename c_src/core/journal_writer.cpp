@@ -7,6 +7,7 @@
 
 #include "decide.h"
 #include "hyper_lmdb/store.h"
+#include "reading.h"
 #include "view.h"
 
 namespace hyper_lmdb {
@@ -130,22 +131,30 @@ Result<void> JournalWriter::write_one(Request& request) {
   return {};
 }
 
+/// What a batch that could not be decided comes to.
+Result<JournalWriter::Fate> JournalWriter::undecided(const Error& error) noexcept {
+  return error.code == Code::work_limit ? Result<Fate>(Fate::must_wait) : error;
+}
+
 /// Decides a batch, appends it and enters it into the buffer, not yet visible.
 Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait wait) {
   LinksWrite links(parts_.links, parts_.log->appended() + 1);
   {
+    std::optional<Reading> reading;
     std::optional<ReadPool::Lease> lease;
     View view(nullptr, 0, parts_.log->appended());
     if (looks_at_store(*parts_.links, ops)) {
+      reading.emplace(parts_.warmth, Effort{.may_wait = wait == Wait::allowed});
+      if (reading->refused()) return Fate::must_wait;
       auto leased = parts_.pool->lease();
       if (!leased) return wait == Wait::never ? Result<Fate>(Fate::must_wait) : leased.error();
       lease.emplace(std::move(leased).value());
       // What was appended before this batch counts, whether readers see it yet or not.
-      view = lease->view(parts_.env->dbi()).at(parts_.log->appended());
+      view = lease->view(parts_.env->dbi()).at(parts_.log->appended()).under(&*reading);
     }
-    if (auto held = evaluate_checks(view, ops); !held) return held.error();
+    if (auto held = evaluate_checks(view, ops); !held) return undecided(held.error());
     auto decided = decide(view, parts_.links, &steady_ms, parts_.settings->checksum, ops, &draft_);
-    if (!decided) return decided.error();
+    if (!decided) return undecided(decided.error());
   }
   if (draft_.outcomes() == 0) {
     links.keep();

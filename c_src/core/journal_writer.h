@@ -32,6 +32,7 @@ struct JournalParts {
   Links* links;
   Buffers* buffers;
   ReadPool* pool;
+  Warmth* warmth;
   JournalLog* log;
   Applier* applier;
   Flusher* flusher;
@@ -76,6 +77,7 @@ class JournalWriter final : public WriteWay {
 
   Result<void> write_one(Request& request);
   Result<void> write_ops(std::span<const Op> ops);
+  static Result<Fate> undecided(const Error& error) noexcept;
   Result<Fate> append(std::span<const Op> ops, Wait wait);
   Result<Fate> make_room(Wait wait);
   Result<void> directly(Request& request);

@@ -195,6 +195,7 @@ Result<Info> Store::info() const {
   info.queued_bytes = impl_->queue.queued_bytes();
   info.waiting_writers = impl_->queue.waiting_tickets();
   info.failed = impl_->failed;
+  info.cold = impl_->warmth.cold();
   info.lmdb_version = lmdb_version();
   return info;
 }

@@ -21,6 +21,7 @@
 #include "recovery.h"
 #include "request_queue.h"
 #include "tree_writer.h"
+#include "warmth.h"
 #include "writer.h"
 
 namespace hyper_lmdb {
@@ -38,6 +39,7 @@ struct Store::Impl {
         env(std::move(opened)),
         recovered(std::move(found)),
         pool(env->get(), env->reader_slots(), &buffers),
+        warmth(Warmth::of(env->get())),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
               random_seed(), settings.shared, recovered.counts,
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
@@ -102,6 +104,7 @@ struct Store::Impl {
   std::atomic<bool> failed{false};  // a flush failed: nothing more is written
   Buffers buffers;
   ReadPool pool;
+  mutable Warmth warmth;
   Links links;
   RequestQueue queue;
   BackupThread backup;
@@ -144,6 +147,7 @@ struct Store::Impl {
                                                            .links = &links,
                                                            .buffers = &buffers,
                                                            .pool = &pool,
+                                                           .warmth = &warmth,
                                                            .log = log.get(),
                                                            .applier = applier.get(),
                                                            .flusher = flusher.get(),

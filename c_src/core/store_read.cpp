@@ -4,6 +4,7 @@
 #include "listing.h"
 #include "path_view.h"
 #include "range.h"
+#include "reading.h"
 #include "store_impl.h"
 #include "value.h"
 #include "value_reader.h"
@@ -45,10 +46,11 @@ struct PathSnapshot {
   View store;
   PathView paths;
 };
-Result<PathSnapshot> path_snapshot(Store::Impl& impl, const Effort& effort) {
+Result<PathSnapshot> path_snapshot(Store::Impl& impl, const Effort& effort, Reading* reading) {
+  if (reading->refused()) return Reading::work_limit();
   auto lease = impl.pool.lease();
   if (!lease) return lease.error();
-  const View store = lease.value().view(impl.env->dbi());
+  const View store = lease.value().view(impl.env->dbi()).under(reading);
   auto links = impl.links.view(store);
   if (!links) return links.error();
   return PathSnapshot{std::move(lease).value(), store,
@@ -82,21 +84,25 @@ Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText
 Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
                         const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  ValueReader reader(impl_->settings, effort);
-  auto value = find_value(lease.value().view(impl_->env->dbi()), key, &reader);
+  ValueReader reader(impl_->settings, effort, &reading);
+  auto value = find_value(lease.value().view(impl_->env->dbi()).under(&reading), key, &reader);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
   return true;
 }
 
-Result<bool> Store::exists(std::string_view key) const {
+Result<bool> Store::exists(std::string_view key, const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  auto bytes = lease.value().view(impl_->env->dbi()).find(key);
+  auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
   if (!bytes) return bytes.error();
   if (!bytes.value()) return false;
   auto record = decode(*bytes.value());
@@ -107,10 +113,12 @@ Result<bool> Store::exists(std::string_view key) const {
 Result<void> Store::read_many(std::span<const std::string_view> keys,
                               FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                               const Effort& effort) const {
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  const View view = lease.value().view(impl_->env->dbi());
-  ValueReader reader(impl_->settings, effort);
+  const View view = lease.value().view(impl_->env->dbi()).under(&reading);
+  ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto good = check_key(keys[i]);
     const Lookup found = good ? find_value(view, keys[i], &reader) : Lookup(good.error());
@@ -122,10 +130,11 @@ Result<void> Store::read_many(std::span<const std::string_view> keys,
 
 Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
                          const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+  Reading reading(&impl_->warmth, effort);
+  auto snapshot = path_snapshot(*impl_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
-  ValueReader reader(impl_->settings, effort);
+  ValueReader reader(impl_->settings, effort, &reading);
   auto value = read_path(snapshot.value().paths, path, &key, &reader);
   if (!value) return value.error();
   if (!value.value()) return false;
@@ -136,10 +145,11 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
 Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
                                     FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                                     const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+  Reading reading(&impl_->warmth, effort);
+  auto snapshot = path_snapshot(*impl_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
-  ValueReader reader(impl_->settings, effort);
+  ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const Lookup found = read_path(snapshot.value().paths, paths[i], &key, &reader);
     if (over_limit(found)) return found.error();
@@ -149,7 +159,8 @@ Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
 }
 
 Result<PathType> Store::type(std::string_view path, const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+  Reading reading(&impl_->warmth, effort);
+  auto snapshot = path_snapshot(*impl_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   return type_at(snapshot.value(), path, &key);
@@ -157,7 +168,8 @@ Result<PathType> Store::type(std::string_view path, const Effort& effort) const 
 
 Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
                             const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+  Reading reading(&impl_->warmth, effort);
+  auto snapshot = path_snapshot(*impl_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -169,7 +181,8 @@ Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_
 
 Result<bool> Store::list(std::string_view path, const Page& page,
                          FunctionRef<bool(std::string_view)> on_name) const {
-  auto snapshot = path_snapshot(*impl_, {});
+  Reading reading(&impl_->warmth, {});
+  auto snapshot = path_snapshot(*impl_, {}, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -182,6 +195,7 @@ Result<bool> Store::list(std::string_view path, const Page& page,
 
 Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
                                 FunctionRef<bool(std::string_view)> on_key) const {
+  Reading reading(&impl_->warmth, {});
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
@@ -190,11 +204,13 @@ Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
 Result<std::optional<std::string>> Store::range(
     const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
     const Effort& effort) const {
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
-  ValueReader reader(impl_->settings, effort);
+  ValueReader reader(impl_->settings, effort, &reading);
   bool first = true;
-  return walk_range(lease.value().view(impl_->env->dbi()), range, effort,
+  return walk_range(lease.value().view(impl_->env->dbi()).under(&reading), range, effort,
                     [&](std::string_view key, std::string_view bytes) -> Result<bool> {
                       if (range.keys_only) return on_entry(key, {});
                       auto value = reader.read(key, bytes);

@@ -5,6 +5,7 @@
 #include "data_file.h"
 #include "errors.h"
 #include "hyper_lmdb/store.h"
+#include "reading.h"
 #include "txn.h"
 
 namespace hyper_lmdb {
@@ -61,6 +62,7 @@ Result<void> TreeWriter::one_transaction(Request* first, const Request* end,
   bool changed = false;
   for (Request* r = first; r != end; r = r->next) {
     if (r->kind == Request::Kind::sync) continue;
+    const Reading reading(&warmth_, {});
     // A check that does not hold is the answer even where there would be no room.
     if (auto held = change.evaluate_checks(r->ops); !held) r->outcome = held;
     if (!r->outcome) continue;
@@ -107,6 +109,8 @@ bool TreeWriter::may_wait() const noexcept {
 }
 
 std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {
+  Reading reading(&warmth_, {.may_wait = false});
+  if (reading.refused()) return std::nullopt;
   Change change(env_, links_, settings_.checksum);
   if (!change.begin()) return std::nullopt;
   const TreeShape& shape = change.shape();
@@ -118,11 +122,14 @@ std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {
     return std::nullopt;
   }
   // From here on the writer thread would fare no better, but it alone tells failures apart.
-  if (auto held = change.evaluate_checks(ops); !held) return held;
+  if (auto held = change.evaluate_checks(ops, &reading); !held) {
+    if (held.error().code == Code::work_limit) return std::nullopt;
+    return held;
+  }
   const auto no_more_pages = [](std::uint64_t) -> Result<void> {
     return Error{.code = Code::disk_full, .operation = "write"};
   };
-  if (!change.apply(ops, no_more_pages)) return std::nullopt;
+  if (!change.apply(ops, no_more_pages, &reading)) return std::nullopt;
   return commit(change);
 }
 

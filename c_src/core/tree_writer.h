@@ -13,6 +13,7 @@
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 #include "links.h"
+#include "warmth.h"
 #include "write_way.h"
 
 namespace hyper_lmdb {
@@ -29,7 +30,8 @@ class TreeWriter final : public WriteWay {
         flusher_(flusher),
         failed_(failed),
         // Where another process may hold LMDB's lock nobody can tell how long it will.
-        inline_allowed_(env->mapped_writes() && !settings.shared) {}
+        inline_allowed_(env->mapped_writes() && !settings.shared),
+        warmth_(Warmth::of(env->get())) {}
 
   bool may_wait() const noexcept override;
   std::optional<Result<void>> try_write(std::span<const Op> ops) override;
@@ -64,6 +66,8 @@ class TreeWriter final : public WriteWay {
   std::atomic<bool>* failed_;
   const bool inline_allowed_;
   std::atomic<bool> copying_{false};
+  // Of its own: a page that has to be written out first says nothing to those who read.
+  Warmth warmth_;
 };
 
 }  // namespace hyper_lmdb

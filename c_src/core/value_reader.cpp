@@ -32,6 +32,7 @@ Result<void> ValueReader::spend(const Record& record) noexcept {
   if (inflated > left_.inflated_bytes) {
     return Error{.code = Code::work_limit, .operation = "inflate"};
   }
+  if (reading_ != nullptr && !reading_->may_touch(record.payload)) return Reading::work_limit();
   left_.value_bytes -= size;
   left_.inflated_bytes -= inflated;
   return {};

@@ -5,6 +5,7 @@
 
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/store.h"
+#include "reading.h"
 #include "scratch.h"
 #include "value.h"
 #include "view.h"
@@ -14,8 +15,10 @@ namespace hyper_lmdb {
 /// For one call, whose effort is spent value by value. Thread-safety: none.
 class ValueReader {
  public:
-  ValueReader(const Settings& settings, const Effort& effort) noexcept
-      : most_bytes_(settings.max_value_bytes), left_(effort) {}
+  /// `reading`: of a call that may have to leave alone what is not in memory.
+  ValueReader(const Settings& settings, const Effort& effort,
+              const Reading* reading = nullptr) noexcept
+      : most_bytes_(settings.max_value_bytes), left_(effort), reading_(reading) {}
 
   /// The value in stored bytes, where they hold one: a part of them, or valid until the next call.
   /// Throws std::bad_alloc. Errors: corrupted, unknown_format, checksum_mismatch; value_too_large
@@ -27,6 +30,7 @@ class ValueReader {
 
   const std::uint64_t most_bytes_;
   Effort left_;
+  const Reading* const reading_;
   Scratch scratch_;
 };
 

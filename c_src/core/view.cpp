@@ -4,6 +4,7 @@
 
 #include "draft.h"
 #include "errors.h"
+#include "reading.h"
 
 namespace hyper_lmdb {
 
@@ -32,6 +33,7 @@ Result<Bytes> View::find(std::string_view key) const {
     if (buffer == nullptr) continue;
     if (const auto held = buffer->find(key, version_)) return bytes_of(*held);
   }
+  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
   return find_in(txn_, dbi_, key);
 }
 
@@ -39,7 +41,7 @@ Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorte
                                     Removed removed) {
   auto tree = Cursor::open(view.txn(), view.dbi());
   if (!tree) return tree.error();
-  ViewCursor cursor(std::move(tree).value(), removed);
+  ViewCursor cursor(std::move(tree).value(), removed, view.reading());
   const WriteBuffer* const buffers[] = {view.active(), view.frozen()};
   for (std::size_t i = 0; i < 2; ++i) {
     if (buffers[i] == nullptr) continue;
@@ -52,6 +54,7 @@ Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorte
 }
 
 Result<bool> ViewCursor::move_tree(MDB_cursor_op op, std::string_view key) {
+  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
   tree_key_ = to_val(key);
   const int rc = mdb_cursor_get(tree_.get(), &tree_key_, &tree_bytes_, op);
   if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");

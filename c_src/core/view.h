@@ -22,6 +22,7 @@ Result<Bytes> find_in(MDB_txn* txn, MDB_dbi dbi, std::string_view key) noexcept;
 
 /// A key's outcome in a write that is being decided, before anything of it is in a buffer.
 class Draft;
+class Reading;
 
 /// Thread-safety: none; lives within one call, on the transaction's thread. Everything it hands out
 /// is valid as long as the lease or transaction it was made from.
@@ -52,7 +53,14 @@ class View {
     return above;
   }
 
-  /// The record at a key, as it is stored. Errors: as LMDB.
+  /// For a call that may not wait for the disk.
+  View under(Reading* reading) const noexcept {
+    View watched = *this;
+    watched.reading_ = reading;
+    return watched;
+  }
+
+  /// The record at a key, as it is stored. Errors: as LMDB; work_limit where the reading is over.
   Result<Bytes> find(std::string_view key) const;
 
   MDB_txn* txn() const noexcept { return txn_; }
@@ -60,6 +68,7 @@ class View {
   std::uint64_t version() const noexcept { return version_; }
   const WriteBuffer* active() const noexcept { return active_; }
   const WriteBuffer* frozen() const noexcept { return frozen_; }
+  Reading* reading() const noexcept { return reading_; }
 
  private:
   static const WriteBuffer* holding(const WriteBuffer* buffer) noexcept {
@@ -72,6 +81,7 @@ class View {
   const Draft* draft_ = nullptr;
   const WriteBuffer* active_ = nullptr;
   const WriteBuffer* frozen_ = nullptr;
+  Reading* reading_ = nullptr;
 };
 
 /// Walks the records of a view in key order, both ways. The view's draft is not looked at.
@@ -86,7 +96,8 @@ class ViewCursor {
                                  Removed removed = Removed::hidden);
 
   // Each moves to a record and answers true, or false where there is none; then the cursor is
-  // nowhere, and `seek` and its like are the way back. Errors: as LMDB.
+  // nowhere, and `seek` and its like are the way back. Errors: as LMDB; work_limit where the view's
+  // reading is over.
   Result<bool> seek(std::string_view key);         ///< the first key >= `key`
   Result<bool> seek_before(std::string_view key);  ///< the last key < `key`
   Result<bool> first() { return seek({}); }
@@ -106,8 +117,8 @@ class ViewCursor {
     bool valid = false;
   };
 
-  ViewCursor(Cursor tree, Removed removed) noexcept
-      : tree_(std::move(tree)), shows_removed_(removed == Removed::shown) {}
+  ViewCursor(Cursor tree, Removed removed, Reading* reading) noexcept
+      : tree_(std::move(tree)), shows_removed_(removed == Removed::shown), reading_(reading) {}
   Result<bool> move_tree(MDB_cursor_op op, std::string_view key);
   Result<bool> settle(Direction direction);
   Result<bool> step(Direction direction);
@@ -115,6 +126,7 @@ class ViewCursor {
 
   Cursor tree_;
   bool shows_removed_;
+  Reading* reading_;
   bool tree_valid_ = false;
   MDB_val tree_key_{};
   MDB_val tree_bytes_{};

@@ -197,6 +197,7 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("journal_bytes", info.journal_bytes);
   number("applied_buffers", info.applied_buffers);
   flag("apply_stalled", info.apply_stalled);
+  flag("cold", info.cold);
   number("replayed_records", info.replayed_records);
   number("replayed_bytes", info.replayed_bytes);
   number("page_size", info.page_size);

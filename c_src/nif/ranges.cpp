@@ -17,8 +17,11 @@ namespace {
 // A normal scheduler answers for so few entries; who asks for more is better served by long parts,
 // beside which the way to a dirty scheduler costs nothing.
 constexpr std::uint64_t kMostEntriesOnScheduler = 256;
-constexpr Effort kOnScheduler{
-    .lookups = 1024, .value_bytes = 128 << 10, .inflated_bytes = 64 << 10, .sorting = 1000};
+constexpr Effort kOnScheduler{.lookups = 1024,
+                              .value_bytes = 128 << 10,
+                              .inflated_bytes = 64 << 10,
+                              .sorting = 1000,
+                              .may_wait = false};
 constexpr std::uint64_t kMostEntries = 2000;
 constexpr Effort kElsewhere{.lookups = 100'000};
 constexpr std::size_t kMostBytes = 1 << 20;  // of values, but for one that is longer

@@ -21,6 +21,7 @@ constexpr Effort kOnScheduler{
     .lookups = 200,  // of a path that leads through many links
     .value_bytes = 512 << 10,
     .inflated_bytes = 64 << 10,
+    .may_wait = false,  // for the disk
 };
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
@@ -201,6 +202,22 @@ ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   return found ? answer : make_error(env, found.error());
 }
 
+template <bool bounded>
+ERL_NIF_TERM value_exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto key = as_binary(env, argv[1]);
+  if (!key) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto found = (*store)->exists(*key, bounded ? kOnScheduler : Effort());
+  if (!found && over_limit(found.error())) {
+    return enif_schedule_nif(env, "exists", ERL_NIF_DIRTY_JOB_IO_BOUND,
+                             &guarded<value_exists<false>>, argc, argv);
+  }
+  if (!found) return make_error(env, found.error());
+  return found.value() ? atoms().true_ : atoms().false_;
+}
+
 }  // namespace
 
 ERL_NIF_TERM get(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
@@ -229,15 +246,8 @@ ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   return resolve_path<true>(env, argc, argv);
 }
 
-ERL_NIF_TERM exists(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto key = as_binary(env, argv[1]);
-  if (!key) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  const auto found = (*store)->exists(*key);
-  if (!found) return make_error(env, found.error());
-  return found.value() ? atoms().true_ : atoms().false_;
+ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return value_exists<true>(env, argc, argv);
 }
 
 }  // namespace hyper_lmdb::nif

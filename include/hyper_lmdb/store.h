@@ -22,12 +22,13 @@ struct Info {
   std::string directory;
   std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
   Settings settings;
-  std::uint64_t entries = 0;           ///< records in LMDB, the store's own left out
-  std::uint64_t buffered_keys = 0;     ///< keys written and not yet in LMDB
-  std::uint64_t buffer_bytes = 0;      ///< memory of the write buffers
-  std::uint64_t journal_bytes = 0;     ///< of the segment that is written
-  std::uint64_t applied_buffers = 0;   ///< buffers that went into LMDB
-  bool apply_stalled = false;          ///< a buffer cannot go into LMDB for now, as on a full disk
+  std::uint64_t entries = 0;          ///< records in LMDB, the store's own left out
+  std::uint64_t buffered_keys = 0;    ///< keys written and not yet in LMDB
+  std::uint64_t buffer_bytes = 0;     ///< memory of the write buffers
+  std::uint64_t journal_bytes = 0;    ///< of the segment that is written
+  std::uint64_t applied_buffers = 0;  ///< buffers that went into LMDB
+  bool apply_stalled = false;         ///< a buffer cannot go into LMDB for now, as on a full disk
+  bool cold = false;  ///< many pages are not in memory: calls that may not wait are refused
   std::uint64_t replayed_records = 0;  ///< batches the opening found in the journal
   std::uint64_t replayed_bytes = 0;
   std::uint64_t page_size = 0;
@@ -69,6 +70,9 @@ struct Effort {
   std::uint64_t value_bytes = kNoLimit;     ///< of the values found
   std::uint64_t inflated_bytes = kNoLimit;  ///< of those that were compressed
   std::uint64_t sorting = kNoLimit;         ///< of buffered keys, for a range
+  /// Whether the call may wait for the disk. One that may not answers work_limit while many pages
+  /// of the store are not in memory, and as soon as it finds that it was kept waiting.
+  bool may_wait = true;
 };
 
 /// A part of a listing.
@@ -122,7 +126,7 @@ class Store {
                    const Effort& effort = {}) const;
 
   /// Whether a value is at `key`. Errors as `get`, but for the value's own.
-  Result<bool> exists(std::string_view key) const;
+  Result<bool> exists(std::string_view key, const Effort& effort = {}) const;
 
   /// What one key of `read_many` holds.
   using Lookup = Result<std::optional<std::string_view>>;

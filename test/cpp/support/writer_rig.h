@@ -103,6 +103,7 @@ struct WriterRig {
   std::atomic<bool> failed{false};
   Buffers buffers;
   ReadPool pool;
+  Warmth warmth{Warmth::Start::warm};
   Links links{{.entries = 0}, 0, false, {}, 0};
   RequestQueue queue{1ULL << 30};
   std::mutex write_mutex;
@@ -145,6 +146,7 @@ struct WriterRig {
                                                            .links = &links,
                                                            .buffers = &buffers,
                                                            .pool = &pool,
+                                                           .warmth = &warmth,
                                                            .log = log.get(),
                                                            .applier = applier.get(),
                                                            .flusher = flusher.get(),
