@@ -6,7 +6,8 @@
 build_packages=(g++ cmake ninja-build pkg-config liblmdb-dev libxxhash-dev liblz4-dev libzstd-dev
     erlang-base erlang-dev rebar3)
 test_packages=(git clang-format catch2 libbenchmark-dev librocksdb-dev erlang-eunit
-    erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir gnuplot-nox)
+    erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir gnuplot-nox
+    fuse3 libfuse3-dev)
 bench_packages=(libbenchmark-dev gnuplot-nox erlang-mnesia erlang-bitcask)
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -25,6 +26,8 @@ present() {
     liblz4-dev) have pkg-config && pkg-config --exists liblz4 ;;
     libzstd-dev) have pkg-config && pkg-config --exists libzstd ;;
     libbenchmark-dev) [ -f /usr/include/benchmark/benchmark.h ] ;;
+    fuse3) have fusermount3 ;;
+    libfuse3-dev) have pkg-config && pkg-config --exists fuse3 ;;
     librocksdb-dev) [ -f /usr/include/rocksdb/db.h ] ;;
     gnuplot-nox) have gnuplot ;;
     catch2) [ -f /usr/include/catch2/catch.hpp ] ;;
