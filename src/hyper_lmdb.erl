@@ -10,7 +10,7 @@
 
 -export([start/1, stop/1, reset/1, sync/1, info/1, backup/2, backup/3, init/0, scope/0, scope/1,
          child_spec/1, format_error/1]).
--export([get/2, put/3, delete/2, exists/2, put_new/3, batch_write/2, delete_prefix/2]).
+-export([get/2, put/3, delete/2, exists/2, prefetch/2, put_new/3, batch_write/2, delete_prefix/2]).
 -export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
          path/2, add_path/3, list_prefix/2, list_prefix/3]).
 -export([range/2]).
@@ -256,6 +256,54 @@ exists(Store, Key) ->
         {badarg, N} -> hyper_lmdb_args:retry(exists, [Store, Key], N);
         Result -> Result
     end.
+
+%% @doc Brings the pages of keys and of what they hold into memory, off the schedulers, four keys at
+%% a time, so that reads of them soon after do not wait for the disk. Returns when it is done. How
+%% long the system keeps the pages is up to it. Keys that are not there, or too long to be keys, are
+%% passed over.
+-spec prefetch(store(), [key()]) -> ok | {error, reason()}.
+prefetch(Store, Keys) ->
+    Calls = [begin_prefetch(Store, Part) || Part <- in_parts(Keys)],
+    Results = [end_prefetch(Call) || Call <- Calls],
+    case [Result || Result <- Results, Result =/= ok] of
+        [] -> ok;
+        [{badarg, N} | _] -> hyper_lmdb_args:retry(prefetch, [Store, Keys], N);
+        [Error | _] -> Error
+    end.
+
+begin_prefetch(Store, Keys) ->
+    {Caller, Ref} = {self(), make_ref()},
+    {_, Monitor} = spawn_monitor(fun() -> Caller ! {Ref, prefetch_part(Store, Keys)} end),
+    {Ref, Monitor}.
+
+end_prefetch({Ref, Monitor}) ->
+    receive
+        {Ref, Result} ->
+            true = demonitor(Monitor, [flush]),
+            Result;
+        {'DOWN', Monitor, process, _, Reason} ->
+            error(Reason)
+    end.
+
+prefetch_part(Store, Keys) ->
+    case hyper_lmdb_nif:prefetch(Store, Keys) of
+        {more, Rest} -> prefetch_part(Store, Rest);
+        Result -> Result
+    end.
+
+%% Keys that follow each other often share a page: each part gets a run of them.
+in_parts(Keys) ->
+    try length(Keys) of
+        Count when Count < 8 -> [Keys];
+        Count -> runs(Keys, Count div 4 + 1)
+    catch
+        error:badarg -> [Keys]
+    end.
+
+runs(Keys, Size) when length(Keys) =< Size -> [Keys];
+runs(Keys, Size) ->
+    {Run, Rest} = lists:split(Size, Keys),
+    [Run | runs(Rest, Size)].
 
 %% @doc Writes a value where there is none, as one step.
 -spec put_new(store(), key(), value()) -> ok | {error, exists | reason()}.

@@ -80,6 +80,7 @@ kinds(put) -> [store, key, value];
 kinds(put_new) -> [store, key, value];
 kinds(batch_write) -> [store, ops];
 kinds(read_many) -> [store, keys];
+kinds(prefetch) -> [store, keys];
 kinds(read_many_fast) -> [store, keys];
 kinds(read) -> [store, key];
 kinds(write) -> [store, key, value];

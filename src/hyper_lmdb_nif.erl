@@ -6,13 +6,13 @@
 -on_load(load/0).
 
 -export([open/2, close/1, info/1, stores/0, begin_backup/4,
-         get/2, exists/2, read/2, type/2, resolve/2,
+         get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0, begin_backup/4,
-       get/2, exists/2, read/2, type/2, resolve/2,
+       get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
        batch_begin/1, batch_add/2, batch_take/1]).
@@ -54,6 +54,10 @@ get(_Store, _Key) -> erlang:nif_error(not_loaded).
 
 -spec exists(hyper_lmdb:store(), binary()) -> boolean() | error().
 exists(_Store, _Key) -> erlang:nif_error(not_loaded).
+
+%% Pages of the first keys; `{more, Rest}' where others are left.
+-spec prefetch(hyper_lmdb:store(), [binary()]) -> ok | {more, [binary()]} | error().
+prefetch(_Store, _Keys) -> erlang:nif_error(not_loaded).
 
 -spec read_many(hyper_lmdb:store(), [binary()]) ->
           {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | error().

@@ -59,7 +59,7 @@ bad_elements() ->
 lists_of_keys() ->
     test_store:with_store(fun(S) ->
         [badarg(Function, [S, Wrong], 2)
-         || Function <- [read_many, read_many_fast],
+         || Function <- [read_many, read_many_fast, prefetch],
             Wrong <- [k, 1, <<"k">>, {}, #{}, [<<"k">> | <<"k">>], [<<"k">> | k], [1], [<<"k">>, {k}],
                       [<<"k">>, <<1:1>>], [[<<"a">> | b]]]]
     end).

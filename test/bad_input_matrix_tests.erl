@@ -68,7 +68,8 @@ element_terms(batch_write, 2, Nasty) ->
                           {check_key, fun(T) -> {check, T, absent} end},
                           {check_value, fun(T) -> {check, <<"k">>, T} end},
                           {tag, fun(T) -> {T, <<"k">>, <<"v">>} end}]];
-element_terms(ReadMany, 2, Nasty) when ReadMany =:= read_many; ReadMany =:= read_many_fast ->
+element_terms(ReadMany, 2, Nasty) when ReadMany =:= read_many; ReadMany =:= read_many_fast;
+                                         ReadMany =:= prefetch ->
     [{{Shape, Term}, fun() -> Wrap(Make()) end}
      || {Term, Make} <- Nasty,
         {Shape, Wrap} <- [{element, fun(T) -> [<<"a">>, T, <<"b">>] end},

@@ -8,7 +8,7 @@ calls() ->
     [{stop, []}, {reset, []}, {sync, []}, {info, []}, {backup, [<<"copy">>]}, {backup, [<<"copy">>, #{}]}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
      {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
      {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
-     {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
+     {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {prefetch, [[<<"k">>]]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
      {make_link, [<<"k">>, <<"l">>]}, {type, [<<"k">>]}, {list, [<<"k">>]}, {list, [<<"k">>, #{}]},
      {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {range, [#{}]}, {begin_batch, []},
      {read_fast, [<<"k">>]}, {write_fast, [<<"k">>, <<"v">>]}, {read_many_fast, [[<<"k">>]]}].

@@ -47,7 +47,9 @@ void bring_in(std::string_view bytes) noexcept {
   if (bytes.empty()) return;
   const std::string_view pages = pages_of(bytes);
   // Only advice: without it the pages come one by one, below.
-  (void)::madvise(const_cast<char*>(pages.data()), pages.size(), MADV_WILLNEED);
+  if (pages.size() > page_bytes()) {
+    (void)::madvise(const_cast<char*>(pages.data()), pages.size(), MADV_WILLNEED);
+  }
   for (std::size_t at = 0; at < bytes.size(); at += page_bytes()) {
     (void)*static_cast<const volatile char*>(bytes.data() + at);
   }

@@ -76,8 +76,9 @@ ErlNifFunc functions[] = {
     {"type", 2, &guarded<type>, 0},            // 200 look-ups; more on dirty IO
     {"resolve", 2, &guarded<resolve>, 0},      // 200 look-ups; more on dirty IO
     {"read_many", 2, &guarded<read_many>, 0},  // 256 paths, 512 KiB; more on dirty IO
-    {"read_many_keys", 2, &guarded<read_many_keys>, 0},       // 256 keys, 512 KiB; more on dirty IO
-    {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
+    {"read_many_keys", 2, &guarded<read_many_keys>, 0},  // 256 keys, 512 KiB; more on dirty IO
+    {"prefetch", 2, &guarded<prefetch>, ERL_NIF_DIRTY_JOB_IO_BOUND},        // waits for the disk
+    {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},                // as long as the list
     {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
     {"range", 2, &guarded<range>, 0},  // 256 entries, 1,024 records; parts of 2,000 on dirty IO
 

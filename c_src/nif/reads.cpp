@@ -1,4 +1,5 @@
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -25,6 +26,8 @@ constexpr Effort kOnScheduler{
 };
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
+constexpr std::size_t kMostKeysPrefetched = 1000;  // in one call
+constexpr std::chrono::milliseconds kLongestPrefetch{100};
 
 /// What a call may do where it runs, and who goes on when that is not enough.
 struct Allowance {
@@ -248,6 +251,22 @@ ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   return value_exists<true>(env, argc, argv);
+}
+
+// `ok`, or `{more, Rest}`: a dirty scheduler and a snapshot are held for a short while only.
+ERL_NIF_TERM prefetch(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  auto keys = Keys::from(env, argv[1], kMostKeysPrefetched);
+  if (!keys) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto done = (*store)->prefetch(keys->views, kLongestPrefetch);
+  if (!done) return make_error(env, done.error());
+  ERL_NIF_TERM rest = argv[1];
+  ERL_NIF_TERM head = 0;
+  for (std::size_t i = 0; i < done.value(); ++i) (void)enif_get_list_cell(env, rest, &head, &rest);
+  if (enif_is_empty_list(env, rest) != 0) return atoms().ok;
+  return enif_make_tuple2(env, atoms().more, rest);
 }
 
 }  // namespace hyper_lmdb::nif

@@ -44,6 +44,7 @@ void make_atoms(ErlNifEnv* env) {
   const auto atom = [env](const char* name) { return enif_make_atom(env, name); };
   the_atoms = {.ok = atom("ok"),
                .error = atom("error"),
+               .more = atom("more"),
                .not_found = atom("not_found"),
                .true_ = atom("true"),
                .false_ = atom("false"),

@@ -137,6 +137,13 @@ class Store {
                          FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                          const Effort& effort = {}) const;
 
+  /// Brings the pages of the keys and of what they hold into memory, one key after the other, until
+  /// `most` is over; returns how many keys are done, one at least where any is given. Keys that are
+  /// not there, or that no key can be, cost what it takes to see that. Blocks. Errors:
+  /// readers_full.
+  Result<std::size_t> prefetch(std::span<const std::string_view> keys,
+                               std::chrono::milliseconds most) const;
+
   // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
   // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,
   // readers_full, corrupted, unknown_format, work_limit.

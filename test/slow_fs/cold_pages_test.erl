@@ -27,7 +27,8 @@ cases("all") ->
      {"16 readers when the pages of a warm store have gone", fun pages_gone/1},
      {"200 readers and a writer", fun readers_and_writer/1},
      {"warm again", fun warm_again/1},
-     {"read_many of cold keys", fun many_at_once/1}];
+     {"read_many of cold keys", fun many_at_once/1},
+     {"keys that were prefetched", fun prefetched/1}];
 cases("control") ->
     [{"control: reads that do not notice", fun control/1}].
 
@@ -107,6 +108,19 @@ many_at_once(#{store := S, port := Port}) ->
     warm_up(S),
     forget(Port),
     in_time(beside(1000, fun(Until) -> reads_of_many(S, Until, 0) end, fun(_) -> ok end, 2)).
+
+%% After a prefetch nothing waits, and a timer beside the prefetch is not late either.
+prefetched(#{store := S}) ->
+    Keys = [key(rand:uniform(?KEYS) - 1) || _ <- lists:seq(1, 200)],
+    Absent = [<<"absent">>, binary:copy(<<"k">>, 600)],
+    Prefetch = fun(_) -> timer:tc(fun() -> hyper_lmdb:prefetch(S, Keys ++ Absent) end) end,
+    #{other := {PrefetchUs, ok}} = Seen = beside(2000, fun(_) -> 0 end, Prefetch, 1),
+    in_time(Seen),
+    {ReadUs, _} = timer:tc(fun() -> [{ok, _} = hyper_lmdb:get(S, K) || K <- Keys] end),
+    io:format("    200 keys: prefetched in ~.1f ms, then read in ~.1f ms~n",
+              [PrefetchUs / 1000, ReadUs / 1000]),
+    %% One page from the disk would take longer than that.
+    true = ReadUs < ?DELAY_MS * 1000.
 
 %% The same as the first case, where reads do not notice: shows that it can fail.
 control(#{store := S}) ->

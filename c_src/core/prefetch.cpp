@@ -1,0 +1,26 @@
+// Pages brought into memory before somebody needs them.
+#include "pages_in_memory.h"
+#include "reading.h"
+#include "store_impl.h"
+
+namespace hyper_lmdb {
+
+Result<std::size_t> Store::prefetch(std::span<const std::string_view> keys,
+                                    std::chrono::milliseconds most) const {
+  const auto deadline = std::chrono::steady_clock::now() + most;
+  const Reading reading(&impl_->warmth, {});
+  auto lease = impl_->pool.lease();
+  if (!lease) return lease.error();
+  const View view = lease.value().view(impl_->env->dbi());
+  for (std::size_t done = 0; done < keys.size();) {
+    const std::string_view key = keys[done++];
+    if (!check_key(key)) continue;  // no page holds it
+    auto bytes = view.find(key);
+    if (!bytes) return bytes.error();
+    if (bytes.value()) bring_in(*bytes.value());
+    if (std::chrono::steady_clock::now() >= deadline) return done;
+  }
+  return keys.size();
+}
+
+}  // namespace hyper_lmdb
