@@ -46,7 +46,8 @@ struct Store::Impl {
                                                            : env->version()),
         queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes),
         backup([this](const std::string& file, bool compact) {
-          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed}, file, compact);
+          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed}, file,
+                         compact);
         }) {
     if (recovered.buffer != nullptr) {
       buffers.start(recovered.buffer, nullptr, recovered.replayed.last_seq);
