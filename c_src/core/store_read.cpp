@@ -1,4 +1,4 @@
-// The reading half of Store.
+// The reading half of Store, which snapshots have too.
 #include <utility>
 
 #include "listing.h"
@@ -12,13 +12,13 @@ namespace hyper_lmdb {
 
 namespace {
 
-Store::Lookup find_value(const View& view, std::string_view key, ValueReader* reader) {
+Reader::Lookup find_value(const View& view, std::string_view key, ValueReader* reader) {
   auto bytes = view.find(key);
   if (!bytes) return bytes;
   return reader->read(key, bytes.value());
 }
 
-bool over_limit(const Store::Lookup& found) noexcept {
+bool over_limit(const Reader::Lookup& found) noexcept {
   return !found && found.error().code == Code::work_limit;
 }
 
@@ -30,7 +30,8 @@ Result<PathText> path_text(std::string_view path) {
   return text;
 }
 
-Store::Lookup read_path(PathView& view, std::string_view path, PathText* key, ValueReader* reader) {
+Reader::Lookup read_path(PathView& view, std::string_view path, PathText* key,
+                         ValueReader* reader) {
   auto text = path_text(path);
   if (!text) return text.error();
   auto found = view.locate(text.value().view());
@@ -39,14 +40,19 @@ Store::Lookup read_path(PathView& view, std::string_view path, PathText* key, Va
   return reader->read(key->view(), found.value().bytes);
 }
 
+Result<ReadPool::Lease> lease_from(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort) {
+  if (snapshot == nullptr) return impl.pool.lease();
+  return impl.snapshots.lease(snapshot, effort.may_wait);
+}
+
 /// A snapshot with paths in it.
 struct PathSnapshot {
   ReadPool::Lease lease;
   View store;
   PathView paths;
 };
-Result<PathSnapshot> path_snapshot(Store::Impl& impl, const Effort& effort) {
-  auto lease = impl.pool.lease();
+Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort) {
+  auto lease = lease_from(impl, snapshot, effort);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi());
   auto links = impl.links.view(store);
@@ -79,10 +85,10 @@ Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText
 
 }  // namespace
 
-Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
-                        const Effort& effort) const {
+Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
+                         const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
-  auto lease = impl_->pool.lease();
+  auto lease = lease_from(*impl_, snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort);
   auto value = find_value(lease.value().view(impl_->env->dbi()), key, &reader);
@@ -92,9 +98,9 @@ Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)
   return true;
 }
 
-Result<bool> Store::exists(std::string_view key) const {
+Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
-  auto lease = impl_->pool.lease();
+  auto lease = lease_from(*impl_, snapshot_, effort);
   if (!lease) return lease.error();
   auto bytes = lease.value().view(impl_->env->dbi()).find(key);
   if (!bytes) return bytes.error();
@@ -104,10 +110,10 @@ Result<bool> Store::exists(std::string_view key) const {
   return record.value().kind == Kind::value;
 }
 
-Result<void> Store::read_many(std::span<const std::string_view> keys,
-                              FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                              const Effort& effort) const {
-  auto lease = impl_->pool.lease();
+Result<void> Reader::read_many(std::span<const std::string_view> keys,
+                               FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                               const Effort& effort) const {
+  auto lease = lease_from(*impl_, snapshot_, effort);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
   ValueReader reader(impl_->settings, effort);
@@ -120,9 +126,9 @@ Result<void> Store::read_many(std::span<const std::string_view> keys,
   return {};
 }
 
-Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
-                         const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
+                          const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   ValueReader reader(impl_->settings, effort);
@@ -133,10 +139,10 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
   return true;
 }
 
-Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
-                                    FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                                    const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
+                                     FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                                     const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   ValueReader reader(impl_->settings, effort);
@@ -148,16 +154,16 @@ Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
   return {};
 }
 
-Result<PathType> Store::type(std::string_view path, const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+Result<PathType> Reader::type(std::string_view path, const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   return type_at(snapshot.value(), path, &key);
 }
 
-Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
-                            const Effort& effort) const {
-  auto snapshot = path_snapshot(*impl_, effort);
+Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
+                             const Effort& effort) const {
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -167,9 +173,9 @@ Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_
   return true;
 }
 
-Result<bool> Store::list(std::string_view path, const Page& page,
-                         FunctionRef<bool(std::string_view)> on_name) const {
-  auto snapshot = path_snapshot(*impl_, {});
+Result<bool> Reader::list(std::string_view path, const Page& page,
+                          FunctionRef<bool(std::string_view)> on_name) const {
+  auto snapshot = path_snapshot(*impl_, snapshot_, {});
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -180,17 +186,17 @@ Result<bool> Store::list(std::string_view path, const Page& page,
   return true;
 }
 
-Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
-                                FunctionRef<bool(std::string_view)> on_key) const {
-  auto lease = impl_->pool.lease();
+Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
+                                 FunctionRef<bool(std::string_view)> on_key) const {
+  auto lease = lease_from(*impl_, snapshot_, {});
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
 }
 
-Result<std::optional<std::string>> Store::range(
+Result<std::optional<std::string>> Reader::range(
     const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
     const Effort& effort) const {
-  auto lease = impl_->pool.lease();
+  auto lease = lease_from(*impl_, snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort);
   bool first = true;

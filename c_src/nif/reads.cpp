@@ -21,6 +21,7 @@ constexpr Effort kOnScheduler{
     .lookups = 200,  // of a path that leads through many links
     .value_bytes = 512 << 10,
     .inflated_bytes = 64 << 10,
+    .may_wait = false,
 };
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
@@ -52,7 +53,7 @@ int job_for(const Error& over) noexcept {
 
 ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                       const Allowance& allowed) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto key = as_binary(env, argv[1]);
   if (!key) return make_badarg(env, 2);
@@ -113,7 +114,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   const auto go_elsewhere = [&](int job) {
     return enif_schedule_nif(env, "read_many", job, allowed.elsewhere, argc, argv);
   };
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const bool bounded = allowed.elsewhere != nullptr;
   auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
@@ -160,7 +161,7 @@ ERL_NIF_TERM read_several_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM arg
 
 template <bool bounded>
 ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
@@ -184,7 +185,7 @@ ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 template <bool bounded>
 ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
@@ -199,6 +200,22 @@ ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
                              &guarded<resolve_path<false>>, argc, argv);
   }
   return found ? answer : make_error(env, found.error());
+}
+
+template <bool bounded>
+ERL_NIF_TERM value_exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto store = ReaderRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto key = as_binary(env, argv[1]);
+  if (!key) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto found = (*store)->exists(*key, bounded ? kOnScheduler : Effort());
+  if (!found && over_limit(found.error())) {
+    return enif_schedule_nif(env, "exists", ERL_NIF_DIRTY_JOB_IO_BOUND,
+                             &guarded<value_exists<false>>, argc, argv);
+  }
+  if (!found) return make_error(env, found.error());
+  return found.value() ? atoms().true_ : atoms().false_;
 }
 
 }  // namespace
@@ -229,15 +246,8 @@ ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   return resolve_path<true>(env, argc, argv);
 }
 
-ERL_NIF_TERM exists(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto key = as_binary(env, argv[1]);
-  if (!key) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  const auto found = (*store)->exists(*key);
-  if (!found) return make_error(env, found.error());
-  return found.value() ? atoms().true_ : atoms().false_;
+ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return value_exists<true>(env, argc, argv);
 }
 
 }  // namespace hyper_lmdb::nif
