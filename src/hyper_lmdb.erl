@@ -13,23 +13,29 @@
 -export([get/2, put/3, delete/2, exists/2, prefetch/2, put_new/3, batch_write/2, delete_prefix/2]).
 -export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
          path/2, add_path/3, list_prefix/2, list_prefix/3]).
--export([range/2]).
+-export([range/2, fold/4, with_snapshot/2]).
 -export([begin_batch/1, batch_write/3, batch_make_group/2, batch_make_link/3, commit_batch/1]).
 -export([read_fast/2, write_fast/3, read_many_fast/2]).
 
 %% Longer than any key, and of the last byte.
 -define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 512))).
 
+%% Of a fold: what one call on a normal scheduler may answer.
+-define(SHORT_PART, 256).
+
 -deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
 
--export_type([store/0, handle/0, batch/0, options/0, listing/0, range/0, file/0, backup_options/0,
-              key/0, path/0, value/0, op/0, reason/0]).
+-export_type([store/0, handle/0, snapshot/0, batch/0, options/0, listing/0, range/0, file/0,
+              backup_options/0, key/0, path/0, value/0, op/0, reason/0]).
 
 -opaque handle() :: reference().
 %% What start/1 returned.
 
--type store() :: handle() | #{name | binary() => term()}.
-%% A handle, or any map with the name that a start was given: as `name' or `<<"name">>', spelled as
+-opaque snapshot() :: reference().
+%% What the function of with_snapshot/2 is given.
+
+-type store() :: handle() | snapshot() | #{name | binary() => term()}.
+%% A handle, a snapshot for functions that read, or any map with the name that a start was given: as `name' or `<<"name">>', spelled as
 %% it was there.
 
 -type key() :: binary() | [binary() | atom() | string()] | atom() | string().
@@ -80,6 +86,7 @@
                      max_value_bytes => non_neg_integer(),
                      max_batch_bytes => pos_integer(),
                      max_readers => pos_integer(),
+                     max_snapshot_age_ms => pos_integer(),
                      checksum => boolean(),
                      compression => none | lz4 | zstd,
                      compression_threshold => non_neg_integer(),
@@ -104,7 +111,7 @@
                | checksum_mismatch | not_a_database | version_mismatch | unknown_format
                | unclean_shutdown | journal_mismatch | readers_full | overloaded | no_memory
                | too_many_files | permission_denied | read_only | no_such_directory
-               | unsupported_fs | already_open | closed | not_started | committed | internal.
+               | unsupported_fs | already_open | closed | snapshot_expired | not_started | committed | internal.
 -type reason() :: cause()
                 | {bad_option | conflicting_option, term()}
                 | {check_failed, pos_integer()}
@@ -493,6 +500,80 @@ range(Store, Range) when is_map(Range) ->
     end;
 range(Store, Range) ->
     hyper_lmdb_args:retry(range, [Store, Range], 2).
+
+%% @doc Calls `Fun(Key, Value, Acc)' for each value of a range in order, or `Fun(Key, Acc)' with
+%% `keys_only'. All of it is one moment: what is written meanwhile is not seen. A long fold takes a
+%% snapshot, so what ends one ends it too, as `{error, snapshot_expired}' for one. Values of up to 512
+%% bytes may share a binary of up to 4 KiB: copy (`binary:copy/1') the few you keep for long.
+-spec fold(store(), fun((binary(), value(), Acc) -> Acc) | fun((binary(), Acc) -> Acc), Acc, range()) ->
+          {ok, Acc} | {error, reason()}.
+fold(Store, Fun, Acc, Range) when is_map(Range) ->
+    case hyper_lmdb_options:range(Range) of
+        {ok, Wanted} when is_function(Fun, 2), element(6, Wanted) -> fold_range(Store, Fun, Acc, Range, Wanted);
+        {ok, Wanted} when is_function(Fun, 3), not element(6, Wanted) -> fold_range(Store, Fun, Acc, Range, Wanted);
+        {ok, _} -> hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], 2);
+        {error, _} = Error -> Error
+    end;
+fold(Store, Fun, Acc, Range) ->
+    hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], 4).
+
+%% A range of one part is one moment without a snapshot.
+fold_range(Store, Fun, Acc, Range, Wanted) ->
+    Limit = element(7, Wanted),
+    case hyper_lmdb_nif:range(Store, setelement(7, Wanted, min(Limit, ?SHORT_PART))) of
+        {ok, Entries, Next} when Next =:= done; length(Entries) =:= Limit ->
+            {ok, fold_part(Entries, Fun, Acc)};
+        {ok, _, _} ->
+            with_snapshot(Store, fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end);
+        {badarg, N} ->
+            hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], N);
+        Error ->
+            Error
+    end.
+
+fold_parts(Snapshot, Fun, Acc, Wanted) ->
+    case hyper_lmdb_nif:range(Snapshot, Wanted) of
+        {ok, Entries, done} ->
+            {ok, fold_part(Entries, Fun, Acc)};
+        {ok, Entries, Continue} ->
+            Folded = fold_part(Entries, Fun, Acc),
+            case element(7, Wanted) of
+                infinity -> fold_parts(Snapshot, Fun, Folded, setelement(4, Wanted, Continue));
+                Limit when Limit =:= length(Entries) -> {ok, Folded};
+                Limit ->
+                    Rest = setelement(7, Wanted, Limit - length(Entries)),
+                    fold_parts(Snapshot, Fun, Folded, setelement(4, Rest, Continue))
+            end;
+        Error ->
+            Error
+    end.
+
+fold_part([{Key, Value} | Rest], Fun, Acc) -> fold_part(Rest, Fun, Fun(Key, Value, Acc));
+fold_part([Key | Rest], Fun, Acc) -> fold_part(Rest, Fun, Fun(Key, Acc));
+fold_part([], _Fun, Acc) -> Acc.
+
+%% @doc What the function answers, given a snapshot of the store: one moment, for every function that
+%% reads and for any process; reads of several processes take turns, and a write through it is
+%% `{error, read_only}'. It ends when the function returns or raises and when the calling process
+%% dies; after `max_snapshot_age_ms'; as the oldest one when snapshots keep more memory than twice
+%% `write_buffer_bytes' (reads are `{error, snapshot_expired}' then); and with the store. Half of
+%% the reader slots may have one; past that this answers `{error, readers_full}'.
+-spec with_snapshot(store(), fun((snapshot() | store()) -> Result)) -> Result | {error, reason()}.
+with_snapshot(Store, Fun) when is_function(Fun, 1) ->
+    case hyper_lmdb_nif:snapshot_open(Store) of
+        {ok, Snapshot} ->
+            try Fun(Snapshot)
+            after hyper_lmdb_nif:snapshot_close(Snapshot)
+            end;
+        snapshot ->
+            Fun(Store);
+        {badarg, N} ->
+            hyper_lmdb_args:retry(with_snapshot, [Store, Fun], N);
+        Error ->
+            Error
+    end;
+with_snapshot(Store, Fun) ->
+    hyper_lmdb_args:retry(with_snapshot, [Store, Fun], 2).
 
 %%% Batches that grow call by call
 

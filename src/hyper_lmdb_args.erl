@@ -8,7 +8,7 @@
 
 -define(LONGEST_KEY, 511).
 
--type kind() :: store | batch | key | keys | value | ops | options | listing | range
+-type kind() :: store | batch | key | keys | value | ops | options | listing | range | function
               | file.
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
@@ -65,6 +65,7 @@ describe(Function, Position) ->
         listing -> "not a map of limit, cursor, return_cursor and reverse";
         range -> "not a map of prefix, from, to, reverse, limit, keys_only and continue";
         file -> "not the name of a file: give a binary or a string";
+        function -> "not a function of the number of arguments it is called with";
         batch -> "not a batch: give what begin_batch/1 returned"
     end.
 
@@ -91,6 +92,8 @@ kinds(make_link) -> [store, key, key];
 kinds(list) -> [store, key, listing];
 kinds(list_prefix) -> [store, key, listing];
 kinds(range) -> [store, range];
+kinds(fold) -> [store, function, any, range];
+kinds(with_snapshot) -> [store, function];
 kinds(delete_prefix) -> [store, key];
 kinds(path) -> [any, key];
 kinds(add_path) -> [any, key, key];

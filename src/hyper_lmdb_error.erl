@@ -76,7 +76,7 @@ sentence(too_many_files) ->
 sentence(permission_denied) ->
     "the operating system does not let this process use the directory or its files";
 sentence(read_only) ->
-    "the store was started read-only";
+    "the store was started read-only, or what is written to is a snapshot";
 sentence(no_such_directory) ->
     "the directory, or one above it, is not there or is no directory";
 sentence(unsupported_fs) ->
@@ -86,6 +86,9 @@ sentence(already_open) ->
     "another OS process has the store open";
 sentence(closed) ->
     "the store was stopped; a new start gives a new handle";
+sentence(snapshot_expired) ->
+    "the snapshot has ended: its function has returned or its process is gone, it was older than "
+        "max_snapshot_age_ms, or snapshots kept too much of the write buffers in memory";
 sentence(not_started) ->
     "no store was started under this name, or it was stopped";
 sentence(internal) ->

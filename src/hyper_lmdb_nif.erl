@@ -7,13 +7,15 @@
 
 -export([open/2, close/1, info/1, stores/0, begin_backup/4,
          get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
-         read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
+         read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
+         snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0, begin_backup/4,
        get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
-       read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2,
+       read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
+       snapshot_close/1,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
        batch_begin/1, batch_add/2, batch_take/1]).
 
@@ -94,6 +96,13 @@ list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
 -spec range(hyper_lmdb:store(), range()) ->
           {ok, [{binary(), binary()}] | [binary()], binary() | done} | error().
 range(_Store, _Range) -> erlang:nif_error(not_loaded).
+
+%% `snapshot' where the argument is one.
+-spec snapshot_open(hyper_lmdb:store()) -> {ok, reference()} | snapshot | error().
+snapshot_open(_Store) -> erlang:nif_error(not_loaded).
+
+-spec snapshot_close(reference()) -> ok | badarg().
+snapshot_close(_Snapshot) -> erlang:nif_error(not_loaded).
 
 -spec put_path(hyper_lmdb:store(), binary(), binary()) -> ok | queue | error().
 put_path(_Store, _Path, _Value) -> erlang:nif_error(not_loaded).

@@ -147,6 +147,7 @@ option(max_batch_bytes) -> integer;
 option(max_readers) -> integer;
 option(path_cache_entries) -> integer;
 option(path_cache_ttl_ms) -> integer;
+option(max_snapshot_age_ms) -> integer;
 option(checksum) -> boolean;
 option(read_only) -> boolean;
 option(shared) -> boolean;
@@ -155,8 +156,6 @@ option(force) -> boolean;
 option(compression) -> {one_of, [none, lz4, zstd]};
 option(compression_threshold) -> integer;
 option(page_size) -> integer;
-%% Of a part that is not there yet.
-option(max_snapshot_age_ms) -> integer;
 %% Names of older versions.
 option(map_size) -> integer;
 option(no_sync) -> boolean;
@@ -189,7 +188,7 @@ core_options(Given) ->
     maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
                             max_value_bytes, max_batch_bytes, max_readers, compression,
                             compression_threshold, page_size, checksum, read_only, shared, no_readahead,
-                            force, path_cache_entries, path_cache_ttl_ms],
+                            force, path_cache_entries, path_cache_ttl_ms, max_snapshot_age_ms],
                            Renamed)).
 
 %% What the older names mean; the newer ones win.

@@ -10,7 +10,7 @@ calls() ->
      {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
      {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {prefetch, [[<<"k">>]]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
      {make_link, [<<"k">>, <<"l">>]}, {type, [<<"k">>]}, {list, [<<"k">>]}, {list, [<<"k">>, #{}]},
-     {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {range, [#{}]}, {begin_batch, []},
+     {resolve, [<<"k">>]}, {list_prefix, [<<"k">>]}, {list_prefix, [<<"k">>, #{}]}, {range, [#{}]}, {fold, [fun(_, _, Acc) -> Acc end, 0, #{}]}, {with_snapshot, [fun(_) -> ok end]}, {begin_batch, []},
      {read_fast, [<<"k">>]}, {write_fast, [<<"k">>, <<"v">>]}, {read_many_fast, [[<<"k">>]]}].
 
 plain_reasons() ->
@@ -18,7 +18,7 @@ plain_reasons() ->
      quota_exceeded, file_too_large, io_error, env_failed, corrupted, checksum_mismatch,
      not_a_database, version_mismatch, unknown_format, unclean_shutdown, journal_mismatch, readers_full,
      overloaded, no_memory, too_many_files, permission_denied, read_only, no_such_directory,
-     unsupported_fs, already_open, closed, not_started, committed, internal].
+     unsupported_fs, already_open, closed, snapshot_expired, not_started, committed, internal].
 
 %% One of each shape.
 reasons() ->

@@ -108,6 +108,8 @@ Result<void> Applier::do_job() noexcept try {
   }
   if (buffers_->frozen() != nullptr) buffers_->drop_frozen();
   if (auto dropped = log_->drop_frozen(); !dropped) return dropped;
+  // From here on only snapshots keep the buffer.
+  if (snapshots_ != nullptr) snapshots_->enforce();
   buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
   return {};
 } catch (const std::bad_alloc&) {

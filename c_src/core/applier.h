@@ -14,6 +14,7 @@
 #include "hyper_lmdb/options.h"
 #include "journal_log.h"
 #include "read_pool.h"
+#include "snapshots.h"
 
 namespace hyper_lmdb {
 
@@ -21,8 +22,14 @@ namespace hyper_lmdb {
 /// one thread at a time; the rest may be called from any thread.
 class Applier {
  public:
-  Applier(Env* env, Buffers* buffers, ReadPool* pool, JournalLog* log, std::atomic<bool>* failed)
-      : env_(env), buffers_(buffers), pool_(pool), log_(log), failed_(failed) {}
+  Applier(Env* env, Buffers* buffers, ReadPool* pool, JournalLog* log, std::atomic<bool>* failed,
+          Snapshots* snapshots = nullptr)
+      : env_(env),
+        buffers_(buffers),
+        pool_(pool),
+        log_(log),
+        failed_(failed),
+        snapshots_(snapshots) {}
 
   Result<void> start(const ThreadApi& threads);
   /// Ends the thread; a job it cannot finish stays in the journal.
@@ -64,6 +71,7 @@ class Applier {
   ReadPool* pool_;
   JournalLog* log_;
   std::atomic<bool>* failed_;
+  Snapshots* snapshots_;
   void* thread_ = nullptr;
 
   // Of the job: set by `give` before idle_ is cleared, read by the thread after it sees that.

@@ -1,5 +1,6 @@
 #include "buffers.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace hyper_lmdb {
@@ -44,6 +45,25 @@ void Buffers::collect(FunctionRef<bool(const State*)> pinned) noexcept {
   std::erase_if(states_,
                 [&](const auto& state) { return state.get() != current && !pinned(state.get()); });
   count_.store(states_.size(), std::memory_order_relaxed);
+}
+
+std::uint64_t Buffers::retired_bytes(FunctionRef<bool(const State*)> held) const noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto names = [](const State& state, const WriteBuffer* buffer) {
+    return state.active.get() == buffer || state.frozen.get() == buffer;
+  };
+  std::uint64_t bytes = 0;
+  for (auto state = states_.begin(); state != states_.end(); ++state) {
+    if (!held(state->get())) continue;
+    for (const WriteBuffer* buffer : {(*state)->active.get(), (*state)->frozen.get()}) {
+      if (buffer == nullptr || names(*states_.back(), buffer)) continue;
+      const bool counted = std::any_of(states_.begin(), state, [&](const auto& earlier) {
+        return names(*earlier, buffer) && held(earlier.get());
+      });
+      if (!counted) bytes += buffer->bytes_used();
+    }
+  }
+  return bytes;
 }
 
 std::shared_ptr<WriteBuffer> Buffers::active() const {

@@ -58,6 +58,9 @@ class Buffers {
   /// Frees the states that are neither published nor `pinned`.
   void collect(FunctionRef<bool(const State*)> pinned) noexcept;
 
+  /// Memory of the buffers that are in states which are `held`, and not in the published one.
+  std::uint64_t retired_bytes(FunctionRef<bool(const State*)> held) const noexcept;
+
   // Of the published state. Both are null in a store without a journal.
   std::shared_ptr<WriteBuffer> active() const;
   std::shared_ptr<WriteBuffer> frozen() const;

@@ -19,7 +19,8 @@ Error explain_shortage(Error error, const std::string& directory,
   // that.
   constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
   struct statvfs disk;
-  if (::statvfs(directory.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+  if (::statvfs(directory.c_str(), &disk) == 0 &&
+      disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
     error.code = Code::disk_full;
     return error;
   }

@@ -142,6 +142,8 @@ const char* name_of(Code code) noexcept {
       return "already_open";
     case Code::closed:
       return "closed";
+    case Code::snapshot_expired:
+      return "snapshot_expired";
     case Code::bad_option:
       return "bad_option";
     case Code::conflicting_option:

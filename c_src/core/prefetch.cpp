@@ -5,11 +5,11 @@
 
 namespace hyper_lmdb {
 
-Result<std::size_t> Store::prefetch(std::span<const std::string_view> keys,
-                                    std::chrono::milliseconds most) const {
+Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
+                                     std::chrono::milliseconds most) const {
   const auto deadline = std::chrono::steady_clock::now() + most;
   const Reading reading(&impl_->warmth, {});
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, true);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
   for (std::size_t done = 0; done < keys.size();) {

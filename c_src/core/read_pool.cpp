@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "errors.h"
+#include "open_snapshot.h"
 #include "page_order.h"
 
 namespace hyper_lmdb {
@@ -34,8 +35,7 @@ ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers)
 
 ReadPool::~ReadPool() = default;
 
-ReadPool::Slot* ReadPool::take(Want want, bool* closed) noexcept {
-  const std::size_t first = thread_number() % size_;
+ReadPool::Slot* ReadPool::take(Want want, std::size_t first, bool* closed) noexcept {
   for (std::size_t i = 0; i < size_; ++i) {
     Slot& slot = slots_[(first + i) % size_];
     unsigned expected = kFree;
@@ -100,7 +100,8 @@ bool ReadPool::pins(const Buffers::State* state) const noexcept {
   return false;
 }
 
-Result<ReadPool::Lease> ReadPool::lease() noexcept {
+Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
+  const std::size_t first = use == For::call ? thread_number() % size_ : size_ / 2;
   using Clock = std::chrono::steady_clock;
   Clock::time_point deadline{};
   for (;;) {
@@ -109,7 +110,7 @@ Result<ReadPool::Lease> ReadPool::lease() noexcept {
     // Where the environment has no slot left for a new transaction, an idle one that has its own
     // will do.
     for (const Want want : {Want::any, Want::with_transaction}) {
-      Slot* const slot = take(want, &closed);
+      Slot* const slot = take(want, first, &closed);
       if (slot == nullptr) continue;
       auto renewed = renew_with_buffers(slot);
       if (renewed) {
@@ -146,6 +147,10 @@ void ReadPool::close() noexcept {
 ReadPool::Lease::~Lease() {
   if (slot_ == nullptr) return;
   pages_left(mdb_txn_env(slot_->txn));
+  if (turn_at_ != nullptr) {
+    turn_at_->give_back();
+    return;
+  }
   mdb_txn_reset(slot_->txn);
   slot_->pin.store(nullptr, std::memory_order_release);
   slot_->state.store(kFree, std::memory_order_release);

@@ -15,16 +15,20 @@
 
 namespace hyper_lmdb {
 
+class OpenSnapshot;
+
 /// Thread-safety: all functions may be called from any thread. A slot is handed from thread to
 /// thread by its `state`: taken with acquire, given back with release.
 class ReadPool {
   struct Slot;
 
  public:
-  /// A snapshot for the length of a scope.
+  /// A snapshot for the length of a scope: one of its own, or a turn at one that stays open.
   class Lease {
    public:
-    Lease(Lease&& other) noexcept : slot_(other.slot_) { other.slot_ = nullptr; }
+    Lease(Lease&& other) noexcept : slot_(other.slot_), turn_at_(other.turn_at_) {
+      other.slot_ = nullptr;
+    }
     Lease& operator=(Lease&&) = delete;
     ~Lease();
     MDB_txn* txn() const noexcept;
@@ -33,9 +37,15 @@ class ReadPool {
 
    private:
     friend class ReadPool;
-    explicit Lease(Slot* slot) noexcept : slot_(slot) {}
+    friend class OpenSnapshot;
+    explicit Lease(Slot* slot, OpenSnapshot* turn_at = nullptr) noexcept
+        : slot_(slot), turn_at_(turn_at) {}
     Slot* slot_;
+    OpenSnapshot* turn_at_;
   };
+
+  /// How long a lease is meant to last. Those of snapshots keep out of the way of the others.
+  enum class For { call, snapshot };
 
   /// `buffers` must outlive the pool.
   ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers);
@@ -43,7 +53,7 @@ class ReadPool {
 
   /// A snapshot of buffers and LMDB at one version.
   /// Errors: closed, readers_full (all slots busy for a millisecond, dead processes' slots freed).
-  Result<Lease> lease() noexcept;
+  Result<Lease> lease(For use = For::call) noexcept;
 
   /// Waits for the leases in use, then ends every transaction; later calls answer closed.
   void close() noexcept;
@@ -54,6 +64,7 @@ class ReadPool {
   std::size_t size() const noexcept { return size_; }
 
  private:
+  friend class OpenSnapshot;
   enum State : unsigned { kFree, kBusy, kClosed };
   // One cache line each: threads that read together must not share one.
   struct alignas(64) Slot {
@@ -65,7 +76,7 @@ class ReadPool {
   };
 
   enum class Want { any, with_transaction };
-  Slot* take(Want want, bool* closed) noexcept;
+  Slot* take(Want want, std::size_t first, bool* closed) noexcept;
   Result<void> renew(Slot* slot) noexcept;
   Result<void> renew_with_buffers(Slot* slot) noexcept;
 

@@ -40,6 +40,7 @@ Result<Settings> resolve_settings(const Options& options) {
     return bad("page_size");
   }
   if (options.compression && !has_compression(*options.compression)) return bad("compression");
+  if (outside(options.max_snapshot_age_ms, 1, 1ULL << 48)) return bad("max_snapshot_age_ms");
   if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
 
   Settings settings;
@@ -60,6 +61,7 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.compression_threshold =
       options.compression_threshold.value_or(settings.compression_threshold);
   settings.page_size = options.page_size.value_or(settings.page_size);
+  settings.max_snapshot_age_ms = options.max_snapshot_age_ms.value_or(settings.max_snapshot_age_ms);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
   settings.shared = options.shared.value_or(settings.shared);
@@ -88,6 +90,8 @@ const char* first_conflict(const Options& options, const Settings& running) noex
     return "compression_threshold";
   }
   if (differs(options.page_size, running.page_size)) return "page_size";
+  if (differs(options.max_snapshot_age_ms, running.max_snapshot_age_ms))
+    return "max_snapshot_age_ms";
   if (differs(options.checksum, running.checksum)) return "checksum";
   if (differs(options.read_only, running.read_only)) return "read_only";
   if (differs(options.shared, running.shared)) return "shared";

@@ -60,7 +60,8 @@ Result<void> take_journal_over(Directory* directory, const Settings& settings) {
 
 }  // namespace
 
-Store::Store(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Store::Store(std::unique_ptr<Impl> impl) noexcept
+    : Reader(impl.get(), nullptr), owned_(std::move(impl)) {}
 
 // The registry keeps an open store alive, so only a closed one comes here: nothing to join or
 // flush.
@@ -126,10 +127,32 @@ Result<void> Store::close() {
     }
   } closed{*impl_, impl_->env->directory().id()};
   registry::closing(closed.id);
+  impl_->snapshots.close();
   const auto stopped = impl_->stop_threads();
   impl_->pool.close();
   auto env_closed = impl_->env->close(impl_->failed);
   return stopped ? env_closed : stopped;
+}
+
+Result<std::shared_ptr<Snapshot>> Store::snapshot() {
+  auto open = impl_->snapshots.open();
+  if (!open) return open.error();
+  // Who ends old ones may be asleep for longer than this one may live.
+  if (impl_->writer != nullptr) impl_->queue.nudge();
+  return std::shared_ptr<Snapshot>(
+      new Snapshot(shared_from_this(), impl_, std::move(open).value()));
+}
+
+Snapshot::Snapshot(std::shared_ptr<Store> store, StoreImpl* impl,
+                   std::shared_ptr<OpenSnapshot> open) noexcept
+    : Reader(impl, open.get()), store_(std::move(store)), open_(std::move(open)) {}
+
+Snapshot::~Snapshot() {
+  release();
+}
+
+void Snapshot::release() noexcept {
+  open_->end(OpenSnapshot::End::released);
 }
 
 bool Store::is_open() const noexcept {
@@ -179,6 +202,9 @@ Result<Info> Store::info() const {
   info.last_transaction_id = mdb_txn_id(lease.value().txn());
   info.reader_slots = detail.me_maxreaders;
   info.reader_slots_used = detail.me_numreaders;
+  const Snapshots::Stats snapshots = impl_->snapshots.stats();
+  info.snapshots = snapshots.count;
+  info.oldest_snapshot_ms = snapshots.oldest_ms;
   if (impl_->writer != nullptr) {
     const Writer::Counts counts = impl_->writer->counts();
     info.writes_inline = counts.writes_inline;

@@ -17,9 +17,11 @@
 #include "journal_log.h"
 #include "journal_writer.h"
 #include "links.h"
+#include "path_view.h"
 #include "read_pool.h"
 #include "recovery.h"
 #include "request_queue.h"
+#include "snapshots.h"
 #include "tree_writer.h"
 #include "warmth.h"
 #include "writer.h"
@@ -32,13 +34,18 @@ std::uint64_t random_seed() noexcept;
 /// Whether a key may be used. Errors: bad_key, key_too_large.
 Result<void> check_key(std::string_view key) noexcept;
 
-struct Store::Impl {
-  Impl(std::unique_ptr<Env> opened, const Settings& chosen, Recovered found, const ThreadApi& api)
+struct StoreImpl {
+  StoreImpl(std::unique_ptr<Env> opened, const Settings& chosen, Recovered found,
+            const ThreadApi& api)
       : settings(chosen),
         threads(api),
         env(std::move(opened)),
         recovered(std::move(found)),
         pool(env->get(), env->reader_slots(), &buffers),
+        snapshots(
+            &pool, &buffers,
+            {.age_ms = settings.max_snapshot_age_ms, .bytes = 2 * settings.write_buffer_bytes},
+            &steady_ms),
         warmth(Warmth::of(env->get())),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
               random_seed(), settings.shared, recovered.counts,
@@ -67,11 +74,17 @@ struct Store::Impl {
                                         has_journal() ? nullptr : flusher.get(), &failed);
     if (has_journal()) make_journal_writer();
     WriteWay* const way = has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get();
-    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed);
+    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
   }
 
   bool has_journal() const noexcept {
     return !settings.read_only && settings.durability != Durability::map_async;
+  }
+
+  /// A picture of the store as it is now, or of a snapshot of it. Errors: as ReadPool and
+  /// Snapshots.
+  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, bool may_wait) {
+    return snapshot == nullptr ? pool.lease() : snapshots.lease(snapshot, may_wait);
   }
 
   Result<void> start_threads() {
@@ -106,6 +119,7 @@ struct Store::Impl {
   Buffers buffers;
   ReadPool pool;
   mutable Warmth warmth;
+  Snapshots snapshots;
   Links links;
   RequestQueue queue;
   BackupThread backup;
@@ -139,7 +153,7 @@ struct Store::Impl {
                                      ? JournalSegment::Way::written
                                      : JournalSegment::Way::mapped},
         &failed);
-    applier = std::make_unique<Applier>(env.get(), &buffers, &pool, log.get(), &failed);
+    applier = std::make_unique<Applier>(env.get(), &buffers, &pool, log.get(), &failed, &snapshots);
   }
 
   void make_journal_writer() {

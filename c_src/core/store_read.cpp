@@ -1,4 +1,4 @@
-// The reading half of Store.
+// The reading half of Store, which snapshots have too.
 #include <utility>
 
 #include "listing.h"
@@ -13,13 +13,13 @@ namespace hyper_lmdb {
 
 namespace {
 
-Store::Lookup find_value(const View& view, std::string_view key, ValueReader* reader) {
+Reader::Lookup find_value(const View& view, std::string_view key, ValueReader* reader) {
   auto bytes = view.find(key);
   if (!bytes) return bytes;
   return reader->read(key, bytes.value());
 }
 
-bool over_limit(const Store::Lookup& found) noexcept {
+bool over_limit(const Reader::Lookup& found) noexcept {
   return !found && found.error().code == Code::work_limit;
 }
 
@@ -31,7 +31,8 @@ Result<PathText> path_text(std::string_view path) {
   return text;
 }
 
-Store::Lookup read_path(PathView& view, std::string_view path, PathText* key, ValueReader* reader) {
+Reader::Lookup read_path(PathView& view, std::string_view path, PathText* key,
+                         ValueReader* reader) {
   auto text = path_text(path);
   if (!text) return text.error();
   auto found = view.locate(text.value().view());
@@ -46,9 +47,10 @@ struct PathSnapshot {
   View store;
   PathView paths;
 };
-Result<PathSnapshot> path_snapshot(Store::Impl& impl, const Effort& effort, Reading* reading) {
+Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort,
+                                   Reading* reading) {
   if (reading->refused()) return Reading::work_limit();
-  auto lease = impl.pool.lease();
+  auto lease = impl.lease(snapshot, effort.may_wait);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi()).under(reading);
   auto links = impl.links.view(store);
@@ -81,12 +83,12 @@ Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText
 
 }  // namespace
 
-Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
-                        const Effort& effort) const {
+Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
+                         const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, effort.may_wait);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   auto value = find_value(lease.value().view(impl_->env->dbi()).under(&reading), key, &reader);
@@ -96,11 +98,11 @@ Result<bool> Store::get(std::string_view key, FunctionRef<void(std::string_view)
   return true;
 }
 
-Result<bool> Store::exists(std::string_view key, const Effort& effort) const {
+Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, effort.may_wait);
   if (!lease) return lease.error();
   auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
   if (!bytes) return bytes.error();
@@ -110,12 +112,12 @@ Result<bool> Store::exists(std::string_view key, const Effort& effort) const {
   return record.value().kind == Kind::value;
 }
 
-Result<void> Store::read_many(std::span<const std::string_view> keys,
-                              FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                              const Effort& effort) const {
+Result<void> Reader::read_many(std::span<const std::string_view> keys,
+                               FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                               const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, effort.may_wait);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi()).under(&reading);
   ValueReader reader(impl_->settings, effort, &reading);
@@ -128,10 +130,10 @@ Result<void> Store::read_many(std::span<const std::string_view> keys,
   return {};
 }
 
-Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
-                         const Effort& effort) const {
+Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
+                          const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
-  auto snapshot = path_snapshot(*impl_, effort, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
@@ -142,11 +144,11 @@ Result<bool> Store::read(std::string_view path, FunctionRef<void(std::string_vie
   return true;
 }
 
-Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
-                                    FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                                    const Effort& effort) const {
+Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
+                                     FunctionRef<bool(std::size_t, const Lookup&)> on_result,
+                                     const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
-  auto snapshot = path_snapshot(*impl_, effort, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
@@ -158,18 +160,18 @@ Result<void> Store::read_many_paths(std::span<const std::string_view> paths,
   return {};
 }
 
-Result<PathType> Store::type(std::string_view path, const Effort& effort) const {
+Result<PathType> Reader::type(std::string_view path, const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
-  auto snapshot = path_snapshot(*impl_, effort, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   return type_at(snapshot.value(), path, &key);
 }
 
-Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
-                            const Effort& effort) const {
+Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
+                             const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
-  auto snapshot = path_snapshot(*impl_, effort, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -179,10 +181,10 @@ Result<bool> Store::resolve(std::string_view path, FunctionRef<void(std::string_
   return true;
 }
 
-Result<bool> Store::list(std::string_view path, const Page& page,
-                         FunctionRef<bool(std::string_view)> on_name) const {
+Result<bool> Reader::list(std::string_view path, const Page& page,
+                          FunctionRef<bool(std::string_view)> on_name) const {
   Reading reading(&impl_->warmth, {});
-  auto snapshot = path_snapshot(*impl_, {}, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, {}, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -193,20 +195,20 @@ Result<bool> Store::list(std::string_view path, const Page& page,
   return true;
 }
 
-Result<void> Store::list_prefix(std::string_view prefix, const Page& page,
-                                FunctionRef<bool(std::string_view)> on_key) const {
+Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
+                                 FunctionRef<bool(std::string_view)> on_key) const {
   Reading reading(&impl_->warmth, {});
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, true);
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
 }
 
-Result<std::optional<std::string>> Store::range(
+Result<std::optional<std::string>> Reader::range(
     const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
     const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(snapshot_, effort.may_wait);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   bool first = true;

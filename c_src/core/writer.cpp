@@ -1,5 +1,6 @@
 #include "writer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 
@@ -34,8 +35,19 @@ bool is_short(std::span<const Op> ops) noexcept {
 }  // namespace
 
 Writer::Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
-               std::atomic<bool>* failed) noexcept
-    : env_(env), queue_(queue), way_(way), write_mutex_(*write_mutex), failed_(failed) {}
+               std::atomic<bool>* failed, Snapshots* snapshots) noexcept
+    : env_(env),
+      queue_(queue),
+      way_(way),
+      write_mutex_(*write_mutex),
+      failed_(failed),
+      snapshots_(snapshots) {}
+
+std::chrono::milliseconds Writer::longest_sleep() const noexcept {
+  const auto tending = way_->until_tending();
+  if (snapshots_ == nullptr) return tending;
+  return std::min(tending, std::chrono::milliseconds(snapshots_->due_in_ms()));
+}
 
 Result<void> Writer::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_wr", &Writer::run, this, &thread_); rc != 0) {
@@ -59,9 +71,10 @@ void Writer::loop() {
   const FileSizeSignalBlock block;
   Group group;
   auto last_check = std::chrono::steady_clock::now();
-  while (queue_->take(&group, way_->until_tending())) {
+  while (queue_->take(&group, longest_sleep())) {
     if (group.first != nullptr) serve(group);
     way_->tend();
+    if (snapshots_ != nullptr) snapshots_->enforce();
     if (const auto now = std::chrono::steady_clock::now();
         now - last_check >= kBetweenReaderChecks) {
       check_readers();

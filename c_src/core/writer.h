@@ -5,6 +5,7 @@
 #include <lmdb.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 #include "request_queue.h"
+#include "snapshots.h"
 #include "write_way.h"
 
 namespace hyper_lmdb {
@@ -23,9 +25,10 @@ namespace hyper_lmdb {
 /// under any.
 class Writer {
  public:
-  /// `write_mutex` is the lock that `WriteWay` speaks of.
+  /// `write_mutex` is the lock that `WriteWay` speaks of. The thread also ends `snapshots` that are
+  /// due, where there are any to look after.
   Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
-         std::atomic<bool>* failed) noexcept;
+         std::atomic<bool>* failed, Snapshots* snapshots = nullptr) noexcept;
 
   Result<void> start(const ThreadApi& threads);
   /// Does what is queued, ends the thread; no write happens afterwards. The queue must be closed.
@@ -45,6 +48,7 @@ class Writer {
   static void* run(void* self);
   void loop();
   bool lock_soon(std::unique_lock<std::mutex>& lock) const noexcept;
+  std::chrono::milliseconds longest_sleep() const noexcept;
   void serve(Group group);
   void check_readers() noexcept;
 
@@ -53,6 +57,7 @@ class Writer {
   WriteWay* way_;
   std::mutex& write_mutex_;
   std::atomic<bool>* failed_;
+  Snapshots* snapshots_;
   void* thread_ = nullptr;
 
   bool stopped_ = false;  // guarded by write_mutex_

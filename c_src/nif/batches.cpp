@@ -44,7 +44,7 @@ ERL_NIF_TERM make_committed(ErlNifEnv* env) {
 ERL_NIF_TERM batch_begin(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   if (!(*store)->is_open()) return make_error(env, {.code = Code::closed});
   OwnEnv own(enif_alloc_env());
   if (own == nullptr) throw std::bad_alloc();

@@ -32,6 +32,10 @@ ERL_NIF_TERM list_prefix(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 // Ranges (ranges.cpp)
 ERL_NIF_TERM range(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 
+// Snapshots (snapshots.cpp)
+ERL_NIF_TERM snapshot_open(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM snapshot_close(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+
 // Writes (writes.cpp)
 ERL_NIF_TERM put(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM put_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);

@@ -93,6 +93,7 @@ constexpr KnownOption kOptions[] = {
     {"max_readers", &set_number<&Options::max_readers>},
     {"path_cache_entries", &set_number<&Options::path_cache_entries>},
     {"path_cache_ttl_ms", &set_number<&Options::path_cache_ttl_ms>},
+    {"max_snapshot_age_ms", &set_number<&Options::max_snapshot_age_ms>},
     {"checksum", &set_flag<&Options::checksum>},
     {"read_only", &set_flag<&Options::read_only>},
     {"shared", &set_flag<&Options::shared>},
@@ -111,9 +112,10 @@ const KnownOption& option_named(std::string_view name) noexcept {
 std::uint64_t default_max_readers() noexcept {
   ErlNifSysInfo system;
   enif_system_info(&system, sizeof system);
-  // Normal and dirty schedulers may each read at once, and a pool leaves a few slots to others.
+  // Normal and dirty schedulers may each read at once beside as many snapshots, and a pool leaves a
+  // few slots to others.
   constexpr std::uint64_t kLeast = 126;
-  const std::uint64_t threads = 3 * static_cast<std::uint64_t>(system.scheduler_threads) + 64;
+  const std::uint64_t threads = 4 * static_cast<std::uint64_t>(system.scheduler_threads) + 84;
   return threads < kLeast ? kLeast : threads;
 }
 
@@ -186,6 +188,7 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("path_cache_ttl_ms", settings.path_cache_ttl_ms);
   add("compression", compression_atom(settings.compression));
   number("compression_threshold", settings.compression_threshold);
+  number("max_snapshot_age_ms", settings.max_snapshot_age_ms);
   flag("checksum", settings.checksum);
   flag("read_only", settings.read_only);
   flag("shared", settings.shared);
@@ -208,6 +211,8 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("last_transaction_id", info.last_transaction_id);
   number("reader_slots", info.reader_slots);
   number("reader_slots_used", info.reader_slots_used);
+  number("snapshots", info.snapshots);
+  number("oldest_snapshot_ms", info.oldest_snapshot_ms);
   number("writes_inline", info.writes_inline);
   number("groups", info.groups);
   number("grouped_writes", info.grouped_writes);

@@ -29,6 +29,15 @@ void destroy_ticket(ErlNifEnv*, void* object) noexcept {
   handle->~TicketHandle();
 }
 
+void destroy_snapshot(ErlNifEnv*, void* object) noexcept {
+  static_cast<SnapshotHandle*>(object)->~SnapshotHandle();
+}
+
+// Runs under locks of the VM: it waits for nothing and takes no lock.
+void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) noexcept {
+  static_cast<SnapshotHandle*>(object)->snapshot->release();
+}
+
 }  // namespace
 
 State& state() noexcept {
@@ -49,8 +58,12 @@ bool open_resource_types(ErlNifEnv* env, State* state) noexcept {
       enif_open_resource_type(env, nullptr, "ticket", &destroy_ticket, flags, nullptr);
   state->batch_type =
       enif_open_resource_type(env, nullptr, "batch", &destroy_batch, flags, nullptr);
+  ErlNifResourceTypeInit of_snapshot{};
+  of_snapshot.dtor = &destroy_snapshot;
+  of_snapshot.down = &owner_is_down;
+  state->snapshot_type = enif_open_resource_type_x(env, "snapshot", &of_snapshot, flags, nullptr);
   return state->handle_type != nullptr && state->ticket_type != nullptr &&
-         state->batch_type != nullptr;
+         state->batch_type != nullptr && state->snapshot_type != nullptr;
 }
 
 std::vector<std::unique_lock<std::mutex>> Names::lock_all() {
@@ -142,6 +155,10 @@ std::optional<StoreRef> StoreRef::from(ErlNifEnv* env, ERL_NIF_TERM term) {
     ref.store_ = ref.handle_->store.get();
     return ref;
   }
+  if (enif_get_resource(env, term, state().snapshot_type, &object) != 0) {
+    ref.snapshot_ = static_cast<const SnapshotHandle*>(object)->snapshot.get();
+    return ref;
+  }
   ERL_NIF_TERM name = 0;
   if (enif_get_map_value(env, term, atoms().name, &name) == 0) {
     // The key as a binary has to be built: a heap term of a few words.
@@ -153,6 +170,22 @@ std::optional<StoreRef> StoreRef::from(ErlNifEnv* env, ERL_NIF_TERM term) {
   ref.kept_ = state().names.find(*spelling);
   ref.store_ = ref.kept_.get();
   return ref;
+}
+
+ERL_NIF_TERM StoreRef::refusal(ErlNifEnv* env) const {
+  if (snapshot_ != nullptr) return make_error(env, {.code = Code::read_only});
+  return make_not_started(env);
+}
+
+std::optional<ReaderRef> ReaderRef::from(ErlNifEnv* env, ERL_NIF_TERM term) {
+  auto store = StoreRef::from(env, term);
+  if (!store) return std::nullopt;
+  return ReaderRef(std::move(*store));
+}
+
+const Reader* ReaderRef::get() const noexcept {
+  if (is_snapshot()) return store_.snapshot();
+  return store_.get();
 }
 
 }  // namespace hyper_lmdb::nif

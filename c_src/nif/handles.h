@@ -30,6 +30,11 @@ struct TicketHandle {
   std::shared_ptr<Ticket> ticket;
 };
 
+/// The resource behind a snapshot: it ends with the process that took it.
+struct SnapshotHandle {
+  std::shared_ptr<Snapshot> snapshot;
+};
+
 /// The open stores, by handle and by each spelling given to a start.
 ///
 /// Thread-safety: all functions may be called from any thread. Each shard has all names and a lock
@@ -78,6 +83,7 @@ struct State {
   ErlNifResourceType* handle_type = nullptr;
   ErlNifResourceType* ticket_type = nullptr;
   ErlNifResourceType* batch_type = nullptr;
+  ErlNifResourceType* snapshot_type = nullptr;
   Names names;
   void* process_state = nullptr;
 };
@@ -88,11 +94,14 @@ bool has_state() noexcept;
 /// The store a term means, kept for the length of a call.
 class StoreRef {
  public:
-  /// Empty where the term is neither a handle nor a map with a binary name.
+  /// Empty where the term is neither a handle nor a map with a binary name nor a snapshot.
   static std::optional<StoreRef> from(ErlNifEnv* env, ERL_NIF_TERM term);
 
-  /// Null where no store was started under the name.
+  /// Null where no store was started under the name, and of a snapshot.
   Store* get() const noexcept { return store_; }
+  /// `{error, Reason}`: why there is none.
+  ERL_NIF_TERM refusal(ErlNifEnv* env) const;
+  const Snapshot* snapshot() const noexcept { return snapshot_; }
   Store* operator->() const noexcept { return store_; }
   /// A reference that outlives the call; null for a name that was not started.
   std::shared_ptr<Store> share() const noexcept {
@@ -101,8 +110,29 @@ class StoreRef {
 
  private:
   Store* store_ = nullptr;
+  const Snapshot* snapshot_ = nullptr;
   const Handle* handle_ = nullptr;
   std::shared_ptr<Store> kept_;
+};
+
+/// What a term means to a function that reads: a store, or a snapshot of one.
+class ReaderRef {
+ public:
+  /// Empty as StoreRef::from.
+  static std::optional<ReaderRef> from(ErlNifEnv* env, ERL_NIF_TERM term);
+
+  /// Null where no store was started under the name.
+  const Reader* get() const noexcept;
+  const Reader* operator->() const noexcept { return get(); }
+  bool is_snapshot() const noexcept { return store_.snapshot() != nullptr; }
+  /// The store that is read, or that a snapshot was taken of.
+  Store* store() const noexcept {
+    return is_snapshot() ? store_.snapshot()->store().get() : store_.get();
+  }
+
+ private:
+  explicit ReaderRef(StoreRef store) noexcept : store_(std::move(store)) {}
+  StoreRef store_;
 };
 
 /// Of the resource in batches.cpp.

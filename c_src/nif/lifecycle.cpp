@@ -55,7 +55,7 @@ ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 ERL_NIF_TERM close(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   const auto kept = store->share();
   const auto closed = kept->close();
   state().names.remove(kept.get());
@@ -63,10 +63,10 @@ ERL_NIF_TERM close(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 }
 
 ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  if (store->get() == nullptr) return make_not_started(env);
-  const auto found = (*store)->info();
+  if (store->store() == nullptr) return make_not_started(env);
+  const auto found = store->store()->info();
   if (!found) return make_error(env, found.error());
   return enif_make_tuple2(env, atoms().ok, make_info(env, found.value()));
 }
@@ -78,7 +78,7 @@ ERL_NIF_TERM begin_backup(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const bool compact = enif_is_identical(argv[2], atoms().true_) != 0;
   if (!compact && enif_is_identical(argv[2], atoms().false_) == 0) return make_badarg(env, 3);
   if (enif_is_ref(env, argv[3]) == 0) return make_badarg(env, 4);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   auto request = std::make_unique<MessageRequest>(env, argv[3], argv[1]);
   request->kind = Request::Kind::backup;
   request->compact = compact;

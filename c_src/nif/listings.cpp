@@ -30,7 +30,7 @@ std::optional<Page> as_page(ErlNifEnv* env, ERL_NIF_TERM term) {
 /// Both listings: names or keys in order, one more than asked for being the sign that there is
 /// more.
 ERL_NIF_TERM list_names(ErlNifEnv* env, const ERL_NIF_TERM argv[], Listed what) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto at = as_binary(env, argv[1]);
   if (!at) return make_badarg(env, 2);

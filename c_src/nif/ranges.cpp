@@ -17,11 +17,13 @@ namespace {
 // A normal scheduler answers for so few entries; who asks for more is better served by long parts,
 // beside which the way to a dirty scheduler costs nothing.
 constexpr std::uint64_t kMostEntriesOnScheduler = 256;
-constexpr Effort kOnScheduler{.lookups = 1024,
-                              .value_bytes = 128 << 10,
-                              .inflated_bytes = 64 << 10,
-                              .sorting = 1000,
-                              .may_wait = false};
+constexpr Effort kOnScheduler{
+    .lookups = 1024,
+    .value_bytes = 128 << 10,
+    .inflated_bytes = 64 << 10,
+    .sorting = 1000,
+    .may_wait = false,
+};
 constexpr std::uint64_t kMostEntries = 2000;
 constexpr Effort kElsewhere{.lookups = 100'000};
 constexpr std::size_t kMostBytes = 1 << 20;  // of values, but for one that is longer
@@ -50,12 +52,15 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
     return enif_schedule_nif(env, "range", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<entries_in<false>>,
                              argc, argv);
   };
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   auto range = as_range(env, argv[1]);
   if (!range) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  if (on_scheduler && range->limit > kMostEntriesOnScheduler) return go_elsewhere();
+  // A snapshot may have to pass any number of buffered keys that came after it.
+  if (on_scheduler && (range->limit > kMostEntriesOnScheduler || store->is_snapshot())) {
+    return go_elsewhere();
+  }
   range->limit = std::min(range->limit, kMostEntries);
 
   std::vector<ERL_NIF_TERM> entries;

@@ -22,7 +22,7 @@ constexpr Effort kOnScheduler{
     .lookups = 200,  // of a path that leads through many links
     .value_bytes = 512 << 10,
     .inflated_bytes = 64 << 10,
-    .may_wait = false,  // for the disk
+    .may_wait = false,  // for the disk, or for another read through the same snapshot
 };
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
@@ -56,7 +56,7 @@ int job_for(const Error& over) noexcept {
 
 ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                       const Allowance& allowed) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto key = as_binary(env, argv[1]);
   if (!key) return make_badarg(env, 2);
@@ -117,7 +117,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   const auto go_elsewhere = [&](int job) {
     return enif_schedule_nif(env, "read_many", job, allowed.elsewhere, argc, argv);
   };
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const bool bounded = allowed.elsewhere != nullptr;
   auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
@@ -164,7 +164,7 @@ ERL_NIF_TERM read_several_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM arg
 
 template <bool bounded>
 ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
@@ -188,7 +188,7 @@ ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 template <bool bounded>
 ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
@@ -207,7 +207,7 @@ ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 template <bool bounded>
 ERL_NIF_TERM value_exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto key = as_binary(env, argv[1]);
   if (!key) return make_badarg(env, 2);
@@ -255,7 +255,7 @@ ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 // `ok`, or `{more, Rest}`: a dirty scheduler and a snapshot are held for a short while only.
 ERL_NIF_TERM prefetch(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
+  const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   auto keys = Keys::from(env, argv[1], kMostKeysPrefetched);
   if (!keys) return make_badarg(env, 2);

@@ -80,7 +80,8 @@ void make_atoms(ErlNifEnv* env) {
                .reset_mode = atom("reset"),
                .done = atom("done"),
                .lz4 = atom("lz4"),
-               .zstd = atom("zstd")};
+               .zstd = atom("zstd"),
+               .snapshot = atom("snapshot")};
   for (std::size_t i = 0; i < kCodes; ++i) {
     code_atoms[i] = atom(name_of(static_cast<Code>(i)));
   }

@@ -94,7 +94,7 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
   if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
   const TicketArgument ticket = ticket_of(env, argv[3]);
   if (!ticket.valid) return make_badarg(env, 4);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
 
   std::vector<Op> ops;
   switch (decode_ops(env, argv[1], most_ops, (*store)->settings().max_batch_bytes, &ops)) {
@@ -170,7 +170,7 @@ ERL_NIF_TERM put_at(ErlNifEnv* env, const ERL_NIF_TERM argv[], bool is_path) {
   if (!key) return make_badarg(env, 2);
   const auto value = as_binary(env, argv[2]);
   if (!value) return make_badarg(env, 3);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   const Op op{.kind = OpKind::put, .key = *key, .value = *value, .is_path = is_path};
   const auto done = (*store)->try_write({&op, 1});
   if (done) account_for_packing(env, *store->get(), {&op, 1});
@@ -191,7 +191,7 @@ ERL_NIF_TERM put_path(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   std::array<Op, kMostOpsNow> ops;
   std::size_t count = 0;
   auto [list, elements] = as_op_list(env, argv[1]);
@@ -219,7 +219,7 @@ ERL_NIF_TERM enqueue_control(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto kind = as_control(env, argv[1]);
   if (!kind) return make_badarg(env, 2);
   if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
-  if (store->get() == nullptr) return make_not_started(env);
+  if (store->get() == nullptr) return store->refusal(env);
   auto request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
   request->kind = *kind;
   if (*kind == Request::Kind::remove_prefix) request->decode_prefix();

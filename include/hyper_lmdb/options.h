@@ -42,7 +42,8 @@ struct Options {
   std::optional<Compression> compression;              ///< of values written from now on
   std::optional<std::uint64_t> compression_threshold;  ///< bytes; smaller values stay as they are
   std::optional<std::uint64_t> page_size;  ///< of a file that is created; with LMDB 1.0 and newer
-  std::optional<bool> checksum;            ///< store a checksum with each value written
+  std::optional<std::uint64_t> max_snapshot_age_ms;  ///< then a snapshot ends by itself
+  std::optional<bool> checksum;                      ///< store a checksum with each value written
   std::optional<bool> read_only;
   std::optional<bool> shared;        ///< several OS processes; map_async only
   std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
@@ -65,6 +66,7 @@ struct Settings {
   Compression compression = Compression::none;
   std::uint64_t compression_threshold = 1024;
   std::uint64_t page_size = 0;  ///< 0: what LMDB takes
+  std::uint64_t max_snapshot_age_ms = 300'000;
   bool checksum = false;
   bool read_only = false;
   bool shared = false;

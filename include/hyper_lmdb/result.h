@@ -39,6 +39,7 @@ enum class Code : std::uint8_t {
   unsupported_fs,
   already_open,
   closed,
+  snapshot_expired,
   bad_option,
   conflicting_option,
   work_limit,  ///< more work than the caller allowed; only where a limit was given

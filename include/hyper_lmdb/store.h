@@ -12,10 +12,13 @@
 #include "hyper_lmdb/batch.h"
 #include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/options.h"
+#include "hyper_lmdb/reader.h"
 #include "hyper_lmdb/result.h"
 #include "hyper_lmdb/write_queue.h"
 
 namespace hyper_lmdb {
+
+class Snapshot;
 
 /// A picture of a store, taken at one moment. Sizes are bytes.
 struct Info {
@@ -37,12 +40,14 @@ struct Info {
   std::uint64_t file_bytes = 0;  ///< blocks the file takes on disk
   std::uint64_t used_bytes = 0;  ///< up to the last page in use; free pages inside included
   std::uint64_t last_transaction_id = 0;
-  std::uint64_t reader_slots = 0;       ///< of the environment
-  std::uint64_t reader_slots_used = 0;  ///< ever taken at the same time
-  std::uint64_t writes_inline = 0;      ///< transactions committed on the caller's thread
-  std::uint64_t groups = 0;             ///< transactions committed by the writer thread
-  std::uint64_t grouped_writes = 0;     ///< requests those groups held
-  std::uint64_t links = 0;              ///< in the store
+  std::uint64_t reader_slots = 0;        ///< of the environment
+  std::uint64_t reader_slots_used = 0;   ///< ever taken at the same time
+  std::uint64_t snapshots = 0;           ///< open ones
+  std::uint64_t oldest_snapshot_ms = 0;  ///< age of the oldest
+  std::uint64_t writes_inline = 0;       ///< transactions committed on the caller's thread
+  std::uint64_t groups = 0;              ///< transactions committed by the writer thread
+  std::uint64_t grouped_writes = 0;      ///< requests those groups held
+  std::uint64_t links = 0;               ///< in the store
   std::uint64_t path_cache_hits = 0;
   std::uint64_t path_cache_misses = 0;
   std::uint64_t path_cache_evictions = 0;
@@ -54,48 +59,9 @@ struct Info {
   const char* lmdb_version = "";
 };
 
-/// What is at a path.
-enum class PathType : std::uint8_t {
-  not_found,
-  simple,     ///< a value
-  composite,  ///< a group: it has descendants or a mark; it may hold a value too
-};
-
-inline constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-
-/// What one call may do, all its keys together. One that would do more answers work_limit instead,
-/// and is made again where there is more time.
-struct Effort {
-  std::uint64_t lookups = kNoLimit;         ///< of records, on the way of paths
-  std::uint64_t value_bytes = kNoLimit;     ///< of the values found
-  std::uint64_t inflated_bytes = kNoLimit;  ///< of those that were compressed
-  std::uint64_t sorting = kNoLimit;         ///< of buffered keys, for a range
-  /// Whether the call may wait for the disk. One that may not answers work_limit while many pages
-  /// of the store are not in memory, and as soon as it finds that it was kept waiting.
-  bool may_wait = true;
-};
-
-/// A part of a listing.
-struct Page {
-  std::uint64_t limit = kNoLimit;               ///< names at most
-  std::optional<std::string_view> cursor = {};  ///< go on after this name; it need not exist
-  bool reverse = false;                         ///< from the last to the first; not for list_prefix
-};
-
-/// The keys in byte order that match all of what is given.
-struct Range {
-  std::string_view prefix = {};
-  std::optional<std::string_view> from = {};   ///< inclusive, in reverse too
-  std::optional<std::string_view> to = {};     ///< exclusive, in reverse too
-  std::optional<std::string_view> after = {};  ///< go on behind this key; it need not exist
-  bool reverse = false;                        ///< from the last to the first
-  bool keys_only = false;                      ///< leave the values out: they are empty
-  std::uint64_t limit = kNoLimit;              ///< entries at most
-};
-
 /// Thread-safety: every function may be called from any thread at any time, `close` included.
 /// Errors common to all: closed, and internal where LMDB answers what its manual does not list.
-class Store {
+class Store final : public Reader, public std::enable_shared_from_this<Store> {
  public:
   /// Opens the store in `options.directory`, creating both as needed. One directory (by device and
   /// inode) is one store: a second open returns the same object, or conflicting_option naming the
@@ -117,67 +83,6 @@ class Store {
   Result<void> close();
   bool is_open() const noexcept;
   const Settings& settings() const noexcept;
-
-  /// Calls `on_value` with the bytes at `key`, valid inside the callback only, and returns true;
-  /// false where no value is there. Never waits for a writer; may touch the disk.
-  /// Errors: bad_key, key_too_large, readers_full, checksum_mismatch, corrupted, unknown_format,
-  /// work_limit; value_too_large for a compressed value over max_value_bytes.
-  Result<bool> get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
-                   const Effort& effort = {}) const;
-
-  /// Whether a value is at `key`. Errors as `get`, but for the value's own.
-  Result<bool> exists(std::string_view key, const Effort& effort = {}) const;
-
-  /// What one key of `read_many` holds.
-  using Lookup = Result<std::optional<std::string_view>>;
-
-  /// Looks all keys up in one snapshot and calls `on_result` once a key, in input order; a false
-  /// from it ends the walk early. A wrong key is its own result. Errors: readers_full, work_limit.
-  Result<void> read_many(std::span<const std::string_view> keys,
-                         FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                         const Effort& effort = {}) const;
-
-  /// Brings the pages of the keys and of what they hold into memory, one key after the other, until
-  /// `most` is over; returns how many keys are done, one at least where any is given. Keys that are
-  /// not there, or that no key can be, cost what it takes to see that. Blocks. Errors:
-  /// readers_full.
-  Result<std::size_t> prefetch(std::span<const std::string_view> keys,
-                               std::chrono::milliseconds most) const;
-
-  // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
-  // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,
-  // readers_full, corrupted, unknown_format, work_limit.
-
-  /// As `get`, at the end of a path. The root holds no value.
-  Result<bool> read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
-                    const Effort& effort = {}) const;
-  /// As `read_many` of keys: all in one snapshot, each exactly as `read` answers it.
-  Result<void> read_many_paths(std::span<const std::string_view> paths,
-                               FunctionRef<bool(std::size_t, const Lookup&)> on_result,
-                               const Effort& effort = {}) const;
-  Result<PathType> type(std::string_view path, const Effort& effort = {}) const;
-  /// Calls `on_key` with the key a path leads to, valid inside the callback, and returns true;
-  /// false where nothing is there.
-  Result<bool> resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
-                       const Effort& effort = {}) const;
-  /// Calls `on_name` with the names of the immediate children of a group, in byte order, each once;
-  /// a false from it ends the walk. Returns false where no group is. The root always is one.
-  /// Skips what lies below each child; may take long all the same.
-  Result<bool> list(std::string_view path, const Page& page,
-                    FunctionRef<bool(std::string_view)> on_name) const;
-  /// Calls `on_key` with every key that begins with `prefix` (bytes as they are) and holds a value
-  /// or a link, in byte order.
-  Result<void> list_prefix(std::string_view prefix, const Page& page,
-                           FunctionRef<bool(std::string_view)> on_key) const;
-
-  /// Calls `on_entry` with the keys of a range that hold a value, and their values, in order. Ends
-  /// early where it answers false, which is before that entry, and where the effort is used up:
-  /// a part may have no entry at all. The effort counts every record on the way. Returns the key
-  /// to go on `after`, in any snapshot; nothing where the range ends.
-  /// Errors: as `get`; work_limit where the effort is not enough for anything.
-  Result<std::optional<std::string>> range(
-      const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
-      const Effort& effort = {}) const;
 
   /// Writes all elements or none and returns when the write is visible and as durable as the store
   /// promises. In order; a check sees the elements before it. Blocks.
@@ -209,6 +114,10 @@ class Store {
   /// env_failed, corrupted, no_memory.
   Result<void> backup(std::string_view file, bool compact);
 
+  /// What is in the store now, to be read later. Does not block. Errors: readers_full where half of
+  /// the reader slots have a snapshot already.
+  Result<std::shared_ptr<Snapshot>> snapshot();
+
   Result<Info> info() const;
 
   /// The non-blocking way to write.
@@ -239,11 +148,32 @@ class Store {
   /// Errors: closed, internal for a ticket that was not granted; for a backup also overloaded.
   Result<void> submit(Request* request, Ticket* ticket = nullptr);
 
-  struct Impl;  ///< not for users
+  using Impl = StoreImpl;  ///< not for users
 
  private:
   explicit Store(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<Impl> owned_;
+};
+
+/// One moment of a store. It keeps pages of the file and buffers in memory from being used again,
+/// so it ends by itself: after `max_snapshot_age_ms`, as the oldest one when snapshots keep more
+/// than twice `write_buffer_bytes` of buffers, and with the store.
+///
+/// Thread-safety: as Store; reads of several threads take turns. Errors: as those of Store, and
+/// snapshot_expired once it has ended.
+class Snapshot final : public Reader {
+ public:
+  ~Snapshot();
+  /// Ends it now. A read under way finishes. Waits for nothing, takes no lock.
+  void release() noexcept;
+  const std::shared_ptr<Store>& store() const noexcept { return store_; }
+
+ private:
+  friend class Store;
+  Snapshot(std::shared_ptr<Store> store, StoreImpl* impl,
+           std::shared_ptr<OpenSnapshot> open) noexcept;
+  std::shared_ptr<Store> store_;
+  std::shared_ptr<OpenSnapshot> open_;
 };
 
 /// The version of the liblmdb in use, as it names itself.

@@ -1,5 +1,5 @@
-/* Stands in for the header of LMDB 1.0, as far as the library uses what that added: shows that the code
- * for it compiles. Never linked. */
+/* Stands in for the header of LMDB 1.0, as far as the library uses what that added: shows that the
+ * code for it compiles. Never linked. */
 #pragma once
 #pragma GCC system_header
 #include_next <lmdb.h>

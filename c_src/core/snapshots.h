@@ -1,0 +1,68 @@
+// The open snapshots of a store: how many there may be, how old, and how much memory they may keep.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "buffers.h"
+#include "hyper_lmdb/result.h"
+#include "open_snapshot.h"
+#include "read_pool.h"
+
+namespace hyper_lmdb {
+
+/// Thread-safety: all functions may be called from any thread. Lock order: this one's, then that of
+/// Buffers. Ending a snapshot takes no lock.
+class Snapshots {
+ public:
+  using Clock = std::uint64_t (*)();  ///< milliseconds that do not go back
+
+  struct Limits {
+    std::uint64_t age_ms;
+    std::uint64_t bytes;  ///< of buffers that only snapshots keep
+  };
+
+  /// Up to half of the pool's slots: the others are for reads that are over soon.
+  Snapshots(ReadPool* pool, const Buffers* buffers, const Limits& limits, Clock clock) noexcept
+      : pool_(pool), buffers_(buffers), limits_(limits), clock_(clock), most_(pool->size() / 2) {}
+
+  /// Errors: closed; readers_full where there are too many, or as the pool's lease.
+  Result<std::shared_ptr<OpenSnapshot>> open();
+
+  /// A read through a snapshot. Errors: as OpenSnapshot.
+  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, bool may_wait) const noexcept;
+
+  /// Ends what is too old, and the oldest ones while they keep too much memory.
+  void enforce() noexcept;
+  /// Until `enforce` may find one too old; half a minute where there is none.
+  std::uint64_t due_in_ms() const noexcept;
+
+  /// Ends all; later calls answer closed. Reads under way end first or let go when they do.
+  void close() noexcept;
+
+  struct Stats {
+    std::uint64_t count = 0;
+    std::uint64_t oldest_ms = 0;  ///< its age
+  };
+  Stats stats() const noexcept;
+
+ private:
+  bool too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) const noexcept;
+  bool holds_too_much() const noexcept;
+  void forget_ended() noexcept;
+
+  ReadPool* pool_;
+  const Buffers* buffers_;
+  const Limits limits_;
+  const Clock clock_;
+  const std::size_t most_;
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<OpenSnapshot>> open_;  // guarded by mutex_; the oldest first
+  std::atomic<std::size_t> count_{0};                // of open_
+  bool closed_ = false;                              // guarded by mutex_
+};
+
+}  // namespace hyper_lmdb

@@ -1,0 +1,201 @@
+// The ends of snapshots: by age, by memory, with the store; and how many there may be.
+#include "snapshots.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/outcome.h"
+#include "support/raw_env.h"
+#include "support/test_store.h"
+
+namespace hyper_lmdb {
+namespace {
+
+using test::outcome;
+
+std::atomic<std::uint64_t> the_time{0};
+std::uint64_t test_clock() {
+  return the_time.load();
+}
+
+constexpr std::uint64_t kAge = 1000;
+constexpr std::uint64_t kBufferBytes = 1 << 20;
+constexpr Snapshots::Limits kLimits{.age_ms = kAge, .bytes = 2 * kBufferBytes};
+
+std::shared_ptr<WriteBuffer> full_buffer() {
+  auto buffer = std::make_shared<WriteBuffer>(kBufferBytes, 1);
+  const std::string value(1000, 'v');
+  for (std::uint64_t i = 0; buffer->reserve(1, value.size() + 8); ++i) {
+    buffer->insert(std::to_string(10'000'000 + i), i + 1, {.record = value});
+  }
+  return buffer;
+}
+
+struct Rig {
+  test::RawEnv env;
+  Buffers buffers;
+  ReadPool pool{env.get(), 126, &buffers};
+  Snapshots snapshots{&pool, &buffers, kLimits, &test_clock};
+
+  ~Rig() {
+    snapshots.close();
+    pool.close();
+  }
+
+  std::shared_ptr<OpenSnapshot> take() {
+    auto open = snapshots.open();
+    test::must(open);
+    return open.value();
+  }
+  std::string read(const std::shared_ptr<OpenSnapshot>& snapshot) {
+    return outcome(snapshots.lease(snapshot.get(), true));
+  }
+  bool pinned(const Buffers::State* state) const { return pool.pins(state); }
+};
+
+TEST_CASE("A snapshot ends with its age, whether anybody looks or not") {
+  the_time = 5000;
+  Rig rig;
+  const auto looked_at = rig.take();
+  the_time += kAge / 2;
+  const auto younger = rig.take();
+  CHECK(rig.snapshots.stats().count == 2);
+  CHECK(rig.snapshots.stats().oldest_ms == kAge / 2);
+  CHECK(rig.snapshots.due_in_ms() == kAge / 2);
+  the_time += kAge / 2 - 1;
+  rig.snapshots.enforce();
+  CHECK(rig.read(looked_at) == "ok");
+  the_time += 1;
+  SECTION("by the next read") {
+    CHECK(rig.read(looked_at) == "snapshot_expired");
+  }
+  SECTION("by whoever keeps the limits") {
+    rig.snapshots.enforce();
+    CHECK(rig.snapshots.stats().count == 1);
+    CHECK(rig.read(looked_at) == "snapshot_expired");
+  }
+  CHECK(rig.read(younger) == "ok");
+}
+
+TEST_CASE("The oldest snapshots end while they keep too many buffers") {
+  the_time = 0;
+  Rig rig;
+  rig.buffers.start(full_buffer(), nullptr, 1);
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  for (int i = 0; i < 4; ++i) {
+    taken.push_back(rig.take());
+    taken.push_back(rig.take());  // the same buffers: they count once
+    rig.buffers.rotate(full_buffer());
+    rig.buffers.drop_frozen();
+    rig.snapshots.enforce();
+  }
+  // Two retired buffers are within the limit, a third is not.
+  std::vector<std::string> words;
+  for (const auto& snapshot : taken) words.push_back(rig.read(snapshot));
+  const std::string gone = "snapshot_expired";
+  CHECK(words == std::vector<std::string>{gone, gone, gone, gone, "ok", "ok", "ok", "ok"});
+  rig.buffers.collect([&](const Buffers::State* state) { return rig.pinned(state); });
+  CHECK(rig.buffers.states() == 3);
+}
+
+TEST_CASE("A read under way keeps its snapshot until it is over, whatever ends it") {
+  the_time = 0;
+  Rig rig;
+  rig.buffers.start(full_buffer(), nullptr, 1);
+  const Buffers::State* const state = rig.buffers.published();
+  const auto snapshot = rig.take();
+  {
+    auto lease = rig.snapshots.lease(snapshot.get(), true);
+    REQUIRE(lease.ok());
+    SECTION("its owner") {
+      snapshot->end(OpenSnapshot::End::released);
+    }
+    SECTION("its age") {
+      the_time += kAge;
+      rig.snapshots.enforce();
+    }
+    SECTION("the store") {
+      rig.snapshots.close();
+    }
+    CHECK(snapshot->ended());
+    CHECK(rig.pinned(state));
+    CHECK(lease.value().view(1).active() != nullptr);
+  }
+  CHECK_FALSE(rig.pinned(state));
+}
+
+TEST_CASE("A second read waits for the first, or is refused where it may not wait") {
+  Rig rig;
+  const auto snapshot = rig.take();
+  auto first = rig.snapshots.lease(snapshot.get(), true);
+  REQUIRE(first.ok());
+  CHECK(outcome(rig.snapshots.lease(snapshot.get(), false)) == "work_limit");
+}
+
+TEST_CASE("Half of the slots may have a snapshot; the others are for reads") {
+  Rig rig;
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  for (std::size_t i = 0; i < rig.pool.size() / 2; ++i) taken.push_back(rig.take());
+  CHECK(outcome(rig.snapshots.open()) == "readers_full");
+  std::vector<ReadPool::Lease> leases;
+  for (std::size_t i = taken.size(); i < rig.pool.size(); ++i) {
+    auto lease = rig.pool.lease();
+    REQUIRE(lease.ok());
+    leases.push_back(std::move(lease).value());
+  }
+  leases.clear();
+  taken.back()->end(OpenSnapshot::End::released);
+  CHECK(outcome(rig.snapshots.open()) == "ok");
+}
+
+TEST_CASE("Once closed, snapshots are closed and no more are had") {
+  Rig rig;
+  const auto snapshot = rig.take();
+  const auto released = rig.take();
+  released->end(OpenSnapshot::End::released);
+  rig.snapshots.close();
+  CHECK(rig.read(snapshot) == "closed");
+  CHECK(rig.read(released) == "snapshot_expired");
+  CHECK(outcome(rig.snapshots.open()) == "closed");
+}
+
+TEST_CASE("A snapshot stays as it was while its store is written, applied, reset and closed") {
+  for (const Durability durability : test::kAllModes) {
+    CAPTURE(test::name_of(durability));
+    const test::TempDir directory;
+    Options options = test::options_for(directory.path(), durability);
+    options.write_buffer_bytes = 256 << 10;
+    auto store = test::must_open(options);
+    for (int i = 0; i < 500; ++i) test::must(store->put(std::to_string(i), "before"));
+    auto taken = store->snapshot();
+    REQUIRE(taken.ok());
+    const auto snapshot = std::move(taken).value();
+    const auto befores = [&] {
+      std::uint64_t count = 0;
+      test::must(snapshot->range({}, [&](std::string_view, std::string_view value) {
+        if (value == "before") ++count;
+        return true;
+      }));
+      return count;
+    };
+    const std::string filler(1000, 'f');
+    for (int i = 0; i < 1500; ++i) test::must(store->put(std::to_string(i), filler));
+    CHECK(befores() == 500);
+    test::must(store->reset());
+    test::must(store->put("after", filler));
+    CHECK(befores() == 500);
+    CHECK(test::count_keys(*store) == 1);
+    const auto info = store->info();
+    REQUIRE(info.ok());
+    CHECK(info.value().snapshots == 1);
+    test::must(store->close());
+    CHECK(outcome(snapshot->exists("1")) == "closed");
+    CHECK(outcome(store->snapshot()) == "closed");
+  }
+}
+
+}  // namespace
+}  // namespace hyper_lmdb

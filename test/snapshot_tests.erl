@@ -1,0 +1,312 @@
+%% @doc with_snapshot/2 and fold/4: one moment for every function that reads, and each of the ways a
+%% snapshot ends.
+-module(snapshot_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+all_test_() ->
+    [test_store:in_each_mode("every function that reads sees one moment", fun every_read/1),
+     test_store:in_each_mode("links as they were, whatever the cache has seen since", fun links_as_they_were/1),
+     test_store:in_each_mode("reset leaves what a snapshot sees", fun reset_leaves_it/1),
+     test_store:in_each_mode("a stop ends it", fun ended_by_stop/2),
+     test_store:in_each_mode("a fold sees one moment", fun fold_is_one_moment/1)
+     | [test_store:titled(Title, 120, fun() -> test_store:with_store(Fun) end)
+        || {Title, Fun} <- [{"writes through it are refused", fun read_only/1},
+                            {"its answer is that of the function", fun answers/1},
+                            {"it ends with the function", fun ends_with_the_function/1},
+                            {"it ends with a function that raises", fun ends_with_an_exception/1},
+                            {"it ends with its owner", fun ends_with_its_owner/1},
+                            {"owners are killed while others read", fun owners_killed_under_readers/1},
+                            {"a snapshot of a snapshot is that snapshot", fun nested/1},
+                            {"any process reads through it, several at once", fun several_readers/1},
+                            {"one thousand, one after another", fun many/1},
+                            {"half of the reader slots may have one", fun half_of_the_slots/1},
+                            {"what info says", fun in_info/1},
+                            {"a fold is a range", fun folds/1},
+                            {"a fold with a limit", fun fold_limits/1},
+                            {"a fold with the wrong function", fun fold_functions/1},
+                            {"a fold whose function raises", fun fold_raises/1},
+                            {"short folds take no snapshot", fun short_folds/1}]]]
+    ++ [test_store:in_dir("it ends with its age", fun ended_by_age/1),
+        test_store:in_dir("memory ends the oldest", fun ended_by_memory/1)].
+
+put_all(S, Pairs) -> ok = hyper_lmdb:batch_write(S, [{put, K, V} || {K, V} <- Pairs]).
+
+%% What every function that reads answers.
+look(S) ->
+    [{Call, apply(hyper_lmdb, Function, [S | Args])}
+     || {Function, Args} = Call <-
+            [{get, [<<"a">>]}, {exists, [<<"a">>]}, {read, [<<"l">>]}, {read_fast, [<<"a">>]},
+             {read_many, [[<<"a">>, <<"l">>, <<"g/x">>]]}, {read_many_fast, [[<<"a">>, <<"b">>]]},
+             {type, [<<"g">>]}, {list, [<<"g">>]}, {list, [<<>>, #{reverse => true}]}, {resolve, [<<"l">>]},
+             {list_prefix, [<<>>]}, {list_prefix, [<<"g">>, #{limit => 1, return_cursor => true}]},
+             {range, [#{}]}, {range, [#{reverse => true, limit => 1}]},
+             {fold, [fun(K, V, Acc) -> [{K, V} | Acc] end, [], #{}]}]].
+
+change(S) ->
+    ok = hyper_lmdb:batch_write(S, [{put, <<"a">>, <<"2">>}, {delete, <<"g/x">>}, {put, <<"g/y">>, <<>>},
+                                    {link, <<"b">>, <<"l">>}, {put, <<"b">>, <<"new">>}]).
+
+every_read(S) ->
+    put_all(S, [{<<"a">>, <<"1">>}, {<<"g/x">>, <<"x">>}]),
+    ok = hyper_lmdb:make_link(S, <<"a">>, <<"l">>),
+    Before = look(S),
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        change(S),
+        ?assertEqual(Before, look(Snapshot)),
+        %% Into LMDB, and other buffers.
+        [begin
+             ok = hyper_lmdb:sync(S),
+             [ok = hyper_lmdb:put(S, <<"filler", I:32>>, binary:copy(<<I:32>>, 1000)) || I <- lists:seq(1, 200)],
+             ?assertEqual(Before, look(Snapshot))
+         end || _ <- [1, 2, 3]],
+        ?assertNotEqual(Before, look(S))
+    end).
+
+%% The cache keeps the newest answers only; those of a snapshot must come from elsewhere.
+links_as_they_were(S) ->
+    put_all(S, [{<<"one/x">>, <<"1">>}, {<<"two/x">>, <<"2">>}]),
+    ok = hyper_lmdb:make_link(S, <<"one">>, <<"l">>),
+    ?assertEqual({ok, <<"1">>}, hyper_lmdb:read(S, <<"l/x">>)),
+    hyper_lmdb:with_snapshot(S, fun(First) ->
+        ok = hyper_lmdb:make_link(S, <<"two">>, <<"l">>),
+        ?assertEqual({{ok, <<"1">>}, {ok, <<"2">>}}, {hyper_lmdb:read(First, <<"l/x">>), hyper_lmdb:read(S, <<"l/x">>)}),
+        hyper_lmdb:with_snapshot(S, fun(Second) ->
+            ok = hyper_lmdb:delete(S, <<"l">>),
+            [?assertEqual({{ok, <<"1">>}, {ok, <<"2">>}, not_found},
+                          {hyper_lmdb:read(First, <<"l/x">>), hyper_lmdb:read(Second, <<"l/x">>), hyper_lmdb:read(S, <<"l/x">>)})
+             || _ <- [1, 2, 3]],
+            ?assertEqual({<<"one/x">>, <<"two/x">>, not_found},
+                         {hyper_lmdb:resolve(First, <<"l/x">>), hyper_lmdb:resolve(Second, <<"l/x">>), hyper_lmdb:resolve(S, <<"l/x">>)})
+        end)
+    end).
+
+reset_leaves_it(S) ->
+    put_all(S, [{<<I:16>>, <<I:16>>} || I <- lists:seq(1, 5000)]),
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        ok = hyper_lmdb:reset(S),
+        ok = hyper_lmdb:put(S, <<"new">>, <<>>),
+        ?assertEqual({ok, 5000}, hyper_lmdb:fold(Snapshot, fun(_, N) -> N + 1 end, 0, #{keys_only => true})),
+        ?assertEqual({ok, <<1:16>>}, hyper_lmdb:get(Snapshot, <<1:16>>)),
+        ?assertEqual({ok, [{<<"new">>, <<>>}], done}, hyper_lmdb:range(S, #{}))
+    end).
+
+ended_by_stop(S, Dir) ->
+    ok = hyper_lmdb:put(S, <<"a">>, <<"1">>),
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        ok = hyper_lmdb:stop(S),
+        [?assertEqual({Call, {error, closed}}, {Call, Answer}) || {Call, Answer} <- look(Snapshot)],
+        Again = test_store:start_ok(#{name => Dir}),
+        ?assertEqual({ok, <<"1">>}, hyper_lmdb:get(Again, <<"a">>)),
+        ?assertEqual({error, closed}, hyper_lmdb:get(Snapshot, <<"a">>))
+    end).
+
+%% Each batch writes all keys with one number: a mixture would show.
+fold_is_one_moment(S) ->
+    Write = fun(N) -> put_all(S, [{<<K:16>>, <<N:64>>} || K <- lists:seq(1, 3000)]) end,
+    Write(0),
+    Writer = spawn_link(fun() -> (fun Loop(N) -> Write(N), Loop(N + 1) end)(1) end),
+    [begin
+         {ok, {Count, Numbers}} = hyper_lmdb:fold(S, fun(_, V, {C, Ns}) -> {C + 1, Ns#{V => seen}} end, {0, #{}}, #{}),
+         ?assertEqual({3000, 1}, {Count, map_size(Numbers)})
+     end || _ <- lists:seq(1, 20)],
+    unlink(Writer),
+    exit(Writer, kill).
+
+read_only(S) ->
+    ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+    Writes = [{stop, []}, {reset, []}, {sync, []}, {put, [<<"k">>, <<"w">>]}, {delete, [<<"k">>]},
+              {put_new, [<<"n">>, <<"v">>]}, {batch_write, [[{put, <<"k">>, <<"w">>}]]}, {batch_write, [[]]},
+              {delete_prefix, [<<>>]}, {write, [<<"k">>, <<"w">>]}, {write, [<<"k">>, a_term]},
+              {make_group, [<<"g">>]}, {make_link, [<<"k">>, <<"l">>]}, {begin_batch, []}, {write_fast, [<<"k">>, <<"w">>]}],
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        [?assertEqual({Write, {error, read_only}}, {Write, apply(hyper_lmdb, Function, [Snapshot | Args])})
+         || {Function, Args} = Write <- Writes],
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Snapshot, <<"k">>))
+    end),
+    ?assertEqual({ok, [{<<"k">>, <<"v">>}], done}, hyper_lmdb:range(S, #{})).
+
+answers(S) ->
+    ?assertEqual(anything, hyper_lmdb:with_snapshot(S, fun(_) -> anything end)),
+    {ok, #{name := Name}} = hyper_lmdb:info(S),
+    ?assertEqual(not_found, hyper_lmdb:with_snapshot(#{<<"name">> => Name}, fun(Snapshot) -> hyper_lmdb:get(Snapshot, <<"k">>) end)),
+    ?assertEqual({error, not_started}, hyper_lmdb:with_snapshot(#{name => <<"/none">>}, fun(_) -> anything end)),
+    ?assertError(badarg, hyper_lmdb:with_snapshot(S, fun() -> anything end)),
+    ok = hyper_lmdb:stop(S),
+    ?assertEqual({error, closed}, hyper_lmdb:with_snapshot(S, fun(_) -> anything end)).
+
+open(S) -> {ok, #{snapshots := Open}} = hyper_lmdb:info(S), Open.
+
+expired(Snapshot) ->
+    [?assertEqual({Call, {error, snapshot_expired}}, {Call, Answer}) || {Call, Answer} <- look(Snapshot)],
+    ?assertMatch({ok, #{}}, hyper_lmdb:info(Snapshot)).
+
+ends_with_the_function(S) ->
+    Kept = hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        ?assertEqual(1, open(S)),
+        ?assertEqual(1, open(Snapshot)),
+        Snapshot
+    end),
+    ?assertEqual(0, open(S)),
+    expired(Kept).
+
+ends_with_an_exception(S) ->
+    Self = self(),
+    [begin
+         ?assertException(Class, oops, hyper_lmdb:with_snapshot(S, fun(Snapshot) -> Self ! Snapshot, Raise() end)),
+         receive Snapshot -> expired(Snapshot) end,
+         ?assertEqual(0, open(S))
+     end || {Class, Raise} <- [{throw, fun() -> throw(oops) end}, {error, fun() -> error(oops) end}, {exit, fun() -> exit(oops) end}]].
+
+%% A process that holds a snapshot until it is told or killed.
+holder(S) ->
+    Self = self(),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        hyper_lmdb:with_snapshot(S, fun(Snapshot) -> Self ! {self(), Snapshot}, receive stop -> ok end end)
+    end),
+    receive
+        {Pid, Snapshot} -> {ok, Pid, Monitor, Snapshot};
+        {'DOWN', Monitor, process, Pid, Reason} -> Reason
+    end.
+
+kill({ok, Pid, Monitor, _}) ->
+    exit(Pid, kill),
+    receive {'DOWN', Monitor, process, Pid, killed} -> ok end.
+
+ends_with_its_owner(S) ->
+    {ok, _, _, Snapshot} = Holder = holder(S),
+    ?assertEqual(not_found, hyper_lmdb:get(Snapshot, <<"a">>)),
+    kill(Holder),
+    test_store:wait_until(fun() -> open(S) =:= 0 end),
+    expired(Snapshot).
+
+owners_killed_under_readers(S) ->
+    put_all(S, [{<<I:16>>, binary:copy(<<I>>, 100)} || I <- lists:seq(1, 2000)]),
+    [begin
+         {ok, _, _, Snapshot} = Holder = holder(S),
+         Readers = [test_store:spawn_call(fun() -> read_until_expired(Snapshot) end) || _ <- lists:seq(1, 4)],
+         kill(Holder),
+         [?assertEqual(expired, test_store:await(Reader)) || Reader <- Readers]
+     end || _ <- lists:seq(1, 50)],
+    test_store:wait_until(fun() -> open(S) =:= 0 end).
+
+read_until_expired(Snapshot) ->
+    case {hyper_lmdb:range(Snapshot, #{}), hyper_lmdb:get(Snapshot, <<1:16>>)} of
+        {{ok, Entries, done}, {ok, _}} when length(Entries) =:= 2000 -> read_until_expired(Snapshot);
+        {{ok, Entries, _}, {error, snapshot_expired}} when length(Entries) =:= 2000 -> expired;
+        {{error, snapshot_expired}, {error, snapshot_expired}} -> expired
+    end.
+
+nested(S) ->
+    hyper_lmdb:with_snapshot(S, fun(Outer) ->
+        ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+        ?assertEqual(not_found, hyper_lmdb:with_snapshot(Outer, fun(Inner) -> hyper_lmdb:get(Inner, <<"k">>) end)),
+        ?assertEqual(1, open(S)),
+        ?assertEqual(not_found, hyper_lmdb:get(Outer, <<"k">>))
+    end).
+
+several_readers(S) ->
+    Pairs = [{<<"key", (integer_to_binary(I))/binary>>, binary:copy(<<I:16>>, 50)} || I <- lists:seq(1001, 1500)],
+    put_all(S, Pairs),
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        {ok, 500} = hyper_lmdb:delete_prefix(S, <<>>),
+        Read = fun() ->
+            [?assertEqual({ok, Value}, hyper_lmdb:get(Snapshot, Key)) || {Key, Value} <- Pairs],
+            ?assertEqual({ok, Pairs, done}, hyper_lmdb:range(Snapshot, #{})),
+            ?assertEqual({ok, [{Key, {ok, Value}} || {Key, Value} <- Pairs]},
+                         hyper_lmdb:read_many(Snapshot, [Key || {Key, _} <- Pairs])),
+            done
+        end,
+        Readers = [test_store:spawn_call(Read) || _ <- lists:seq(1, 20)],
+        [?assertEqual(done, test_store:await(Reader)) || Reader <- Readers]
+    end).
+
+many(S) ->
+    [?assertEqual(not_found, hyper_lmdb:with_snapshot(S, fun(Snapshot) -> hyper_lmdb:get(Snapshot, <<"k">>) end))
+     || _ <- lists:seq(1, 1000)],
+    %% Dropped without an end: by processes that die.
+    [kill(holder(S)) || _ <- lists:seq(1, 1000)],
+    test_store:wait_until(fun() -> open(S) =:= 0 end),
+    {ok, #{reader_slots_used := Used, reader_slots := Slots}} = hyper_lmdb:info(S),
+    ?assert(Used < Slots).
+
+half_of_the_slots(S) ->
+    {ok, #{max_readers := Slots}} = hyper_lmdb:info(S),
+    {Holders, Refused} = lists:partition(fun is_tuple_ok/1, [holder(S) || _ <- lists:seq(1, Slots)]),
+    ?assertEqual((Slots - 8) div 2, length(Holders)),
+    ?assertEqual([{error, readers_full}], lists:usort([hyper_lmdb:with_snapshot(S, fun(_) -> ok end) || _ <- Refused])),
+    %% The other half is for everybody else.
+    Reads = [test_store:spawn_call(fun() -> [hyper_lmdb:get(S, <<"k">>) || _ <- lists:seq(1, 1000)] end) || _ <- lists:seq(1, 50)],
+    [?assertEqual([not_found], lists:usort(test_store:await(Read))) || Read <- Reads],
+    [kill(Holder) || Holder <- Holders],
+    test_store:wait_until(fun() -> hyper_lmdb:with_snapshot(S, fun(_) -> ok end) =:= ok end).
+
+is_tuple_ok(Result) -> is_tuple(Result) andalso element(1, Result) =:= ok.
+
+in_info(S) ->
+    ?assertMatch({ok, #{snapshots := 0, oldest_snapshot_ms := 0, max_snapshot_age_ms := 300000}}, hyper_lmdb:info(S)),
+    hyper_lmdb:with_snapshot(S, fun(_) ->
+        test_store:wait_until(fun() -> {ok, #{oldest_snapshot_ms := Age}} = hyper_lmdb:info(S), Age > 5 end),
+        hyper_lmdb:with_snapshot(S, fun(_) -> ?assertMatch({ok, #{snapshots := 2}}, hyper_lmdb:info(S)) end)
+    end).
+
+folds(S) ->
+    Pairs = [{<<"k", I:16>>, <<I:16>>} || I <- lists:seq(1, 6000)],
+    put_all(S, [{<<"a">>, <<>>}, {<<"z">>, <<>>} | Pairs]),
+    List = fun(Key, Value, Acc) -> [{Key, Value} | Acc] end,
+    ?assertEqual({ok, lists:reverse(Pairs)}, hyper_lmdb:fold(S, List, [], #{prefix => <<"k">>})),
+    ?assertEqual({ok, Pairs}, hyper_lmdb:fold(S, List, [], #{prefix => <<"k">>, reverse => true})),
+    ?assertEqual({ok, [K || {K, _} <- Pairs]},
+                 hyper_lmdb:fold(S, fun(Key, Acc) -> [Key | Acc] end, [], #{<<"prefix">> => <<"k">>, reverse => true, keys_only => true})),
+    ?assertEqual({ok, 6000}, hyper_lmdb:fold(S, fun(_, _, N) -> N + 1 end, 0, #{from => <<"b">>, to => <<"z">>})),
+    ?assertEqual({ok, 6001}, hyper_lmdb:fold(S, fun(_, _, N) -> N + 1 end, 0, #{continue => <<"a">>})),
+    ?assertEqual({error, {bad_option, cursor}}, hyper_lmdb:fold(S, List, [], #{cursor => <<"a">>})),
+    ?assertEqual({ok, acc}, hyper_lmdb:fold(S, List, acc, #{prefix => <<"none">>})).
+
+fold_limits(S) ->
+    put_all(S, [{<<I:16>>, <<>>} || I <- lists:seq(1, 5000)]),
+    [?assertEqual({Limit, {ok, lists:seq(min(Limit, 5000), 1, -1)}},
+                  {Limit, hyper_lmdb:fold(S, fun(<<I:16>>, Acc) -> [I | Acc] end, [], #{limit => Limit, keys_only => true})})
+     || Limit <- [1, 255, 256, 257, 1999, 2000, 2001, 4000, 4999, 5000, 5001, infinity]].
+
+fold_functions(S) ->
+    [?assertError(badarg, hyper_lmdb:fold(S, Fun, [], Range))
+     || {Fun, Range} <- [{fun(_, Acc) -> Acc end, #{}}, {fun(_, _, Acc) -> Acc end, #{keys_only => true}}, {none, #{}},
+                         {fun(_, _, Acc) -> Acc end, []}]].
+
+fold_raises(S) ->
+    put_all(S, [{<<I:16>>, <<>>} || I <- lists:seq(1, 3000)]),
+    ?assertThrow({at, 2500}, hyper_lmdb:fold(S, fun(_, 2500) -> throw({at, 2500}); (_, N) -> N + 1 end, 0, #{keys_only => true})),
+    ?assertEqual(0, open(S)).
+
+short_folds(S) ->
+    put_all(S, [{<<I:16>>, <<>>} || I <- lists:seq(1, 300)]),
+    Open = fun(Range) -> {ok, Most} = hyper_lmdb:fold(S, fun(_, Acc) -> max(Acc, open(S)) end, 0, Range#{keys_only => true}), Most end,
+    ?assertEqual([1, 0, 0, 0], [Open(Range) || Range <- [#{}, #{limit => 256}, #{limit => 10}, #{to => <<200:16>>}]]).
+
+ended_by_age(Dir) ->
+    S = test_store:start_ok(#{name => Dir, max_snapshot_age_ms => 300}),
+    ?assertEqual({error, {conflicting_option, max_snapshot_age_ms}}, hyper_lmdb:start(#{name => Dir, max_snapshot_age_ms => 301})),
+    put_all(S, [{<<I:16>>, <<>>} || I <- lists:seq(1, 3000)]),
+    hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        ?assertEqual({ok, <<>>}, hyper_lmdb:get(Snapshot, <<1:16>>)),
+        %% Nobody looks at it, and it ends.
+        test_store:wait_until(fun() -> open(S) =:= 0 end),
+        expired(Snapshot)
+    end),
+    ?assertEqual({error, snapshot_expired},
+                 hyper_lmdb:fold(S, fun(_, N) -> N =:= 0 andalso test_store:wait_until(fun() -> open(S) =:= 0 end), N + 1 end, 0, #{keys_only => true})).
+
+ended_by_memory(Dir) ->
+    S = test_store:start_ok(#{name => Dir, write_buffer_bytes => 1 bsl 20}),
+    Fill = fun() -> [ok = hyper_lmdb:put(S, <<I:32>>, binary:copy(<<I>>, 1000)) || I <- lists:seq(1, 4000)] end,
+    %% Each keeps a buffer or two of its own.
+    Keep = fun Keep(0, Older) ->
+                   [Newest | _] = Older,
+                   Oldest = lists:last(Older),
+                   test_store:wait_until(fun() -> hyper_lmdb:get(Oldest, <<"a">>) =:= {error, snapshot_expired} end),
+                   ?assertEqual(not_found, hyper_lmdb:get(Newest, <<"a">>)),
+                   expired(Oldest);
+               Keep(N, Older) ->
+                   hyper_lmdb:with_snapshot(S, fun(Snapshot) -> Fill(), Keep(N - 1, [Snapshot | Older]) end)
+           end,
+    Keep(6, []).
