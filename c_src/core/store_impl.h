@@ -102,7 +102,8 @@ struct Store::Impl {
   const ThreadApi threads;
   std::unique_ptr<Env> env;
   Recovered recovered;
-  std::atomic<bool> failed{false};  // a flush failed: nothing more is written
+  std::atomic<bool> failed{false};                // a flush failed: nothing more is written
+  const std::uint64_t hash_seed = random_seed();  // of the buffers
   Buffers buffers;
   ReadPool pool;
   mutable Warmth warmth;
@@ -126,8 +127,8 @@ struct Store::Impl {
 
  private:
   void make_journal() {
-    const std::uint64_t seed = random_seed();
-    buffers.start(JournalWriter::new_buffer(settings, seed), nullptr, recovered.replayed.last_seq);
+    buffers.start(JournalWriter::new_buffer(settings, hash_seed), nullptr,
+                  recovered.replayed.last_seq);
     constexpr std::uint64_t kSegmentSlackBytes = 1 << 20;  // what flushes skip, the header
     log = std::make_unique<JournalLog>(
         env->directory(),
@@ -155,7 +156,7 @@ struct Store::Impl {
                                                            .tree = tree.get(),
                                                            .write_mutex = &write_mutex,
                                                            .failed = &failed,
-                                                           .hash_seed = random_seed()});
+                                                           .hash_seed = hash_seed});
   }
 
   Result<void> flush_tree() noexcept {
