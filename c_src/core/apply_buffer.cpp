@@ -9,8 +9,8 @@ namespace hyper_lmdb {
 
 namespace {
 
-// About 16 MB: as fast as larger transactions, and the file stays smaller.
-constexpr std::uint64_t kMostDirtyPages = 4096;
+// About 12 MB: as fast as larger transactions, with less memory, and the file stays smaller.
+constexpr std::uint64_t kMostDirtyPages = 3072;
 
 /// Counts the pages that records in key order come to lie on, by where LMDB puts them: a page of
 /// its own memory for each.
