@@ -1,6 +1,6 @@
 %% The Erlang benchmark; bench/run starts it:
 %%   erl ... -s bench_main -extra SECTION --dir DIR [--raw FILE] [--smoke] [--json F] [--figures F]
-%% SECTION is `all`, `paths`, `timer`, `workload` or `memory`.
+%% SECTION is `all`, `paths`, `timer`, `workload`, `memory` or `compression`, which takes --tree DIR.
 -module(bench_main).
 -export([start/0]).
 
@@ -21,13 +21,14 @@ start() ->
     end.
 
 options(["--smoke" | Words], Options) -> options(Words, Options#{smoke := true});
+options(["--tree", Tree | Words], Options) -> options(Words, Options#{tree => Tree});
 options(["--dir", Dir | Words], Options) -> options(Words, Options#{dir => Dir});
 options(["--raw", File | Words], Options) -> options(Words, Options#{raw := File});
 options(["--json", File | Words], Options) -> options(Words, Options#{json := File});
 options(["--figures", File | Words], Options) -> options(Words, Options#{figures := File});
 options([Section | Words], Options) when Section =:= "all"; Section =:= "paths";
                                          Section =:= "timer"; Section =:= "workload";
-                                         Section =:= "memory" ->
+                                         Section =:= "memory"; Section =:= "compression" ->
     options(Words, Options#{section := Section});
 options([], Options) -> Options;
 options([Word | _], _) -> error({unknown_option, Word}).
@@ -78,4 +79,14 @@ section(#{section := "memory", dir := Dir}, Settings) ->
         {skipped, Why} ->
             io:format("memory: not measured: ~p~n~n", [Why]),
             {#{skipped => iolist_to_binary(io_lib:format("~p", [Why]))}, []}
+    end;
+section(#{section := "compression", dir := Dir, tree := Tree}, #{write_rounds := Rounds}) ->
+    case bench_compression:run(Tree, Dir, Rounds) of
+        {skipped, Why} ->
+            io:format("compression: not measured: ~ts~n~n", [Why]),
+            {#{skipped => Why}, []};
+        Rows ->
+            io:format("values of ~ts, async~n", [Tree]),
+            io:put_chars([bench_compression:table(Rows), $\n]),
+            {#{rows => Rows}, bench_compression:figures(Rows)}
     end.

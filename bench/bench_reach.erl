@@ -65,6 +65,9 @@ goals() ->
      {paths_list, "list/2 of 100, 10^6 descendants / 100", at_most, 3.0},
      {paths_write, "write/3, links elsewhere / put/3, map_async", at_most, 1.50},
      {paths_hit_rate, "path cache hits, a link made per 100 reads", at_least, 0.95},
+     {compression_text_zstd, "text with zstd / without compression, bytes on disk", at_most, 0.50},
+     {compression_text_lz4, "the same with lz4", report, null},
+     {compression_whole_zstd, "a tree that is half compressed already, with zstd", report, null},
      {memory_growth_mb, "memory after 10^6 gets, 10^6 puts, MB", at_most, 20.0}].
 
 %% What a figures file holds.

@@ -72,11 +72,10 @@ other_modes(#{module := Module, peer := Peer} = Store, #{rounds := Rounds} = Set
                        end || Verb <- ?WRITES]
                   end || {Mode, _} <- tl(Module:modes())]).
 
-sample(Verb, #{module := Module, peer := Peer}, #{ms := Ms, put_off_ms := Longer}) ->
-    Writes = lists:member(Verb, ?WRITES),
-    ok = call(Peer, {settle, case Writes of true -> write; false -> read end}),
-    Time = case Writes andalso Module:puts_off() of true -> Longer; false -> Ms end,
-    call(Peer, {sample, Verb, Time}).
+sample(Verb, #{peer := Peer}, #{ms := Ms, put_off_ms := Longer}) ->
+    Kind = case lists:member(Verb, ?WRITES) of true -> write; false -> read end,
+    ok = call(Peer, {settle, Kind}),
+    call(Peer, {sample, Verb, case Kind of write -> {Ms, Longer}; read -> {Ms, Ms} end}).
 
 figure(#{module := Module}, Verb, Samples) ->
     PerOp = [Ns / Ops || {Ns, Ops} <- Samples],

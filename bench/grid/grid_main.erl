@@ -40,7 +40,7 @@ options([], Options) -> Options.
 %% memory that the VM may still give back.
 settings("smoke") -> #{rounds => 1, ms => 3, put_off_ms => 3, load_seconds => 60, patience => 1};
 settings("quick") ->
-    #{rounds => 3, ms => 150, put_off_ms => 1500, load_seconds => 60, patience => 500};
+    #{rounds => 3, ms => 150, put_off_ms => 1000, load_seconds => 60, patience => 500};
 settings("full") ->
     #{rounds => 7, ms => 400, put_off_ms => 2500, load_seconds => 900, patience => 2000}.
 

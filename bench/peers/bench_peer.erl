@@ -13,7 +13,7 @@
 -callback title() -> string().
 -callback modes() -> [{mode(), Promise :: string()}].
 %% Whether a write leaves work for later: then a sample has to be long enough to have its share of it.
--callback puts_off() -> boolean().
+-callback puts_off(mode()) -> boolean().
 %% Most bytes of values a cell may have.
 -callback most_bytes() -> pos_integer().
 %% Opens what is in the directory, or makes it; missing where it is not installed.

@@ -4,7 +4,7 @@
 %% o_sync does not reach the open of a file in either (2.1.0), so what is synced is synced by a call.
 -module(peer_bitcask).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 title() -> "bitcask".
@@ -13,7 +13,7 @@ modes() ->
     [{bitcask, "kill -9: nothing lost; power cut: what the system has not written back is lost"},
      {bitcask_sync, "`sync` after each: kill -9 and power cut: nothing lost"}].
 
-puts_off() -> false.
+puts_off(_) -> false.
 
 most_bytes() -> 4 bsl 30.
 

@@ -1,14 +1,14 @@
 %% A batch is one insert of 100 objects, which promises nothing about all or nothing.
 -module(peer_dets).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 title() -> "dets".
 
 modes() -> [{dets, bench_stores:promise(dets)}, {dets_sync, bench_stores:promise(dets_sync)}].
 
-puts_off() -> false.
+puts_off(_) -> false.
 
 most_bytes() -> 1 bsl 30.
 

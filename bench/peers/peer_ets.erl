@@ -1,13 +1,13 @@
 -module(peer_ets).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 title() -> "ets".
 
 modes() -> [{ets, bench_stores:promise(ets)}].
 
-puts_off() -> false.
+puts_off(_) -> false.
 
 most_bytes() -> 1 bsl 30.
 

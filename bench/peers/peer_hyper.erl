@@ -1,14 +1,14 @@
 %% The library.
 -module(peer_hyper).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 title() -> "hyper_lmdb".
 
 modes() -> [{Mode, bench_stores:promise(Mode)} || Mode <- [async, map_async, sync]].
 
-puts_off() -> true.
+puts_off(Mode) -> Mode =/= sync.
 
 most_bytes() -> 4 bsl 30.
 

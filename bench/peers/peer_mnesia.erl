@@ -4,7 +4,7 @@
 %% 50,000 writes rather than every 1,000, as applications that write much set it.
 -module(peer_mnesia).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 -define(TABLE, bench).
@@ -16,7 +16,7 @@ modes() ->
       "the system has not written back"},
      {mnesia_sync, "`sync_log` after each: kill -9 and power cut: nothing lost"}].
 
-puts_off() -> true.
+puts_off(Mode) -> Mode =:= mnesia.
 
 most_bytes() -> 1 bsl 30.
 

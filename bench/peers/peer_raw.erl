@@ -2,14 +2,14 @@
 %% so this is a floor rather than a store one could use.
 -module(peer_raw).
 -behaviour(bench_peer).
--export([title/0, modes/0, puts_off/0, most_bytes/0, open/2, close/1, settle/2,
+-export([title/0, modes/0, puts_off/1, most_bytes/0, open/2, close/1, settle/2,
          form/2, run/3, fold/2]).
 
 title() -> "raw LMDB in C".
 
 modes() -> [{raw_map, bench_stores:promise(raw_map)}, {raw_sync, bench_stores:promise(raw_sync)}].
 
-puts_off() -> false.
+puts_off(_) -> false.
 
 most_bytes() -> 4 bsl 30.
 

@@ -1,5 +1,6 @@
 #include "applier.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <utility>
@@ -39,11 +40,11 @@ void Applier::stop(const ThreadApi& threads) {
 }
 
 void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
-                   const RecordCounts& counts) {
+                   const RecordCounts& counts, Next next) {
   const std::lock_guard lock(mutex_);
   job_.begin(buffer.get(), seq, counts);
+  next_ = next;
   applied_ = false;
-  total_.store(buffer->keys(), std::memory_order_relaxed);
   buffer_ = std::move(buffer);
   held_ = static_cast<bool>(hold_over_);
   given_.store(seq, std::memory_order_relaxed);
@@ -52,9 +53,7 @@ void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
 }
 
 double Applier::progress() const noexcept {
-  if (idle()) return 1;
-  const std::uint64_t total = total_.load(std::memory_order_relaxed);
-  return total == 0 ? 1 : static_cast<double>(job_.done.load(std::memory_order_relaxed)) / total;
+  return idle() ? 1 : job_.progress();
 }
 
 Result<void> Applier::wait_idle() {
@@ -80,18 +79,31 @@ void Applier::let_go() {
   wake_.notify_one();
 }
 
+Result<void> Applier::wait_tidy() {
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return tidy_ || !stall_; });
+  return tidy_ ? Result<void>() : stall_;
+}
+
 void Applier::try_again() {
   const std::lock_guard lock(mutex_);
-  if (idle() || ended_ || stall_) return;
+  if (ended_ || stall_) return;
   stall_ = {};
   again_ = true;
   wake_.notify_one();
 }
 
-void Applier::wait_past(double fraction) {
+std::chrono::nanoseconds Applier::wait_past(double fraction, std::chrono::nanoseconds most) {
+  using std::chrono::nanoseconds;
+  using std::chrono::steady_clock;
+  const auto until = steady_clock::now() + most;
   std::unique_lock lock(mutex_);
-  // Progress is counted without the lock: looked at again before long.
-  while (!idle() && stall_ && progress() <= fraction) finished_.wait_for(lock, kBetweenLooks);
+  for (;;) {
+    const nanoseconds left = std::max(nanoseconds(0), nanoseconds(until - steady_clock::now()));
+    if (idle() || !stall_ || progress() > fraction || left.count() == 0) return left;
+    // Progress is counted without the lock: looked at again before long.
+    finished_.wait_for(lock, std::min<nanoseconds>(left, kBetweenLooks));
+  }
 }
 
 void* Applier::run(void* self) {
@@ -103,26 +115,41 @@ void* Applier::run(void* self) {
 Result<void> Applier::do_job() noexcept try {
   if (!applied_) {
     if (auto flushed = log_->flush(); !flushed) return flushed;
+    job_.flushed();
+    // What is in the way of a spare segment will be in the writer's way, and is said there.
+    if (next_ == Next::soon) (void)log_->make_spare();
     if (auto applied = apply_buffer(env_, &job_); !applied) return applied;
     applied_ = true;
   }
   if (buffers_->frozen() != nullptr) buffers_->drop_frozen();
-  if (auto dropped = log_->drop_frozen(); !dropped) return dropped;
-  // From here on only snapshots keep the buffer.
-  if (snapshots_ != nullptr) snapshots_->enforce();
-  buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
+  log_->retire_frozen();
   return {};
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "apply"};
+}
+
+/// What is left of a job once writers no longer wait for it; they may have given the next one.
+Result<void> Applier::tidy_up() noexcept try {
+  applied_buffer_.reset();
+  // From here on only snapshots keep the buffer.
+  if (snapshots_ != nullptr) snapshots_->enforce();
+  buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
+  if (to_rest_) {
+    if (auto removed = log_->remove_spare(); !removed) return removed;
+  }
+  return log_->remove_retired();
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "remove journal"};
 }
 
 void Applier::loop() {
   const FileSizeSignalBlock block;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || !idle(); });
-    if (idle()) return;
-    while (held_) {
+    wake_.wait(lock, [&] { return stopping_ || !idle() || !tidy_; });
+    if (idle() && tidy_) return;
+    const bool to_tidy = !tidy_;  // first: not more than one job leaves something
+    while (!to_tidy && held_) {
       if (!hold_over_ || hold_over_()) {
         hold_over_ = nullptr;
         held_ = false;
@@ -131,14 +158,18 @@ void Applier::loop() {
       }
     }
     lock.unlock();
-    const Result<void> done = do_job();
+    const Result<void> done = to_tidy ? tidy_up() : do_job();
     lock.lock();
     stall_ = done;
     stalled_.store(!done, std::memory_order_release);
     if (done) {
-      buffer_.reset();
-      count_.fetch_add(1, std::memory_order_relaxed);
-      idle_.store(true, std::memory_order_release);
+      tidy_ = to_tidy;
+      if (!to_tidy) {
+        applied_buffer_ = std::move(buffer_);
+        to_rest_ = next_ == Next::perhaps_never;
+        count_.fetch_add(1, std::memory_order_relaxed);
+        idle_.store(true, std::memory_order_release);
+      }
       finished_.notify_all();
       continue;
     }

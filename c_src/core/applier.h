@@ -1,7 +1,8 @@
-// The thread that applies frozen write buffers to LMDB and drops the journal behind them.
+// The thread that applies frozen write buffers to LMDB and removes the journal behind them.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -35,12 +36,14 @@ class Applier {
   /// Ends the thread; a job it cannot finish stays in the journal.
   void stop(const ThreadApi& threads);
 
+  /// Whether more will be written soon: then the next segment is made while the job goes on.
+  enum class Next { soon, perhaps_never };
   /// Hands over the buffer that has just been frozen. There must be no job under way.
   void give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
-            const RecordCounts& counts);
+            const RecordCounts& counts, Next next);
   bool idle() const noexcept { return idle_.load(std::memory_order_acquire); }
-  /// Waits until no job is under way. Errors: what keeps the job from being finished (it is tried
-  /// again all the same), env_failed.
+  /// Waits until no job is under way; journal it has no need of may still be there. Errors: what
+  /// keeps the job from being finished (it is tried again all the same), env_failed.
   Result<void> wait_idle();
   /// Jobs given from now on wait until `over` answers true, which is asked every millisecond and
   /// must not block, or `let_go` is called. Throws std::bad_alloc.
@@ -50,10 +53,13 @@ class Applier {
   void let_go();
   /// The last number of the journal in the jobs given so far.
   std::uint64_t given() const noexcept { return given_.load(std::memory_order_relaxed); }
+  /// Waits until what earlier jobs had no need of is gone. Errors: what keeps it there.
+  Result<void> wait_tidy();
   /// A job that could not be finished is tried now, not in a while.
   void try_again();
-  /// Waits until the job is further along than `fraction`, or is done, or cannot go on.
-  void wait_past(double fraction);
+  /// Waits until the job is further along than `fraction`, or is done, or cannot go on, or it took
+  /// `most`. Returns what is left of that.
+  std::chrono::nanoseconds wait_past(double fraction, std::chrono::nanoseconds most);
 
   /// How much of the job is done, from 0 to 1; 1 where there is none.
   double progress() const noexcept;
@@ -65,6 +71,7 @@ class Applier {
   static void* run(void* self);
   void loop();
   Result<void> do_job() noexcept;
+  Result<void> tidy_up() noexcept;
 
   Env* env_;
   Buffers* buffers_;
@@ -77,11 +84,14 @@ class Applier {
   // Of the job: set by `give` before idle_ is cleared, read by the thread after it sees that.
   std::shared_ptr<const WriteBuffer> buffer_;
   ApplyJob job_;
+  Next next_ = Next::perhaps_never;
   bool applied_ = false;  // all of it is in the tree; of the thread
+  // Of the job before, the thread's own.
+  std::shared_ptr<const WriteBuffer> applied_buffer_;
+  bool to_rest_ = false;
 
   std::atomic<bool> idle_{true};
   std::atomic<bool> stalled_{false};
-  std::atomic<std::uint64_t> total_{0};
   std::atomic<std::uint64_t> count_{0};
   std::atomic<std::uint64_t> given_{0};
 
@@ -91,6 +101,7 @@ class Applier {
   Result<void> stall_;                // guarded by mutex_
   std::function<bool()> hold_over_;   // guarded by mutex_; empty where nothing is held
   bool held_ = false;                 // guarded by mutex_; the job waits for hold_over_
+  bool tidy_ = true;                  // guarded by mutex_; nothing of the jobs before is left
   bool stopping_ = false;             // guarded by mutex_
   bool again_ = false;                // guarded by mutex_
   bool ended_ = false;                // guarded by mutex_; no job is tried any more

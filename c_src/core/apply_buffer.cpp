@@ -9,8 +9,11 @@ namespace hyper_lmdb {
 
 namespace {
 
-// About 16 MB: as fast as larger transactions, and the file stays smaller.
-constexpr std::uint64_t kMostDirtyPages = 4096;
+// About 12 MB: as fast as larger transactions, with less memory, and the file stays smaller.
+constexpr std::uint64_t kMostDirtyPages = 3072;
+
+// Writers look at what it says.
+constexpr std::uint64_t kKeysBetweenWords = 64;
 
 /// Counts the pages that records in key order come to lie on, by where LMDB puts them: a page of
 /// its own memory for each.
@@ -61,6 +64,7 @@ Result<void> apply_all(Env* env, ApplyJob* job) {
                     .applied_seq = env->applied_seq(),
                     .applying_seq = job->seq};
   BufferCursor records(job->buffer->order(~std::uint64_t{0}), job->seq);
+  job->came_to(0);
   bool there = job->last_key.empty() ? records.first() : records.seek(job->last_key + '\0');
   do {
     auto txn = WriteTxn::begin(env->get());
@@ -75,7 +79,7 @@ Result<void> apply_all(Env* env, ApplyJob* job) {
         last = records.key();
         auto one = apply_one(cursor.value().get(), last, records.outcome(), &pages);
         if (!one) return env->explain(one.error());
-        ++keys;
+        if (++keys % kKeysBetweenWords == 0) job->came_to(keys);
       }
     }
     if (!there) {
@@ -89,7 +93,8 @@ Result<void> apply_all(Env* env, ApplyJob* job) {
     std::string reached(last);
     if (auto committed = txn.value().commit(); !committed) return env->explain(committed.error());
     job->last_key.swap(reached);
-    job->done.fetch_add(keys, std::memory_order_relaxed);
+    job->committed += keys;
+    job->came_to(0);
   } while (there);
   env->applied(job->seq, job->counts);
   return {};

@@ -40,11 +40,20 @@ void Buffers::renew(std::unique_ptr<const State> next) noexcept {
 }
 
 void Buffers::collect(FunctionRef<bool(const State*)> pinned) noexcept {
-  const std::lock_guard lock(mutex_);
-  const State* const current = published();
-  std::erase_if(states_,
-                [&](const auto& state) { return state.get() != current && !pinned(state.get()); });
-  count_.store(states_.size(), std::memory_order_relaxed);
+  std::unique_ptr<const State> gone;
+  do {
+    gone.reset();  // without the lock: it may be the last that holds a buffer, which is large
+    const std::lock_guard lock(mutex_);
+    const State* const current = published();
+    const auto at = std::find_if(states_.begin(), states_.end(), [&](const auto& state) {
+      return state.get() != current && !pinned(state.get());
+    });
+    if (at != states_.end()) {
+      gone = std::move(*at);
+      states_.erase(at);
+    }
+    count_.store(states_.size(), std::memory_order_relaxed);
+  } while (gone != nullptr);
 }
 
 std::uint64_t Buffers::retired_bytes(FunctionRef<bool(const State*)> held) const noexcept {

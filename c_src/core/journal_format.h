@@ -1,8 +1,9 @@
 // How the journal's bytes stand in its files: names, header, records.
 //
 // A segment is one file, `journal-<generation as 16 hex digits>`. Its first page is the header:
-//   magic (8), version, store id (32 hex digits), generation, first sequence number, highest
-//   sequence number flushed when the segment was made, salt, checksum; zeros to the page's end.
+//   magic (8), version, store id (32 hex digits), generation, first sequence number (0 where the
+//   segment was made before it was known), highest sequence number flushed when the segment was
+//   made, salt, checksum; zeros to the page's end.
 // Records follow, each at a multiple of 8 bytes:
 //   payload length (u32), head check (u32), sequence number, highest sequence number flushed when
 //   it was written, checksum, payload; zeros to a multiple of 8.
@@ -26,7 +27,7 @@ namespace hyper_lmdb {
 struct SegmentId {
   std::string store_id;  ///< 32 hex digits
   std::uint64_t generation = 0;
-  std::uint64_t first_seq = 0;    ///< the number of its first record
+  std::uint64_t first_seq = 0;    ///< of its first record; 0 where only that record tells
   std::uint64_t flushed_seq = 0;  ///< highest number known to be durable when it is made
 };
 

@@ -28,18 +28,62 @@ std::uint64_t JournalLog::bytes() const noexcept {
   return segment == nullptr ? 0 : segment->file->bytes();
 }
 
-Result<void> JournalLog::open_segment() {
+Result<std::shared_ptr<JournalLog::Segment>> JournalLog::create(std::uint64_t first_seq) {
+  auto segment =
+      std::make_shared<Segment>(Segment{.generation = last_generation_ + 1, .file = nullptr});
   auto file = JournalSegment::create(directory_,
                                      {.store_id = start_.store_id,
-                                      .generation = last_generation_ + 1,
-                                      .first_seq = appended() + 1,
+                                      .generation = segment->generation,
+                                      .first_seq = first_seq,
                                       .flushed_seq = flushed()},
                                      start_.segment_bytes, start_.way);
   if (!file) return file.error();
-  auto segment = std::make_shared<Segment>(Segment{++last_generation_, std::move(file).value()});
+  segment->file = std::move(file).value();
+  ++last_generation_;
+  return segment;
+}
+
+Result<void> JournalLog::open_segment() {
+  const std::uint64_t first_seq = appended() + 1;
+  const std::lock_guard one_is_made_at_a_time(spare_mutex_);
+  std::shared_ptr<Segment> segment = std::exchange(spare_, nullptr);
+  if (segment != nullptr) {
+    segment->file->begin(first_seq);
+  } else {
+    auto made = create(first_seq);
+    if (!made) return made.error();
+    segment = std::move(made).value();
+  }
   const std::lock_guard lock(segments_mutex_);
   active_ = std::move(segment);
   return {};
+}
+
+Result<void> JournalLog::make_spare() {
+  const std::lock_guard one_is_made_at_a_time(spare_mutex_);
+  if (spare_ != nullptr) return {};
+  // Its header has to be on disk before any record of it may be, and nobody knows yet which number
+  // comes first.
+  auto made = create(0);
+  if (!made) return made.error();
+  (void)made.value()->file->prepare_ahead();  // what it cannot set aside, an append will say
+  spare_ = std::move(made).value();
+  return {};
+}
+
+Result<void> JournalLog::remove_spare() {
+  const std::lock_guard one_is_made_at_a_time(spare_mutex_);
+  if (spare_ == nullptr) return {};
+  if (auto removed = remove(*spare_); !removed) return removed;
+  spare_ = nullptr;
+  return {};
+}
+
+/// By its name: to list the directory would take a descriptor, which may be what has run out.
+Result<void> JournalLog::remove(const Segment& segment) {
+  const std::string path = directory_.file(journal::segment_name(segment.generation));
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
+  return directory_.sync();
 }
 
 bool JournalLog::has_room(std::uint64_t payload_bytes) const noexcept {
@@ -100,27 +144,28 @@ void JournalLog::prepare_ahead() noexcept {
   if (const auto segment = active()) (void)segment->file->prepare_ahead();
 }
 
-Result<void> JournalLog::drop_frozen() {
-  std::shared_ptr<Segment> segment;
+void JournalLog::retire_frozen() noexcept {
+  const std::lock_guard lock(segments_mutex_);
+  if (frozen_ != nullptr) retired_ = std::exchange(frozen_, nullptr);
+}
+
+Result<void> JournalLog::remove_retired() {
+  std::shared_ptr<Segment> segment;  // outlives the lock: its map is large
   {
     const std::lock_guard lock(segments_mutex_);
-    segment = frozen_;
+    segment = retired_;
   }
   if (segment == nullptr) return {};
-  // By its name: it is the oldest there is, and to list the directory would take a descriptor,
-  // which may be what has run out.
-  const std::string path = directory_.file(journal::segment_name(segment->generation));
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
-  if (auto synced = directory_.sync(); !synced) return synced;
+  if (auto removed = remove(*segment); !removed) return removed;
   const std::lock_guard lock(segments_mutex_);
-  frozen_ = nullptr;
+  retired_ = nullptr;
   return {};
 }
 
 void JournalLog::close() noexcept {
+  const std::lock_guard no_spare_is_made(spare_mutex_);
   const std::lock_guard lock(segments_mutex_);
-  active_.reset();
-  frozen_.reset();
+  for (auto* segment : {&spare_, &active_, &frozen_, &retired_}) segment->reset();
 }
 
 }  // namespace hyper_lmdb

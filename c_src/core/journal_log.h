@@ -1,5 +1,5 @@
 // The journal of a running store: the segment that is appended to, the one whose buffer is being
-// applied, and how far both are on disk.
+// applied, how far both are on disk; the one that is made for later, and the one that may go.
 #pragma once
 
 #include <atomic>
@@ -14,8 +14,9 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `flush`, `appended` and `flushed` may be called from any thread, `drop_frozen` by
-/// the applier; the rest by the holder of the write lock. Lock order: flush lock, then the lock on
+/// Thread-safety: `flush`, `appended` and `flushed` may be called from any thread, `retire_frozen`
+/// and `remove_retired` by the applier, `make_spare` and `remove_spare` by anybody who may block;
+/// the rest by the holder of the write lock. Lock order: flush lock or spare lock, then the lock on
 /// which segments there are.
 class JournalLog {
  public:
@@ -34,8 +35,13 @@ class JournalLog {
   std::uint64_t bytes() const noexcept;
 
   bool has_segment() const noexcept { return active_ != nullptr; }
-  /// Makes one, which blocks. Errors: as JournalSegment::create.
+  /// The spare one, or else makes one, which blocks. Errors: as JournalSegment::create.
   Result<void> open_segment();
+  /// Makes the one that the next `open_segment` takes, durably with its name and with room ready.
+  /// Blocks. Errors: as JournalSegment::create; then there is none, which does no harm.
+  Result<void> make_spare();
+  /// For a store at rest. Blocks. Errors: as unlink(2).
+  Result<void> remove_spare();
   bool has_room(std::uint64_t payload_bytes) const noexcept;
   /// Whether an append needs neither a segment nor blocks nor untouched pages.
   bool room_ready(std::uint64_t payload_bytes) const noexcept;
@@ -52,8 +58,11 @@ class JournalLog {
   Result<void> flush();
   /// Sets room aside ahead of the appends. Blocks.
   void prepare_ahead() noexcept;
-  /// LMDB has all of the frozen segment, durably. Errors: as unlink(2).
-  Result<void> drop_frozen();
+  /// LMDB has all of the frozen segment, durably: it is no longer in the way of the next one. What
+  /// was retired before must have been removed.
+  void retire_frozen() noexcept;
+  /// Removes the retired segment's file. Blocks. Errors: as unlink(2); may be tried again.
+  Result<void> remove_retired();
   /// Lets go of the files, which stay; nothing is appended or flushed any more. A handle may live
   /// long after its store was stopped.
   void close() noexcept;
@@ -64,20 +73,25 @@ class JournalLog {
     std::unique_ptr<JournalSegment> file;
   };
   std::shared_ptr<Segment> active() const;
+  Result<std::shared_ptr<Segment>> create(std::uint64_t first_seq);
+  Result<void> remove(const Segment& segment);
 
   const Directory& directory_;
   const Start start_;
   std::atomic<bool>* failed_;
-  bool flush_failed_ = false;  // guarded by flush_mutex_
-  std::uint64_t last_generation_;
+  bool flush_failed_ = false;      // guarded by flush_mutex_
+  std::uint64_t last_generation_;  // guarded by spare_mutex_
   std::atomic<std::uint64_t> appended_;
   std::atomic<std::uint64_t> flushed_;
 
   std::mutex flush_mutex_;
-  // Guards both pointers; the holder of the write lock may read active_ without it.
+  std::mutex spare_mutex_;          // held while a segment is made: their numbers are their order
+  std::shared_ptr<Segment> spare_;  // guarded by spare_mutex_
+  // Guards the pointers; the holder of the write lock may read active_ without it.
   mutable std::mutex segments_mutex_;
   std::shared_ptr<Segment> active_;
   std::shared_ptr<Segment> frozen_;
+  std::shared_ptr<Segment> retired_;  // LMDB has it; its file is still there
 };
 
 }  // namespace hyper_lmdb

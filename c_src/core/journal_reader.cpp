@@ -100,6 +100,13 @@ Result<bool> JournalReader::is_blank(std::uint64_t at) {
   return bytes.value().find_first_not_of('\0') == std::string_view::npos;
 }
 
+Result<std::optional<std::uint64_t>> JournalReader::first_seq() {
+  auto record = record_at(kPageBytes);
+  if (!record) return record.error();
+  if (!record.value()) return std::optional<std::uint64_t>();
+  return std::optional(record.value()->seq);
+}
+
 Result<std::optional<JournalReader::Record>> JournalReader::next(std::uint64_t seq) {
   for (const std::uint64_t at : {at_, round_up_to_page(at_)}) {
     auto record = record_at(at);

@@ -33,6 +33,8 @@ class JournalReader {
   /// Whether nothing but zeros follows the header's page.
   Result<bool> is_bare();
 
+  /// The number of the record behind the header, where there is a whole one.
+  Result<std::optional<std::uint64_t>> first_seq();
   /// The next record, which must have this number; nothing where there is none, or it is damaged.
   Result<std::optional<Record>> next(std::uint64_t seq);
   /// After `next` found nothing: whether something is there all the same.

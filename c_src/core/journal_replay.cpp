@@ -19,6 +19,8 @@ namespace {
 
 using namespace journal;
 
+constexpr std::uint64_t kNoRecord = 0;  // a number that none has
+
 Error invalid(Code code) noexcept {
   return {.code = code, .operation = "replay journal"};
 }
@@ -51,6 +53,7 @@ class Replay {
   struct Segment {
     JournalReader reader;
     SegmentId id;
+    std::optional<std::uint64_t> first_seq;  // nothing: nobody can tell
   };
 
   /// Nothing where it is what a crash left of a segment's creation.
@@ -69,19 +72,28 @@ class Replay {
     if (id.store_id != store_id_ || id.generation != *generation_of(name)) {
       return invalid(Code::journal_mismatch);
     }
-    return std::optional(Segment{std::move(reader).value(), std::move(id)});
+    Result<std::optional<std::uint64_t>> first{std::optional(id.first_seq)};
+    if (id.first_seq == 0) first = reader.value().first_seq();
+    if (!first) return first.error();
+    return std::optional(Segment{std::move(reader).value(), std::move(id), first.value()});
   }
 
   /// The first number that is needed from here on: LMDB has what was before.
   std::uint64_t needed() const noexcept { return std::max(next_, applied_seq_ + 1); }
 
   Result<void> take(Segment& segment) {
-    if (auto fits = check_order(segment.id); !fits) return fits;
-    generation_ = segment.id.generation;
-    if (!lost_) {
-      next_ = segment.id.first_seq;
-      if (auto read = deliver(segment.reader); !read) return read;
+    if (segment.first_seq) {
+      if (auto fits = check_order(segment.id, *segment.first_seq); !fits) return fits;
+      if (!lost_) {
+        next_ = *segment.first_seq;
+        if (auto read = deliver(segment.reader); !read) return read;
+      }
+    } else if (auto none = segment.reader.next(kNoRecord); !none) {
+      return none.error();
+    } else if (segment.reader.ends_torn()) {
+      done_.torn_tail = true;
     }
+    generation_ = segment.id.generation;
     // A segment is read to its end even where its records end before: what was flushed may have
     // been lost in the middle.
     auto flushed = segment.reader.says_flushed(needed());
@@ -90,8 +102,7 @@ class Replay {
     return {};
   }
 
-  Result<void> check_order(const SegmentId& id) {
-    const std::uint64_t first = id.first_seq;
+  Result<void> check_order(const SegmentId& id, std::uint64_t first) {
     if (!generation_) {
       return first > applied_seq_ + 1 ? invalid(Code::journal_mismatch) : Result<void>();
     }

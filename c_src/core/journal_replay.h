@@ -32,7 +32,7 @@ struct Replayed {
 /// the journal, unless something says that it had been flushed: then it is `corrupted`. (Records
 /// before it were delivered by then.) Of what is lost only numbers beyond `applied_seq` count. A
 /// newest segment without a whole header and without a record is what a crash leaves of `create`,
-/// and counts as not there.
+/// and counts as not there. One that was made ahead of its use and holds nothing says nothing.
 /// Errors: corrupted; journal_mismatch for a segment of another store, a missing one, or a journal
 /// that begins after applied_seq + 1; version_mismatch; no_memory.
 Result<Replayed> replay_journal(

@@ -7,8 +7,24 @@ namespace hyper_lmdb {
 
 namespace {
 
-// The buffer that is written may be this much fuller than the one before is applied.
-constexpr double kSlack = 0.25;
+// The buffer that is written may be so full when the work on the one before has not begun, and full
+// when it is done.
+constexpr double kHeadStart = 0.25;
+// Who was held back may go on for so much of a buffer: few writes wait, and none for long.
+constexpr double kStride = 1.0 / 128;
+// What large writes are held back for: no more than if a whole buffer took that long.
+constexpr std::chrono::duration<double> kSlowestBuffer{4};
+
+/// A full disk may have room again once the journal is gone that LMDB has.
+template <typename Act>
+Result<void> with_room_of_removed(Applier* applier, Act act) {
+  auto done = act();
+  if (done) return done;
+  const Code code = done.error().code;
+  if (code != Code::disk_full && code != Code::quota_exceeded) return done;
+  if (!applier->wait_tidy()) return done;
+  return act();
+}
 
 }  // namespace
 
@@ -29,8 +45,31 @@ double JournalWriter::fullness() const noexcept {
          static_cast<double>(parts_.settings->write_buffer_bytes);
 }
 
+double JournalWriter::allowed_fullness() const noexcept {
+  return kHeadStart + (1 - kHeadStart) * parts_.applier->progress();
+}
+
 bool JournalWriter::ahead_of_applier() const noexcept {
-  return !parts_.applier->idle() && fullness() > parts_.applier->progress() + kSlack;
+  return !parts_.applier->idle() && fullness() > allowed_fullness();
+}
+
+/// Holds a writer of so many bytes back until LMDB has caught up, or for as long as it may be.
+void JournalWriter::pace(std::uint64_t bytes) {
+  using std::chrono::duration_cast;
+  const double share =
+      static_cast<double>(bytes) / static_cast<double>(parts_.settings->write_buffer_bytes);
+  patience_ += duration_cast<std::chrono::nanoseconds>(share * kSlowestBuffer);
+  if (!ahead_of_applier()) return;
+  const double progress = (fullness() + kStride - kHeadStart) / (1 - kHeadStart);
+  patience_ = parts_.applier->wait_past(progress, patience_);
+}
+
+Result<void> JournalWriter::open_segment() {
+  return with_room_of_removed(parts_.applier, [&] { return parts_.log->open_segment(); });
+}
+
+Result<void> JournalWriter::append_draft() {
+  return with_room_of_removed(parts_.applier, [&] { return parts_.log->append(draft_.payload()); });
 }
 
 bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,
@@ -46,13 +85,13 @@ Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
                        fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes());
     return ready ? Fate::done : Fate::must_wait;
   }
-  if (ahead_of_applier()) parts_.applier->wait_past(fullness() - kSlack);
+  pace(draft_.bytes());
   if (!parts_.log->has_segment()) {
-    if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+    if (auto opened = open_segment(); !opened) return opened.error();
   }
   if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
-  if (auto rotated = rotate(); !rotated) return rotated.error();
-  if (auto opened = parts_.log->open_segment(); !opened) return opened.error();
+  if (auto rotated = rotate(Applier::Next::soon); !rotated) return rotated.error();
+  if (auto opened = open_segment(); !opened) return opened.error();
   if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
   return Fate::too_large;
 }
@@ -74,7 +113,7 @@ bool JournalWriter::fits_capacity(std::span<const Op> ops) {
 }
 
 /// The active buffer is frozen and handed to the applier, once that has the one before.
-Result<void> JournalWriter::rotate() {
+Result<void> JournalWriter::rotate(Applier::Next next_write) {
   if (auto idle = parts_.applier->wait_idle(); !idle) return idle;
   // LMDB must not show what readers may not see yet.
   if (auto shown = show(); !shown) return shown;
@@ -84,7 +123,7 @@ Result<void> JournalWriter::rotate() {
   parts_.buffers->rotate(next);
   parts_.log->rotate();
   parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),
-                       parts_.links->known());
+                       parts_.links->known(), next_write);
   frozen_demand_ += std::exchange(pending_, {});
   dirty_.store(false, std::memory_order_release);
   return {};
@@ -97,7 +136,7 @@ Result<void> JournalWriter::settle(std::function<bool()> begun) {
     const std::uint64_t wanted = parts_.log->appended();
     while (dirty_.load(std::memory_order_relaxed) && applier.given() < wanted) {
       if (applier.idle()) {
-        if (auto rotated = rotate(); !rotated) return rotated;
+        if (auto rotated = rotate(Applier::Next::perhaps_never); !rotated) return rotated;
         break;
       }
       lock.unlock();
@@ -114,7 +153,7 @@ Result<void> JournalWriter::settle(std::function<bool()> begun) {
 /// LMDB has everything, and there is no segment.
 Result<void> JournalWriter::drain() {
   if (parts_.log->has_segment()) {
-    if (auto rotated = rotate(); !rotated) return rotated;
+    if (auto rotated = rotate(Applier::Next::perhaps_never); !rotated) return rotated;
   }
   return parts_.applier->wait_idle();
 }

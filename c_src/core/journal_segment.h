@@ -15,9 +15,9 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `append`, `has_room`, `room_ready` and `running_low` by one thread at a time (the
-/// holder of the write lock), `flush` by one at a time, `prepare_ahead` by one at a time; the three
-/// may overlap. `bytes`, `way` and `failed` from anywhere. The destructor only lets go.
+/// Thread-safety: `begin`, `append`, `has_room`, `room_ready` and `running_low` by one thread at a
+/// time (the holder of the write lock), `flush` by one at a time, `prepare_ahead` by one at a time;
+/// the three may overlap. `bytes`, `way` and `failed` from anywhere. The destructor only lets go.
 class JournalSegment {
  public:
   /// `mapped`: an append is a copy into a shared map. `written`: an append is a pwrite.
@@ -34,6 +34,9 @@ class JournalSegment {
   JournalSegment(const JournalSegment&) = delete;
   JournalSegment& operator=(const JournalSegment&) = delete;
   ~JournalSegment();
+
+  /// Of one that was made with no first number: what it is. Before the first append.
+  void begin(std::uint64_t first_seq) noexcept { next_seq_ = first_seq; }
 
   /// Whether a record of that size fits, with the page that a flush may skip.
   bool has_room(std::uint64_t payload_bytes) const noexcept;

@@ -19,6 +19,9 @@ using std::chrono::steady_clock;
 // A store at rest soon has an empty journal.
 constexpr auto kMostAge = std::chrono::milliseconds(2000);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(500);
+// A group of small writes is held back no longer than this, however slow LMDB is: so many of them
+// are let through that a buffer does not fill with them before long.
+constexpr auto kMostPause = std::chrono::milliseconds(10);
 constexpr auto kNothingToTend = std::chrono::milliseconds(60'000);
 
 Error env_failed() noexcept {
@@ -74,6 +77,7 @@ void JournalWriter::write_group(Request* first, std::size_t) {
     return;
   }
   unshown_ = first;
+  patience_ = kMostPause;
   for (Request* r = first; r != nullptr; r = r->next) {
     current_ = r;
     if (r->kind == Request::Kind::sync) continue;
@@ -163,7 +167,8 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
   if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops)) return Fate::too_large;
   auto room = make_room(wait);
   if (!room || room.value() != Fate::done) return room;
-  if (auto appended = parts_.log->append(draft_.payload()); !appended) return appended.error();
+  auto appended = wait == Wait::never ? parts_.log->append(draft_.payload()) : append_draft();
+  if (!appended) return appended.error();
   draft_.insert_into(active_.get(), parts_.log->appended());
   links.keep();
   pending_.add(ops, shape_.page_bytes);
@@ -241,7 +246,7 @@ void JournalWriter::tend() noexcept try {
   if (!dirty_.load(std::memory_order_acquire) || !parts_.applier->idle()) return;
   const std::unique_lock lock(*parts_.write_mutex, std::try_to_lock);
   if (!lock || steady_clock::now() - first_write_ < kMostAge) return;
-  (void)rotate();  // a flush that failed has poisoned the store
+  (void)rotate(Applier::Next::perhaps_never);  // a flush that failed has poisoned the store
 } catch (const std::bad_alloc&) {
   // Tried again before long.
 }
@@ -251,7 +256,7 @@ Result<void> JournalWriter::finish() noexcept {
   if (!failed) {
     parts_.applier->try_again();
     try {
-      if (drain()) return {};
+      if (drain() && parts_.applier->wait_tidy() && parts_.log->remove_spare()) return {};
     } catch (const std::bad_alloc&) {
       // The next start does it.
     }

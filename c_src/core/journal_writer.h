@@ -82,13 +82,17 @@ class JournalWriter final : public WriteWay {
   Result<Fate> make_room(Wait wait);
   Result<void> directly(Request& request);
   Result<void> remove_some(Request& request);
-  Result<void> rotate();
+  Result<void> rotate(Applier::Next next);
   Result<void> drain();
   Result<void> show();
   bool fits_capacity(std::span<const Op> ops);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   double fullness() const noexcept;
+  double allowed_fullness() const noexcept;
   bool ahead_of_applier() const noexcept;
+  void pace(std::uint64_t bytes);
+  Result<void> open_segment();
+  Result<void> append_draft();
   Result<void> learn_shape() noexcept;
 
   const JournalParts parts_;
@@ -101,8 +105,9 @@ class JournalWriter final : public WriteWay {
   // Of the active buffer, and of what was given to the applier since shape_ was learned.
   Demand pending_;
   Demand frozen_demand_;
-  Request* current_ = nullptr;  // of a group
-  Request* unshown_ = nullptr;  // the first of it whose records nobody has seen yet
+  Request* current_ = nullptr;           // of a group
+  Request* unshown_ = nullptr;           // the first of it whose records nobody has seen yet
+  std::chrono::nanoseconds patience_{};  // for which it may still be held back
   std::chrono::steady_clock::time_point first_write_{};
   std::atomic<bool> dirty_{false};  // the active buffer holds something
   std::atomic<bool> segment_low_{false};

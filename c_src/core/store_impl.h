@@ -115,7 +115,8 @@ struct StoreImpl {
   const ThreadApi threads;
   std::unique_ptr<Env> env;
   Recovered recovered;
-  std::atomic<bool> failed{false};  // a flush failed: nothing more is written
+  std::atomic<bool> failed{false};                // a flush failed: nothing more is written
+  const std::uint64_t hash_seed = random_seed();  // of the buffers
   Buffers buffers;
   ReadPool pool;
   mutable Warmth warmth;
@@ -140,8 +141,8 @@ struct StoreImpl {
 
  private:
   void make_journal() {
-    const std::uint64_t seed = random_seed();
-    buffers.start(JournalWriter::new_buffer(settings, seed), nullptr, recovered.replayed.last_seq);
+    buffers.start(JournalWriter::new_buffer(settings, hash_seed), nullptr,
+                  recovered.replayed.last_seq);
     constexpr std::uint64_t kSegmentSlackBytes = 1 << 20;  // what flushes skip, the header
     log = std::make_unique<JournalLog>(
         env->directory(),
@@ -169,7 +170,7 @@ struct StoreImpl {
                                                            .tree = tree.get(),
                                                            .write_mutex = &write_mutex,
                                                            .failed = &failed,
-                                                           .hash_seed = random_seed()});
+                                                           .hash_seed = hash_seed});
   }
 
   Result<void> flush_tree() noexcept {

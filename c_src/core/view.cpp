@@ -29,9 +29,15 @@ Result<Bytes> View::find(std::string_view key) const {
   if (draft_ != nullptr) {
     if (const auto decided = draft_->find(key)) return bytes_of(*decided);
   }
+  const WriteBuffer* hashed_by = nullptr;
+  std::uint64_t hash = 0;
   for (const WriteBuffer* buffer : {active_, frozen_}) {
     if (buffer == nullptr) continue;
-    if (const auto held = buffer->find(key, version_)) return bytes_of(*held);
+    if (hashed_by == nullptr || hashed_by->hash_seed() != buffer->hash_seed()) {
+      hash = buffer->hash_of(key);
+      hashed_by = buffer;
+    }
+    if (const auto held = buffer->find(key, hash, version_)) return bytes_of(*held);
   }
   if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
   return find_in(txn_, dbi_, key);

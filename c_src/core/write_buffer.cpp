@@ -41,6 +41,13 @@ constexpr std::uint64_t kMostNodeBytes =
 static_assert(kMostBytes / (kMostNodeBytes + kOrderBytesPerKey) <
               std::numeric_limits<std::uint32_t>::max());
 
+// Sixteen bits of filter a bucket: about eleven a key in a buffer full of small records.
+constexpr std::size_t kBucketsPerWord = 4;
+
+std::size_t filter_words(std::size_t buckets) noexcept {
+  return std::max<std::size_t>(1, buckets / kBucketsPerWord);
+}
+
 std::size_t buckets_for(std::uint64_t most_bytes) noexcept {
   return std::max<std::uint64_t>(1, std::bit_floor(most_bytes / kBytesPerBucket));
 }
@@ -53,8 +60,14 @@ WriteBuffer::WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed,
       seed_(hash_seed),
       buckets_(buckets_for(std::min(expected_bytes, most_bytes_))),
       index_(index_bytes()),
+      filter_(reinterpret_cast<KeyFilter::Word*>(index_.at() + buckets_ * sizeof(Bucket)),
+              filter_words(buckets_)),
       next_chunk_(kFirstChunkBytes) {
   static_assert(sizeof(Bucket) == sizeof(void*) && Bucket::is_always_lock_free);
+}
+
+std::uint64_t WriteBuffer::index_bytes() const noexcept {
+  return buckets_ * sizeof(Bucket) + filter_words(buckets_) * sizeof(KeyFilter::Word);
 }
 
 std::uint64_t WriteBuffer::hash_of(std::string_view key) const noexcept {
@@ -67,14 +80,15 @@ WriteBuffer::Bucket& WriteBuffer::bucket_of(std::uint64_t hash) const noexcept {
 }
 
 const BufferKey* WriteBuffer::look_up(std::string_view key, std::uint64_t hash) const noexcept {
+  if (!filter_.may_hold(hash)) return nullptr;
   const BufferKey* node = bucket_of(hash).load(std::memory_order_acquire);
   while (node != nullptr && (node->hash != hash >> 48 || node->key() != key)) node = node->next;
   return node;
 }
 
-std::optional<WriteBuffer::Outcome> WriteBuffer::find(std::string_view key,
+std::optional<WriteBuffer::Outcome> WriteBuffer::find(std::string_view key, std::uint64_t hash,
                                                       std::uint64_t version) const noexcept {
-  const BufferKey* const node = look_up(key, hash_of(key));
+  const BufferKey* const node = look_up(key, hash);
   const BufferVersion* const found = node == nullptr ? nullptr : node->at(version);
   if (found == nullptr) return std::nullopt;
   return found->outcome();
@@ -175,6 +189,7 @@ void WriteBuffer::insert(std::string_view key, std::uint64_t version,
                                              .hash = static_cast<std::uint16_t>(hash >> 48),
                                              .size = static_cast<std::uint16_t>(key.size())};
   std::memcpy(node_at + sizeof *node, key.data(), key.size());
+  filter_.add(hash);  // before the version of the insert is shown, which is what a reader goes by
   bucket.store(node, std::memory_order_release);
   newest_.store(node, std::memory_order_release);
 }

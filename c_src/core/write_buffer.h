@@ -2,7 +2,8 @@
 // outcome it was given with the version of it, so that a view of any version finds what it has to.
 // Nothing is taken out: the buffer goes as a whole.
 //
-// A hash index of fixed size finds a key; the keys in order are made when somebody asks
+// A hash index of fixed size finds a key, and a filter before it spares most look-ups of keys that
+// are not here; the keys in order are made when somebody asks
 // (write_buffer_order.h), so that a write pays for neither.
 #pragma once
 
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "key_filter.h"
 #include "pages.h"
 #include "write_buffer_node.h"
 #include "write_buffer_order.h"
@@ -49,7 +51,14 @@ class WriteBuffer {
 
   /// What a view of `version` sees at the key; nothing where the layer below has to tell. The
   /// record is valid as long as the buffer.
-  std::optional<Outcome> find(std::string_view key, std::uint64_t version) const noexcept;
+  std::optional<Outcome> find(std::string_view key, std::uint64_t version) const noexcept {
+    return find(key, hash_of(key), version);
+  }
+  /// The same with the key's hash, which buffers of one seed have in common.
+  std::optional<Outcome> find(std::string_view key, std::uint64_t hash,
+                              std::uint64_t version) const noexcept;
+  std::uint64_t hash_of(std::string_view key) const noexcept;
+  std::uint64_t hash_seed() const noexcept { return seed_; }
 
   /// What makes later calls faster and takes its time: for a thread that nobody waits for. One
   /// thread at a time; others may use the buffer meanwhile.
@@ -81,10 +90,9 @@ class WriteBuffer {
     bool untouched() const noexcept { return all != 0 && left == all; }
   };
 
-  std::uint64_t hash_of(std::string_view key) const noexcept;
   Bucket& bucket_of(std::uint64_t hash) const noexcept;
   const BufferKey* look_up(std::string_view key, std::uint64_t hash) const noexcept;
-  std::uint64_t index_bytes() const noexcept { return buckets_ * sizeof(Bucket); }
+  std::uint64_t index_bytes() const noexcept;
   void add_chunk(Room* room, std::size_t bytes);
   char* take(std::size_t bytes) noexcept;
   void count(std::uint64_t bytes) noexcept;
@@ -92,7 +100,8 @@ class WriteBuffer {
   const std::uint64_t most_bytes_;
   const std::uint64_t seed_;
   const std::size_t buckets_;  // a power of two
-  Pages index_;
+  Pages index_;                // the buckets, then the filter
+  KeyFilter filter_;
   std::atomic<const BufferKey*> newest_{nullptr};
   std::atomic<std::uint64_t> used_{0};
   mutable BufferSorter sorter_;

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cassert>
 #include <iterator>
+#include <optional>
+#include <span>
 #include <utility>
+
+#include "pages.h"
 
 namespace hyper_lmdb {
 
@@ -11,6 +15,8 @@ namespace {
 
 using Run = WriteBufferOrder::Run;
 using Runs = WriteBufferOrder::Runs;
+
+constexpr std::size_t kManyKeys = 64 << 10;
 
 bool key_less(const BufferKey* a, const BufferKey* b) noexcept {
   return a->key() < b->key();  // bytes as unsigned, then the length: LMDB's order
@@ -43,11 +49,15 @@ std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i, key = key->older) {
     prefix = common_prefix(newest->key().substr(0, prefix), key->key());
   }
-  std::vector<Entry> entries;
-  entries.reserve(count);
+  // Many are not from the heap, which would keep what is needed for moments.
+  std::vector<Entry> few(count < kManyKeys ? count : 0);
+  const std::optional<Pages> many =
+      count < kManyKeys ? std::nullopt : std::make_optional<Pages>(count * sizeof(Entry));
+  const std::span<Entry> entries(many ? reinterpret_cast<Entry*>(many->at()) : few.data(), count);
   key = newest;
-  for (std::size_t i = 0; i < count; ++i, key = key->older) {
-    entries.push_back({.digest = digest(key->key(), prefix), .key = key});
+  for (Entry& entry : entries) {
+    entry = {.digest = digest(key->key(), prefix), .key = key};
+    key = key->older;
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.digest != b.digest ? a.digest < b.digest : key_less(a.key, b.key);

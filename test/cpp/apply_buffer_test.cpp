@@ -89,7 +89,7 @@ struct Rig {
     CHECK(identity.counts.link_generation == kCounts.link_generation);
     CHECK(env->applied_seq() == kSeq);
     CHECK(env->counts().links == kCounts.links);
-    CHECK(job.done == buffer.keys());
+    CHECK(job.committed == buffer.keys());
   }
   /// As at the next opening, which knows only what is in the file.
   void reopen() {
@@ -163,8 +163,8 @@ TEST_CASE("applied_seq moves only in the last transaction of a buffer") {
     CHECK(half.counts.links == 0);
     CHECK(rig.env->applied_seq() == 0);
     CHECK(rig.env->counts().links == 0);
-    CHECK(rig.job.done > 0);
-    CHECK(rig.job.done < rig.buffer.keys());
+    CHECK(rig.job.committed > 0);
+    CHECK(rig.job.committed < rig.buffer.keys());
     CHECK(rig.contents().size() > 1);
     CHECK(rig.contents().size() < rig.wanted.size());
   }

@@ -166,6 +166,40 @@ TEST_CASE("A buffer whose journal cannot be flushed is not applied, and the stor
   must(again->close());
 }
 
+// A put waited for a whole transaction of LMDB, however long that took.
+TEST_CASE("A small write is held back for moments, however long LMDB is stuck") {
+  const TempDir temp(memory_directory());
+  const StorePtr store = must_open(quiet(temp, Durability::async));
+  faults::hold(faults::kMsync);  // the applier waits for the journal's flush
+  std::uint64_t written = write_past_a_buffer(*store);
+  faults::wait_for_held();
+  // Past what may be written before the work has begun.
+  const auto start = std::chrono::steady_clock::now();
+  while (store->info().value().buffer_bytes < 13 * (1 << 20) / 10) {
+    REQUIRE(outcome(store->put(std::to_string(written++), std::string(1000, 'v'))) == "ok");
+  }
+  CHECK(std::chrono::steady_clock::now() - start > std::chrono::milliseconds(50));
+  CHECK(store->info().value().applied_buffers == 0);
+  CHECK(count_keys(*store) == written);
+  faults::release_held();
+  must(store->close());
+}
+
+// A write that needed the one before to be applied waited until its file was removed, too.
+TEST_CASE("Writers do not wait for the removal of a segment that LMDB has") {
+  const TempDir temp(memory_directory());
+  const StorePtr store = must_open(quiet(temp, Durability::async));
+  must(store->put("a", "1"));
+  faults::hold(faults::kFsync);  // of the directory
+  // Too large for the buffer: what is in it has to be applied first.
+  const std::string word = outcome(store->put("large", std::string(500'000, 'l')));
+  faults::wait_for_held();
+  CHECK(word == "ok");
+  CHECK(store->info().value().entries == 2);
+  faults::release_held();
+  must(store->close());
+}
+
 TEST_CASE("A failed flush poisons the store") {
   for (const Durability mode : kJournaled) {
     INFO(name_of(mode));

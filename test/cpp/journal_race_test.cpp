@@ -4,6 +4,7 @@
 #include <string>
 #include <thread>
 
+#include "journal_log.h"
 #include "support/faults.h"
 #include "support/gate.h"
 #include "support/journal.h"
@@ -58,6 +59,59 @@ TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
     CHECK(same);
     CHECK_FALSE(all.done.torn_tail);
   }
+}
+
+TEST_CASE("Segments are made ahead, opened, flushed and removed at the same time") {
+  const TempDir temp;
+  const Directory directory = test::open_directory(temp.path());
+  const JournalLog::Start start{
+      .store_id = test::kStoreId, .segment_bytes = test::kMiB, .way = Way::mapped};
+  std::atomic<bool> failed{false}, stop{false};
+  JournalLog log(directory, start, &failed);
+  std::atomic<std::uint64_t> to_apply{0};  // of the frozen segment; 0: there is none
+  std::uint64_t applied = 0;
+  std::string applier_word = "ok", flusher_word = "ok", word = "ok";
+  // As the applier does: flush, spare, tree, out of the way, gone.
+  std::thread applier([&] {
+    while (!stop.load() || to_apply.load() != 0) {
+      const std::uint64_t through = to_apply.load();
+      if (through == 0) continue;
+      for (const auto& done : {log.flush(), log.make_spare()}) {
+        if (!done) applier_word = outcome(done);
+      }
+      applied = log.flushed() >= through ? through : 0;
+      log.retire_frozen();
+      to_apply.store(0);
+      if (applied % 3 == 0) (void)log.remove_spare();
+      if (const auto removed = log.remove_retired(); !removed) applier_word = outcome(removed);
+    }
+  });
+  std::thread flusher([&] {
+    while (!stop.load()) {
+      if (const auto flushed = log.flush(); !flushed) flusher_word = outcome(flushed);
+    }
+  });
+  constexpr std::uint64_t kRecords = 1000;
+  for (std::uint64_t seq = 1; seq <= kRecords && word == "ok"; ++seq) {
+    if (!log.has_segment()) word = outcome(log.open_segment());
+    if (word == "ok") word = outcome(log.append(payload_of(seq, 500)));
+    if (seq % 20 == 0 && to_apply.load() == 0) {
+      log.rotate();
+      to_apply.store(seq);
+    }
+  }
+  stop.store(true);
+  applier.join();
+  flusher.join();
+  CHECK(word == "ok");
+  CHECK(applier_word == "ok");
+  CHECK(flusher_word == "ok");
+  CHECK(applied > 0);
+  REQUIRE(outcome(log.flush()) == "ok");
+  REQUIRE(outcome(log.remove_retired()) == "ok");
+  const auto rest = replay(temp.path(), applied);
+  CHECK(rest.word == "ok");
+  CHECK(rest.done.records == kRecords - applied);
 }
 
 TEST_CASE("An append does not wait for a flush, and keeps off the pages it writes") {

@@ -9,6 +9,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace hyper_lmdb {
@@ -123,16 +124,16 @@ TEST_CASE("Records are as long as they are") {
   for (const auto& [key, record] : model) CHECK(buffer.find(key, 1)->record == record);
 }
 
-// With 256 buckets, these pairs share the bucket and the bits of the hash that a node keeps, so
-// that only the keys themselves tell them apart.
+// With 256 buckets, these pairs share the bucket, the bits of the hash that a node keeps and those
+// that the filter goes by, so that only the keys themselves tell them apart.
 TEST_CASE("Keys that collide are told apart") {
   WriteBuffer buffer(64 << 10, kSeed);
-  std::map<std::uint64_t, std::string> by_bits;
+  std::unordered_map<std::uint64_t, std::string> by_bits;
   std::vector<std::pair<std::string, std::string>> pairs;
-  for (int i = 100'000; i < 120'000; ++i) {
+  for (int i = 100'000; i < 500'000; ++i) {
     const std::string key = std::to_string(i);
     const std::uint64_t hash = XXH3_64bits_withSeed(key.data(), key.size(), kSeed);
-    const auto [other, fresh] = by_bits.emplace((hash & 255) << 16 | hash >> 48, key);
+    const auto [other, fresh] = by_bits.emplace((hash & 255) << 24 | hash >> 40, key);
     if (!fresh) pairs.emplace_back(other->second, key);
   }
   REQUIRE(pairs.size() > 3);

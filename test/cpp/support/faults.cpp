@@ -178,6 +178,7 @@ EXPORTED int fdatasync(int fd) {
 
 EXPORTED int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
+  wait_if_held(kFsync);
   return judge(kFsync, fd) == Verdict::pass ? next(fd) : -1;
 }
 

@@ -39,7 +39,8 @@ std::uint64_t disarm();
 /// Whether the plan in force has failed a call.
 bool has_failed();
 
-/// Holds calls up, any of kMsync, kFdatasync and kWrite, from now on and until `release_held`.
+/// Holds calls up, any of kMsync, kFdatasync, kFsync and kWrite, from now on and until
+/// `release_held`.
 void hold(std::uint32_t calls);
 void release_held();
 /// Waits until a call is held up. Throws where none is for a minute.

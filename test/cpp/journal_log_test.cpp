@@ -1,0 +1,115 @@
+// A segment that is made ahead of its use, and one that goes after it was of use.
+#include "journal_log.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/faults.h"
+#include "support/journal.h"
+
+using namespace hyper_lmdb;
+using namespace hyper_lmdb::test;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+struct Rig {
+  explicit Rig(Way way = Way::mapped)
+      : start{.store_id = kStoreId, .segment_bytes = kMiB, .way = way} {}
+
+  std::string put(std::uint64_t seq) { return outcome(log.append(payload_of(seq, 100))); }
+  Names files() const { return journal_segments(directory).value(); }
+  test::Replay replayed(std::uint64_t applied = 0) const { return replay(temp.path(), applied); }
+
+  const TempDir temp{memory_directory()};
+  const Directory directory = open_directory(temp.path());
+  const JournalLog::Start start;
+  std::atomic<bool> failed{false};
+  JournalLog log{directory, start, &failed};
+};
+
+const std::string kFirst = journal::segment_name(1);
+const std::string kSecond = journal::segment_name(2);
+const std::string kThird = journal::segment_name(3);
+
+}  // namespace
+
+TEST_CASE("A spare segment is opened without a call to the disk, and its records follow") {
+  for (const Way way : kBothWays) {
+    INFO(name_of(way));
+    Rig rig(way);
+    REQUIRE(outcome(rig.log.open_segment()) == "ok");
+    REQUIRE(rig.put(1) == "ok");
+    REQUIRE(outcome(rig.log.make_spare()) == "ok");
+    REQUIRE(outcome(rig.log.make_spare()) == "ok");  // there is one
+    CHECK(rig.files() == Names{kFirst, kSecond});
+    CHECK(std::filesystem::file_size(path_of(rig.temp.path(), 2)) <= kMiB);
+    CHECK(rig.replayed().done.records == 1);
+    REQUIRE(rig.put(2) == "ok");
+    rig.log.rotate();
+    faults::arm({.directory = rig.temp.path()});
+    CHECK(outcome(rig.log.open_segment()) == "ok");
+    CHECK(rig.log.room_ready(1000));
+    CHECK(faults::disarm() == 0);
+    CHECK(rig.log.bytes() == 0);
+    REQUIRE(rig.put(3) == "ok");
+    REQUIRE(outcome(rig.log.flush()) == "ok");
+    CHECK(rig.log.flushed() == 3);
+    CHECK(rig.replayed().done.records == 3);
+    rig.log.retire_frozen();
+    CHECK(rig.files() == Names{kFirst, kSecond});
+    REQUIRE(outcome(rig.log.remove_retired()) == "ok");
+    REQUIRE(outcome(rig.log.remove_retired()) == "ok");  // nothing to do
+    CHECK(rig.files() == Names{kSecond});
+    CHECK(rig.replayed(2).done.records == 1);
+    CHECK(rig.replayed(1).word == "journal_mismatch");
+  }
+}
+
+TEST_CASE("A spare segment that is not needed goes, and its number is not used again") {
+  Rig rig;
+  REQUIRE(outcome(rig.log.make_spare()) == "ok");
+  CHECK(rig.files() == Names{kFirst});
+  CHECK(rig.replayed().done.records == 0);
+  REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  CHECK(rig.files().empty());
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  CHECK(rig.files() == Names{kSecond});
+}
+
+TEST_CASE("A spare segment that cannot be made is in nobody's way") {
+  Rig rig;
+  faults::arm({.directory = rig.temp.path()});
+  REQUIRE(outcome(rig.log.make_spare()) == "ok");
+  const std::uint64_t calls = faults::disarm();
+  REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  CHECK(calls >= 4);
+  for (std::uint64_t fail_at = 1; fail_at <= calls; ++fail_at) {
+    INFO("call " << fail_at << " of " << calls);
+    faults::arm(
+        {.directory = rig.temp.path(), .fail_at = fail_at, .for_ever = true, .error = ENOSPC});
+    CHECK(outcome(rig.log.make_spare()) == "disk_full");
+    faults::disarm();
+    CHECK(rig.files().empty());
+  }
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  CHECK(rig.put(1) == "ok");
+  CHECK(rig.replayed().done.records == 1);
+}
+
+TEST_CASE("A file that could not be removed is removed later") {
+  Rig rig;
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  REQUIRE(rig.put(1) == "ok");
+  rig.log.rotate();
+  rig.log.retire_frozen();
+  faults::arm({.directory = rig.temp.path(), .calls = faults::kFsync, .fail_at = 1, .error = EIO});
+  CHECK(outcome(rig.log.remove_retired()) == "io_error");
+  faults::disarm();
+  CHECK(outcome(rig.log.remove_retired()) == "ok");
+  CHECK(rig.files().empty());
+}
