@@ -119,8 +119,8 @@ struct StoreImpl {
   const std::uint64_t hash_seed = random_seed();  // of the buffers
   Buffers buffers;
   ReadPool pool;
-  mutable Warmth warmth;
   Snapshots snapshots;
+  mutable Warmth warmth;
   Links links;
   RequestQueue queue;
   BackupThread backup;
