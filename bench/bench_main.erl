@@ -35,16 +35,17 @@ options([Word | _], _) -> error({unknown_option, Word}).
 
 %% `pace` scales how long a case runs in one round.
 settings(#{smoke := true}) ->
-    #{keys => 5000, large_keys => 10, ops => 2000, pace => 0.001, read_rounds => 1,
+    #{keys => 5000, large_keys => 10, fold_keys => 5000, ops => 2000, pace => 0.001, read_rounds => 1,
       write_rounds => 1, memory_ops => 20000, descendants => 10000, timer_ms => 200, timer_rounds => 1};
 settings(_) ->
-    #{keys => 100000, large_keys => 1000, ops => 100000, pace => 1, read_rounds => 15,
+    #{keys => 100000, large_keys => 1000, fold_keys => 1000000, ops => 100000, pace => 1, read_rounds => 15,
       write_rounds => 7, memory_ops => 1000000, descendants => 1000000, timer_ms => 10000, timer_rounds => 5}.
 
 section(#{section := "all", dir := Dir, raw := Raw}, Settings) ->
     ok = bench_raw:load(Raw),
     Stores = bench_stores:open(Dir, maps:get(keys, Settings)),
-    Single = bench_single:run(Stores, Settings) ++ bench_large:run(Dir, Settings),
+    Single = bench_single:run(Stores, Settings) ++ bench_large:run(Dir, Settings) ++
+        bench_fold:run(Dir, Settings),
     bench_tables:single(Single),
     Latency = bench_latency:run(Stores, Settings),
     bench_tables:latency(Latency),

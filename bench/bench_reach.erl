@@ -46,6 +46,7 @@ goals() ->
      {erl_get_async, "get/2, async, nothing buffered / raw", report, null},
      {erl_get_async_scaling, "the same, two processes / one, of what raw gains", at_least, 0.95},
      {erl_get_large, "get/2 of 256 KiB / raw get and memcpy", at_most, 1.30},
+     {erl_fold, "fold/4 over 1,000,000 entries / ets:foldl, an entry", at_most, 1.00},
      {erl_put_async, "put/3, async / raw begin, put, commit", at_most, 1.50},
      {erl_put_async_64, "64 writers / one, async", report, null},
      {timer_p999_more_ms, "timer beside 64 writers, p99.9 later than control, ms", at_most, 2.0},

@@ -9,7 +9,7 @@ single(Rows) ->
                     [[title(Case)] ++ [cell(Rows, Case, Side) || Side <- [raw, ours, ets, dets]] ++
                          [over(Rows, Case, Side) || Side <- [raw, ets]]
                      || Case <- [get, get_async, get_large, put_async, batch_async, put_map, batch_map,
-                                 read_many, read_many_async, read_many_keys, put_sync, batch_sync,
+                                 read_many, read_many_async, read_many_keys, fold, put_sync, batch_sync,
                                  empty_nif]]),
     promises().
 
@@ -97,7 +97,7 @@ mb(Bytes) -> io_lib:format("~.1f MB", [Bytes / 1.0e6]).
 figures(Single, Readers, Writers) ->
     [{erl_get_raw, ratio(Single, get, raw)}, {erl_get_ets, ratio(Single, get, ets)},
      {erl_get_async, ratio(Single, get_async, raw)},
-     {erl_get_large, ratio(Single, get_large, raw)},
+     {erl_get_large, ratio(Single, get_large, raw)}, {erl_fold, ratio(Single, fold, ets)},
      {erl_put_async, ratio(Single, put_async, raw)},
      {erl_batch_async, ratio(Single, batch_async, raw)},
      {erl_read_many_async, ratio(Single, read_many_async, raw)},
@@ -169,6 +169,7 @@ title(batch_map) -> "batch_write/2 of 100, map_async, per put";
 title(batch_sync) -> "batch_write/2 of 100, sync, per put";
 title(read_many) -> "read_many/2 of 100 paths, per path";
 title(read_many_keys) -> "read_many_fast/2 of 100 keys, per key";
+title(fold) -> "fold/4 of 100-byte values, async, per entry";
 title(empty_nif) -> "empty NIF".
 
 path_title(paths_read_plain, _) -> "read/2 / get/2, no link in the store";

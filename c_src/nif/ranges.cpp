@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
+#include "small_values.h"
 #include "term.h"
 
 namespace hyper_lmdb::nif {
@@ -63,24 +64,26 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   }
   range->limit = std::min(range->limit, kMostEntries);
 
-  std::vector<ERL_NIF_TERM> entries;
+  std::vector<ERL_NIF_TERM> entries;  // stay where they are: some get their term later
   entries.reserve(range->limit);
+  SmallValues values(env);
   bool no_memory = false;
   std::size_t bytes = 0;
   const auto on_entry = [&](std::string_view key, std::string_view value) {
     if (bytes + value.size() > kMostBytes && !entries.empty()) return false;
     bytes += value.size();
     const auto name = make_binary(env, key);
-    const auto held = range->keys_only ? name : make_binary(env, value);
-    no_memory = !name || !held;
+    no_memory = !name;
     if (no_memory) return false;
-    entries.push_back(range->keys_only ? *name : enif_make_tuple2(env, *name, *held));
-    return true;
+    entries.push_back(*name);
+    if (!range->keys_only) no_memory = !values.add(&entries.back(), *name, value);
+    return !no_memory;
   };
   const auto next = (*store)->range(*range, on_entry, on_scheduler ? kOnScheduler : kElsewhere);
   if (no_memory) return make_error(env, {.code = Code::no_memory});
   if (!next && next.error().code == Code::work_limit) return go_elsewhere();
   if (!next) return make_error(env, next.error());
+  values.finish();
   const auto count = static_cast<unsigned>(entries.size());
   if (on_scheduler) {
     const auto percent = 1 + count / kEntriesPerSlicePercent + bytes / (64 << 10);

@@ -54,6 +54,13 @@ int job_for(const Error& over) noexcept {
                                                        : ERL_NIF_DIRTY_JOB_IO_BOUND;
 }
 
+/// `{ok, Value}`, or `{error, no_memory}`.
+ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
+  const auto term = make_binary(env, value);
+  if (!term) return make_error(env, {.code = Code::no_memory});
+  return enif_make_tuple2(env, atoms().ok, *term);
+}
+
 ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                       const Allowance& allowed) {
   const auto store = ReaderRef::from(env, argv[0]);
@@ -132,8 +139,8 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   const auto on_result = [&](std::size_t i, const Store::Lookup& found) {
     if (!found) {
       answers[i] = make_error(env, found.error());
-    } else if (found.value()) {
-      values.add(&answers[i], *found.value());
+    } else if (found.value() && !values.add(&answers[i], atoms().ok, *found.value())) {
+      answers[i] = make_error(env, {.code = Code::no_memory});
     }
     return true;
   };

@@ -9,15 +9,17 @@
 
 namespace hyper_lmdb::nif {
 
-/// Makes `{ok, Value}` of many values. A binary of more than 64 bytes lies outside the heap of its
-/// process, and to make one and to free it takes longer than to copy a small value: so small ones
-/// share a binary of at most kChunkBytes, which lives as long as any of them.
+/// Makes pairs of many values: `{ok, Value}`, or `{Key, Value}`. A binary of more than 64 bytes
+/// lies outside the heap of its process, and to make one and to free it takes longer than to copy a
+/// small value: so small ones share a binary of at most kChunkBytes, which lives as long as any of
+/// them.
 class SmallValues {
  public:
   explicit SmallValues(ErlNifEnv* env) noexcept : env_(env) {}
 
-  /// Sets `*answer`, now or in `finish`; copies the value now.
-  void add(ERL_NIF_TERM* answer, std::string_view value);
+  /// Sets `*answer` to `{first, Value}`, now or in `finish`; copies the value now. False, and
+  /// nothing set, where memory is out.
+  [[nodiscard]] bool add(ERL_NIF_TERM* answer, ERL_NIF_TERM first, std::string_view value);
   void finish();
 
   static constexpr std::size_t kChunkBytes = 4096;
@@ -28,6 +30,7 @@ class SmallValues {
  private:
   struct Waiting {
     ERL_NIF_TERM* answer;
+    ERL_NIF_TERM first;
     std::size_t end;  // of its bytes
   };
 
@@ -37,8 +40,5 @@ class SmallValues {
   std::array<Waiting, kChunkBytes / kLeastBytes> waiting_;
   std::array<char, kChunkBytes> bytes_;
 };
-
-/// `{ok, Value}`, or `{error, no_memory}`.
-ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value);
 
 }  // namespace hyper_lmdb::nif
