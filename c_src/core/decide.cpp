@@ -74,6 +74,8 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
   if (!before) return before.error();
   const Record& old = before.value();
   const bool was_link = old.kind == Kind::link;
+  const bool nothing = old.kind == Kind::none && !old.group;
+  if (nothing && op.kind != OpKind::remove) links->appears(key);
   switch (op.kind) {
     case OpKind::put:
       if (was_link) links->change(key, -1);

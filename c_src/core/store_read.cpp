@@ -24,21 +24,18 @@ bool over_limit(const Reader::Lookup& found) noexcept {
 }
 
 /// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
-Result<PathText> path_text(std::string_view path) {
-  PathText text;
-  if (!text.assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
-  if (is_reserved_path(text.view())) return Error{.code = Code::bad_key, .operation = "path"};
-  return text;
+Result<void> make_canonical(std::string_view path, PathText* text) {
+  if (!text->assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
+  if (is_reserved_path(text->view())) return Error{.code = Code::bad_key, .operation = "path"};
+  return {};
 }
 
-Reader::Lookup read_path(PathView& view, std::string_view path, PathText* key,
-                         ValueReader* reader) {
-  auto text = path_text(path);
-  if (!text) return text.error();
-  auto found = view.locate(text.value().view());
-  if (!found) return found.error();
-  *key = found.value().key;
-  return reader->read(key->view(), found.value().bytes);
+Reader::Lookup read_path(PathView& view, std::string_view path, ValueReader* reader) {
+  PathText text;
+  if (auto good = make_canonical(path, &text); !good) return good.error();
+  PathView::Found found;
+  if (auto done = view.locate(text.view(), &found); !done) return done.error();
+  return reader->read(found.key.view(), found.bytes);
 }
 
 /// A snapshot with paths in it.
@@ -61,16 +58,16 @@ Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, cons
 
 /// What is at the end of a path: its type, and the key in `*key`.
 Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText* key) {
-  auto text = path_text(path);
-  if (!text) return text.error();
-  auto found = snapshot.paths.locate(text.value().view());
-  if (!found) return found.error();
-  if (found.value().resolved == Resolved::dead) return PathType::not_found;
-  *key = found.value().key;
+  PathText text;
+  if (auto good = make_canonical(path, &text); !good) return good.error();
+  PathView::Found found;
+  if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
+  if (found.resolved == Resolved::dead) return PathType::not_found;
+  *key = found.key;
   if (key->view().empty()) return PathType::composite;
   bool value = false;
-  if (found.value().bytes) {
-    auto record = decode(*found.value().bytes);
+  if (found.bytes) {
+    auto record = decode(*found.bytes);
     if (!record) return record.error();
     if (record.value().group) return PathType::composite;
     value = record.value().kind == Kind::value;
@@ -135,9 +132,8 @@ Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_vi
   Reading reading(&impl_->warmth, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
-  PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
-  auto value = read_path(snapshot.value().paths, path, &key, &reader);
+  auto value = read_path(snapshot.value().paths, path, &reader);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
@@ -150,10 +146,9 @@ Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
   Reading reading(&impl_->warmth, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
-  PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const Lookup found = read_path(snapshot.value().paths, paths[i], &key, &reader);
+    const Lookup found = read_path(snapshot.value().paths, paths[i], &reader);
     if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
   }
