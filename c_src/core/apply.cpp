@@ -98,6 +98,8 @@ class KeyWriter {
     auto record = decode(to_view(found));
     if (!record) return record.error();
     if (record.value().kind == Kind::link || record.value().group) return {};
+    // Written anew, the record gets a checksum that holds.
+    if (auto intact = verify(key, to_view(found)); !intact) return intact;
     // The payload lies in a page that the write is about to change.
     const std::string payload(record.value().payload);
     if (auto room = target_.more_pages(payload.size() / target_.page_bytes + 2); !room) return room;
