@@ -11,7 +11,7 @@ Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
   const Reading reading(&impl_->warmth, {});
   // A snapshot is read by one call at a time, and its pages are nearly those of the store.
   if (snapshot_ != nullptr) {
-    const auto open = impl_->snapshots.lease(snapshot_, false);
+    const auto open = impl_->snapshots.lease(snapshot_, 0);
     const bool being_read = !open && open.error().code == Code::work_limit;
     if (!open && !being_read) return open.error();
   }

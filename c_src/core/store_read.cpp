@@ -47,7 +47,7 @@ struct PathSnapshot {
 Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort,
                                    Reading* reading) {
   if (reading->refused()) return Reading::work_limit();
-  auto lease = impl.lease(snapshot, effort.may_wait);
+  auto lease = impl.lease(snapshot, effort);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi()).under(reading);
   auto links = impl.links.view(store);
@@ -85,7 +85,7 @@ Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   auto value = find_value(lease.value().view(impl_->env->dbi()).under(&reading), key, &reader);
@@ -99,7 +99,7 @@ Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
   if (!bytes) return bytes.error();
@@ -114,7 +114,7 @@ Result<void> Reader::read_many(std::span<const std::string_view> keys,
                                const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi()).under(&reading);
   ValueReader reader(impl_->settings, effort, &reading);
@@ -177,9 +177,9 @@ Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string
 }
 
 Result<bool> Reader::list(std::string_view path, const Page& page,
-                          FunctionRef<bool(std::string_view)> on_name) const {
+                          FunctionRef<bool(std::string_view)> on_name, const Effort& effort) const {
   Reading reading(&impl_->warmth, {});
-  auto snapshot = path_snapshot(*impl_, snapshot_, {}, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, {.turn_ms = effort.turn_ms}, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -191,9 +191,10 @@ Result<bool> Reader::list(std::string_view path, const Page& page,
 }
 
 Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
-                                 FunctionRef<bool(std::string_view)> on_key) const {
+                                 FunctionRef<bool(std::string_view)> on_key,
+                                 const Effort& effort) const {
   Reading reading(&impl_->warmth, {});
-  auto lease = impl_->lease(snapshot_, true);
+  auto lease = impl_->lease(snapshot_, {.turn_ms = effort.turn_ms});
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
 }
@@ -203,7 +204,7 @@ Result<std::optional<std::string>> Reader::range(
     const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   bool first = true;
