@@ -271,30 +271,37 @@ exists(Store, Key) ->
 -spec prefetch(store(), [key()]) -> ok | {error, reason()}.
 prefetch(Store, Keys) ->
     Calls = [begin_prefetch(Store, Part) || Part <- in_parts(Keys)],
-    Results = [end_prefetch(Call) || Call <- Calls],
+    Results = end_prefetches(Calls),
     case [Result || Result <- Results, Result =/= ok] of
         [] -> ok;
         [{badarg, N} | _] -> hyper_lmdb_args:retry(prefetch, [Store, Keys], N);
         [Error | _] -> Error
     end.
 
+%% The result is the reason a part ends with: one message each, which goes with its monitor.
 begin_prefetch(Store, Keys) ->
-    {Caller, Ref} = {self(), make_ref()},
-    {_, Monitor} = spawn_monitor(fun() -> Caller ! {Ref, prefetch_part(Store, Keys)} end),
-    {Ref, Monitor}.
+    Caller = self(),
+    spawn_monitor(fun() -> exit({prefetched, prefetch_part(Caller, Store, Keys)}) end).
 
-end_prefetch({Ref, Monitor}) ->
+end_prefetches([]) -> [];
+end_prefetches([{_, Monitor} | Others]) ->
     receive
-        {Ref, Result} ->
-            true = demonitor(Monitor, [flush]),
-            Result;
+        {'DOWN', Monitor, process, _, {prefetched, Result}} ->
+            [Result | end_prefetches(Others)];
         {'DOWN', Monitor, process, _, Reason} ->
+            [end_early(Call) || Call <- Others],
             error(Reason)
     end.
 
-prefetch_part(Store, Keys) ->
-    case hyper_lmdb_nif:prefetch(Store, Keys) of
-        {more, Rest} -> prefetch_part(Store, Rest);
+end_early({Pid, Monitor}) ->
+    true = demonitor(Monitor, [flush]),
+    exit(Pid, kill).
+
+%% Nobody waits for what a caller that was killed has asked for.
+prefetch_part(Caller, Store, Keys) ->
+    case is_process_alive(Caller) andalso hyper_lmdb_nif:prefetch(Store, Keys) of
+        false -> caller_gone;
+        {more, Rest} -> prefetch_part(Caller, Store, Rest);
         Result -> Result
     end.
 

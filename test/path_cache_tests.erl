@@ -12,7 +12,10 @@ all_test_() ->
                          {"a long target on the way", fun long_on_the_way/1},
                          {"every way to change a link", fun every_change/1}]]
     ++ [test_store:titled("two stores, two caches", 60, fun two_stores/0),
-        test_store:titled("hits are counted", 60, fun hits/0),
+        test_store:titled("hits are counted", 60, fun hits/0)]
+    ++ [test_store:titled(lists:concat(["values that appear below a link, ", Mode]), 60, fun() -> appear(Mode) end)
+        || Mode <- test_store:modes()]
+    ++ [
         test_store:titled("another process changes a link", 120, fun other_process/0)].
 
 caches() ->
@@ -103,6 +106,47 @@ every_change(S) ->
                  {shorter_prefix, {ok, <<"u">>}, fun() -> ok = hyper_lmdb:delete(S, <<"t/x">>), hyper_lmdb:make_link(S, <<"u">>, <<"t">>) end},
                  {reset, not_found, fun() -> hyper_lmdb:reset(S) end}]].
 
+%% A restart, so that LMDB has all that is there and the cache may know that nothing lies below l.
+appear(Mode) ->
+    test_store:with_dir(fun(Dir) ->
+        Options = #{name => Dir, durability => Mode, write_buffer_bytes => 4 bsl 20},
+        First = test_store:start_ok(Options),
+        ok = hyper_lmdb:batch_write(First, [{put, <<"t/a/x">>, <<"far">>}, {link, <<"t">>, <<"l">>}]),
+        S = test_store:restart(First, Options),
+        Read = fun() -> hyper_lmdb:read(S, <<"l/a/x">>) end,
+        Large = [{put, <<"large/", (integer_to_binary(N))/binary>>, binary:copy(<<"v">>, 1 bsl 18)}
+                 || N <- lists:seq(1, 12)],
+        Near = {put, <<"l/a/x">>, <<"near">>},
+        [begin
+             [?assertEqual({Name, {ok, <<"far">>}}, {Name, Read()}) || _ <- [1, 2, 3]],
+             ok = Change(),
+             ?assertEqual({Name, Expected}, {Name, Read()}),
+             {ok, _} = hyper_lmdb:delete_prefix(S, <<"l/">>),
+             timer:sleep(110) % until what lies below is looked at again
+         end || {Name, Expected, Change} <-
+                    [{put, {ok, <<"near">>}, fun() -> hyper_lmdb:put(S, <<"l/a/x">>, <<"near">>) end},
+                     {put_new, {ok, <<"near">>}, fun() -> hyper_lmdb:put_new(S, <<"l/a/x">>, <<"near">>) end},
+                     {batch, {ok, <<"near">>}, fun() -> hyper_lmdb:batch_write(S, [{put, <<"z">>, <<>>}, Near]) end},
+                     {link, {ok, <<"z">>}, fun() -> hyper_lmdb:batch_write(S, [{put, <<"z">>, <<"z">>}, {link, <<"z">>, <<"l/a/x">>}]) end},
+                     {mark, {ok, <<"near">>}, fun() -> ok = hyper_lmdb:batch_write(S, [{group, <<"l/a/x">>}]),
+                                                       {ok, <<"far">>} = Read(),
+                                                       hyper_lmdb:batch_write(S, [Near]) end},
+                     {beside, {ok, <<"near">>}, fun() -> ok = hyper_lmdb:put(S, <<"l/a/y">>, <<>>),
+                                                         {ok, <<"far">>} = Read(),
+                                                         hyper_lmdb:put(S, <<"l/a/x">>, <<"near">>) end},
+                     {large, {ok, <<"near">>}, fun() -> hyper_lmdb:batch_write(S, Large ++ [Near]) end}]],
+        %% A value that was there before the link above it, and that only a buffer holds.
+        %% It was read through the link before, so that it is looked for in the cache first.
+        ok = hyper_lmdb:make_link(S, <<"t/a">>, <<"n">>),
+        [{ok, <<"far">>} = hyper_lmdb:read(S, <<"n/x">>) || _ <- [1, 2, 3]],
+        ok = hyper_lmdb:delete(S, <<"n">>),
+        ok = hyper_lmdb:write(S, <<"n/x">>, <<"near">>),
+        ok = hyper_lmdb:make_link(S, <<"t/a">>, <<"n">>),
+        [not_found = hyper_lmdb:read(S, <<"n/y">>) || _ <- [1, 2, 3]],
+        ?assertEqual({ok, <<"near">>}, hyper_lmdb:read(S, <<"n/x">>)),
+        ok = hyper_lmdb:stop(S)
+    end).
+
 two_stores() ->
     test_store:with_store(fun(A) ->
         test_store:with_store(fun(B) ->
@@ -162,6 +206,9 @@ other_process() ->
                          {delete, [<<"m">>], [not_found, not_found, not_found]},
                          {make_link, [<<"u">>, <<"m">>], [not_found, {ok, <<"u">>}, not_found]},
                          {batch_write, [[{delete, <<"m">>}, {link, <<"t">>, <<"l">>}]], [{ok, <<"t">>}, not_found, not_found]},
+                         {make_link, [<<"t">>, <<"m">>], [{ok, <<"t">>}, {ok, <<"t">>}, not_found]},
+                         %% A value where the link led elsewhere.
+                         {put, [<<"m/x">>, <<"near">>], [{ok, <<"t">>}, {ok, <<"near">>}, not_found]},
                          {reset, [], [not_found, not_found, not_found]}]],
             %% And the other way round.
             ok = There(write, [<<"t/x">>, <<"again">>]),

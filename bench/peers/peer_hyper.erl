@@ -38,11 +38,6 @@ form(Verb, Pairs) -> bench_peer:form(Verb, Pairs).
 
 run(Verb, {Store, _}, Data) -> bench_loops:Verb(Store, Data).
 
-fold({Store, _}, Fun) -> fold(Store, Fun, #{}, 0).
-
-fold(Store, Fun, Options, Count) ->
-    {ok, Entries, Next} = hyper_lmdb:range(Store, Options),
-    case {lists:foldl(Fun, Count, Entries), Next} of
-        {All, done} -> All;
-        {Some, Key} -> fold(Store, Fun, #{continue => Key}, Some)
-    end.
+fold({Store, _}, Fun) ->
+    {ok, Count} = hyper_lmdb:fold(Store, fun(Key, _, Some) -> Fun(Key, Some) end, 0, #{}),
+    Count.

@@ -68,6 +68,8 @@ class KeyWriter {
       was_link = is_link(old);
       space = {encoded_size(record), nullptr};
       rc = put(&name, &space, MDB_CURRENT | MDB_RESERVE);
+    } else if (rc == 0) {
+      target_.links->appears(key);
     }
     if (rc != 0) return from_lmdb(rc, "mdb_cursor_put");
     encode(key, record, static_cast<char*>(space.mv_data));
@@ -88,11 +90,16 @@ class KeyWriter {
     MDB_val name = to_val(key);
     MDB_val found{};
     const int rc = mdb_cursor_get(cursor_, &name, &found, MDB_SET);
-    if (rc == MDB_NOTFOUND) return write_mark(key, {});
+    if (rc == MDB_NOTFOUND) {
+      target_.links->appears(key);
+      return write_mark(key, {});
+    }
     if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
     auto record = decode(to_view(found));
     if (!record) return record.error();
     if (record.value().kind == Kind::link || record.value().group) return {};
+    // Written anew, the record gets a checksum that holds.
+    if (auto intact = verify(key, to_view(found)); !intact) return intact;
     // The payload lies in a page that the write is about to change.
     const std::string payload(record.value().payload);
     if (auto room = target_.more_pages(payload.size() / target_.page_bytes + 2); !room) return room;

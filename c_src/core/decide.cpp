@@ -55,8 +55,13 @@ Error leads_nowhere(std::size_t index) noexcept {
   return {.code = Code::bad_key, .operation = "resolve", .index = index + 1};
 }
 
+bool takes_mark(const Record& record) noexcept {
+  return record.kind != Kind::link && !record.group;
+}
+
 /// What a key holds before an element of the batch. A record that does not decode is one that is
-/// replaced all the same: that is how a user repairs it. A mark on one is refused.
+/// replaced all the same: that is how a user repairs it. A mark on one is refused, as on one whose
+/// checksum fails: written anew it would get one that holds.
 Result<Record> look_before(const View& view, const Links& links, const Op& op,
                            std::string_view key) {
   if (op.kind != OpKind::group && links.values_only()) return Record();
@@ -64,7 +69,11 @@ Result<Record> look_before(const View& view, const Links& links, const Op& op,
   if (!bytes) return bytes.error();
   if (!bytes.value()) return Record();
   auto record = decode(*bytes.value());
-  return record || op.kind == OpKind::group ? record : Result<Record>(Record());
+  if (op.kind != OpKind::group) return record ? record : Result<Record>(Record());
+  if (record && takes_mark(record.value())) {
+    if (auto intact = verify(key, *bytes.value()); !intact) return intact.error();
+  }
+  return record;
 }
 
 Result<void> decide_one(const View& view, Links* links, bool checksum, const Op& op,
@@ -74,6 +83,8 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
   if (!before) return before.error();
   const Record& old = before.value();
   const bool was_link = old.kind == Kind::link;
+  const bool nothing = old.kind == Kind::none && !old.group;
+  if (nothing && op.kind != OpKind::remove) links->appears(key);
   switch (op.kind) {
     case OpKind::put:
       if (was_link) links->change(key, -1);
@@ -91,7 +102,7 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
       break;
     }
     case OpKind::group: {
-      if (was_link || old.group) break;
+      if (!takes_mark(old)) break;
       links->change_mark(+1);
       // The payload may lie in the draft, which is about to grow.
       const std::string payload(old.payload);

@@ -17,7 +17,10 @@ Links::Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
       none_since_(counts.links == 0 ? version : kNever),
       count_(counts.links),
       known_(counts),
-      known_version_(version) {}
+      known_version_(version) {
+  // Whatever was there before.
+  cache_.any_appeared(version);
+}
 
 void Links::learn(const RecordCounts& counts, std::uint64_t version) noexcept {
   known_ = counts;
@@ -27,6 +30,13 @@ void Links::learn(const RecordCounts& counts, std::uint64_t version) noexcept {
   known_version_.store(version, std::memory_order_release);
 }
 
+// Another process has committed, and only what it did to the links is told.
+void Links::learn_foreign(const RecordCounts& counts, std::uint64_t version) noexcept {
+  if (counts.link_generation != known_.link_generation) cache_.all_change(version);
+  cache_.any_appeared(version);
+  learn(counts, version);
+}
+
 Result<Links::View> Links::view(const hyper_lmdb::View& store) {
   const std::uint64_t version = store.version();
   if (shared_ && known_version_.load(std::memory_order_acquire) < version) {
@@ -34,9 +44,7 @@ Result<Links::View> Links::view(const hyper_lmdb::View& store) {
     if (!found) return found.error();
     const std::lock_guard lock(mutex_);
     if (known_version_.load(std::memory_order_relaxed) < version) {
-      if (found.value().counts.link_generation != known_.link_generation)
-        cache_.all_change(version);
-      learn(found.value().counts, version);
+      learn_foreign(found.value().counts, version);
     }
   }
   return View{.version = version,
@@ -58,8 +66,7 @@ Result<void> Links::begin_shared(MDB_txn* txn, MDB_dbi dbi) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t version = mdb_txn_id(txn) - 1;
   if (known_version_.load(std::memory_order_relaxed) < version) {
-    if (found.value().counts.link_generation != known_.link_generation) cache_.all_change(version);
-    learn(found.value().counts, version);
+    learn_foreign(found.value().counts, version);
   }
   begin(mdb_txn_id(txn));
   next_ = found.value().counts;
@@ -77,8 +84,15 @@ void Links::change(std::string_view key, int difference) noexcept {
   counts_changed_ = true;
   next_.links += static_cast<std::uint64_t>(static_cast<std::int64_t>(difference));
   // Before the transaction can be seen.
+  if (next_.links == 1 && difference > 0) cache_.any_appeared(next_version_);
   if (difference > 0) none_since_.store(kNever, std::memory_order_release);
   cache_.link_changes(key, next_version_);
+}
+
+// An entry of the cache that passed through a link ended when that link went: where there is no
+// link, none asks what lies below.
+void Links::appears(std::string_view key) noexcept {
+  if (next_.links != 0) cache_.appears(key, next_version_);
 }
 
 void Links::change_mark(int difference) noexcept {

@@ -50,6 +50,8 @@ class Links {
   bool values_only() const noexcept { return next_.links == 0 && next_.marks == 0; }
   /// The link at `key` is made (+1), replaced (0) or removed (-1) by the transaction.
   void change(std::string_view key, int difference) noexcept;
+  /// The transaction puts something where the key held nothing.
+  void appears(std::string_view key) noexcept;
   /// A mark is made (+1) or removed (-1) by the transaction.
   void change_mark(int difference) noexcept;
   /// All links and marks go.
@@ -66,6 +68,7 @@ class Links {
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
+  void learn_foreign(const RecordCounts& counts, std::uint64_t version) noexcept;
   void learn(const RecordCounts& counts, std::uint64_t version) noexcept;
 
   PathCache cache_;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -24,6 +25,7 @@ class OpenSnapshot {
   OpenSnapshot(ReadPool::Lease lease, std::uint64_t taken_ms) noexcept
       : slot_(lease.slot_),
         pinned_(slot_->pin.load(std::memory_order_relaxed)),
+        version_(slot_->version),
         taken_ms_(taken_ms),
         held_(std::move(lease)) {}
   OpenSnapshot(const OpenSnapshot&) = delete;
@@ -31,10 +33,11 @@ class OpenSnapshot {
   ~OpenSnapshot() { end(End::released); }
 
   /// For the length of one read. Errors: snapshot_expired, closed; work_limit where another read is
-  /// under way and `may_wait` is false.
-  Result<ReadPool::Lease> lease(bool may_wait) noexcept;
+  /// under way for `wait_ms`.
+  Result<ReadPool::Lease> lease(std::uint64_t wait_ms) noexcept;
 
-  /// Only the first end counts. Waits for nothing and frees no memory.
+  /// Only the first end counts. Waits for nothing and frees no memory; those that wait for a turn
+  /// are told.
   void end(End why) noexcept;
   bool ended() const noexcept { return why_.load(std::memory_order_acquire) != End::none; }
 
@@ -42,6 +45,8 @@ class OpenSnapshot {
   std::uint64_t taken_ms() const noexcept { return taken_ms_; }
   /// What it pins until it ends; to be compared only.
   const Buffers::State* pinned() const noexcept { return pinned_; }
+  /// Of the store, at the moment the snapshot was taken.
+  std::uint64_t version() const noexcept { return version_; }
 
  private:
   friend class ReadPool::Lease;
@@ -50,9 +55,12 @@ class OpenSnapshot {
 
   void give_back() noexcept;
   Error ending() const noexcept;
+  bool wait_for_turn(unsigned seen, std::uint64_t wait_ms,
+                     std::chrono::steady_clock::time_point began) const noexcept;
 
   ReadPool::Slot* const slot_;
   const Buffers::State* const pinned_;
+  const std::uint64_t version_;
   const std::uint64_t taken_ms_;
   std::atomic<End> why_{End::none};
   std::atomic<unsigned> state_{0};

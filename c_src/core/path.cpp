@@ -18,14 +18,15 @@ void each_segment(std::string_view path, OnSegment&& on_segment) {
 }  // namespace
 
 bool is_canonical_path(std::string_view path) noexcept {
-  if (path.empty()) return true;
-  if (path.front() == '/' || path.back() == '/') return false;
-  std::size_t slash = path.find('/');
-  while (slash != std::string_view::npos) {
-    if (path[slash + 1] == '/') return false;
-    slash = path.find('/', slash + 1);
+  // Paths are short: a search for each slash costs more than a look at each byte.
+  bool after_slash = true;
+  bool empty_segment = false;
+  for (const char byte : path) {
+    const bool slash = byte == '/';
+    empty_segment |= slash && after_slash;
+    after_slash = slash;
   }
-  return true;
+  return path.empty() || !(empty_segment || after_slash);
 }
 
 std::size_t canonical_size(std::string_view path) noexcept {

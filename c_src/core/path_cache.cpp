@@ -11,149 +11,176 @@ namespace {
 
 constexpr std::uint64_t kShardedFrom = 1000;
 constexpr std::size_t kShards = 16;
-constexpr std::uint32_t kSlots = 1U << 15;
 // A resolution that depends on more keys than this is not worth remembering.
 constexpr std::size_t kMostSlots = 16'384;
-constexpr std::size_t kEntryOverheadBytes = 192;  // list node, hash node, the fields
-
-void raise_to(std::atomic<std::uint64_t>& value, std::uint64_t least) noexcept {
-  std::uint64_t seen = value.load(std::memory_order_relaxed);
-  while (seen < least && !value.compare_exchange_weak(seen, least, std::memory_order_release,
-                                                      std::memory_order_relaxed)) {
-  }
-}
+// A directory that keys lie below, or appear below all the time, is not looked at by every read.
+constexpr std::uint64_t kBetweenLooksMs = 100;
 
 }  // namespace
 
-std::size_t PathCache::Entry::bytes() const noexcept {
-  return kEntryOverheadBytes + path.capacity() + end.capacity() +
-         slots.capacity() * sizeof(Slots::value_type);
+PathEntry* PathCache::Shard::find(const Key& key) const noexcept {
+  PathEntry* const entry = entries.find(key.hash);
+  if (entry == nullptr || entry->own_link != key.own_link || entry->path() != key.path) {
+    return nullptr;
+  }
+  return entry;
 }
 
-std::size_t PathCache::Hash::operator()(std::string_view text) const noexcept {
-  return XXH3_64bits_withSeed(text.data(), text.size(), seed);
+PathCache::PathCache(const Limits& limits, std::uint64_t seed)
+    : limits_(limits),
+      seed_(seed),
+      shard_count_(limits.entries >= kShardedFrom ? kShards : 1),
+      most_entries_(std::max<std::uint64_t>(1, limits.entries / shard_count_)) {
+  for (std::size_t i = 0; i < shard_count_; ++i) {
+    shards_.push_back(std::make_unique<Shard>());
+  }
 }
 
-void PathCache::Shard::erase(Order::iterator entry) {
-  bytes -= entry->bytes();
-  entries.erase(entry->path);
-  order.erase(entry);
+std::uint64_t PathCache::hash_of(std::string_view text) const noexcept {
+  return XXH3_64bits_withSeed(text.data(), text.size(), seed_);
 }
 
-PathCache::PathCache(const Limits& limits, std::uint64_t seed) : limits_(limits), seed_(seed) {
-  const std::size_t count = limits.entries >= kShardedFrom ? kShards : 1;
-  for (std::size_t i = 0; i < count; ++i) shards_.push_back(std::make_unique<Shard>(seed));
+PathCache::Key PathCache::key_of(std::string_view path) const noexcept {
+  return {.path = path, .hash = hash_of(path)};
 }
 
-PathCache::Shard& PathCache::shard_of(std::string_view path) noexcept {
-  if (shards_.size() == 1) return *shards_.front();
-  // Other bits than those the shard's own table takes.
-  return *shards_[(Hash{seed_}(path) >> 56) % shards_.size()];
+PathCache::Key PathCache::own_link(Key key) noexcept {
+  return {.path = key.path, .hash = ~key.hash, .own_link = true};
+}
+
+// Shards, slots and hints go by bits of their own.
+PathCache::Shard& PathCache::shard_of(std::uint64_t hash) noexcept {
+  return *shards_[(hash >> 56) % shard_count_];
 }
 
 std::uint32_t PathCache::slot_of(std::string_view key) const noexcept {
-  return static_cast<std::uint32_t>(Hash{~seed_}(key) % kSlots);
+  return SlotVersions::slot_of(hash_of(key));
 }
 
-std::atomic<std::uint64_t>* PathCache::changes() const noexcept {
-  if (auto* ready = changes_ready_.load(std::memory_order_acquire)) return ready;
-  std::call_once(changes_made_, [this] {
-    changes_.reset(new std::atomic<std::uint64_t>[kSlots]());
-    changes_ready_.store(changes_.get(), std::memory_order_release);
-  });
-  return changes_.get();
+void PathCache::set_hint(std::string_view path, Hint hint) {
+  hints_.make()[hash_of(path) % kHints].store(static_cast<std::uint8_t>(hint),
+                                              std::memory_order_relaxed);
 }
 
 // Order: a change stores its slot, then last_change_, then is published; a view that sees it
 // published sees both.
-PathCache::Freshness PathCache::freshness(Entry& entry, std::uint64_t version) const noexcept {
-  if (entry.computed_at < all_changed_at_.load(std::memory_order_acquire)) return Freshness::ended;
+PathCache::Freshness PathCache::freshness(PathEntry& entry, std::uint64_t version) const noexcept {
   if (entry.computed_at > version) return Freshness::newer;
   const std::uint64_t last = last_change_.load(std::memory_order_acquire);
   if (last <= entry.validated_at) return Freshness::fresh;
-  const std::atomic<std::uint64_t>* const slots = changes();
-  for (const std::uint32_t slot : entry.slots) {
-    if (slots[slot].load(std::memory_order_acquire) > entry.computed_at) return Freshness::ended;
-  }
+  if (link_changes_.any_after(entry.computed_at, entry.slots)) return Freshness::ended;
   // Not past the view: the version that follows may change more links, or be given up and begin
   // anew.
   entry.validated_at = std::max(entry.validated_at, std::min(last, version));
   return Freshness::fresh;
 }
 
-bool PathCache::find(std::string_view path, std::uint64_t version, std::uint64_t now_ms,
+PathCache::Below PathCache::below(const PathEntry& entry, std::uint64_t version,
+                                  std::uint64_t now_ms) const noexcept {
+  // kNever is past every version.
+  if (entry.bare_at <= version &&
+      !appeared_.any_after(entry.bare_at, SlotVersions::slot_of(entry.hash))) {
+    return Below::nothing;
+  }
+  return now_ms >= entry.look_below_ms ? Below::find_out : Below::unknown;
+}
+
+bool PathCache::find(const Key& key, std::uint64_t version, std::uint64_t now_ms,
                      Resolution* resolution, Slots* slots) {
-  Shard& shard = shard_of(path);
+  Shard& shard = shard_of(key.hash);
   const std::lock_guard lock(shard.mutex);
-  const auto found = shard.entries.find(path);
-  if (found == shard.entries.end()) {
+  PathEntry* const entry = shard.find(key);
+  if (entry == nullptr) {
     ++shard.stats.misses;
     return false;
   }
-  const Order::iterator entry = found->second;
   Freshness state = Freshness::ended;
   if (now_ms < entry->expires_ms) state = freshness(*entry, version);
   if (state != Freshness::fresh) {
     ++shard.stats.misses;
-    if (state == Freshness::ended) shard.erase(entry);
+    if (state == Freshness::ended) shard.entries.remove(entry);
     return false;
   }
   ++shard.stats.hits;
-  shard.order.splice(shard.order.begin(), shard.order, entry);
-  (void)resolution->end.assign(entry->end);
+  shard.entries.used(entry);
+  (void)resolution->end.assign(entry->end());
   resolution->resolved = entry->resolved;
   resolution->steps = entry->steps;
+  resolution->below = below(*entry, version, now_ms);
   if (slots != nullptr) slots->insert(slots->end(), entry->slots.begin(), entry->slots.end());
   return true;
 }
 
-void PathCache::insert(std::string_view path, std::uint64_t version, std::uint64_t now_ms,
+void PathCache::insert(const Key& key, std::uint64_t version, std::uint64_t now_ms,
                        const Resolution& resolution, Slots slots) {
   std::sort(slots.begin(), slots.end());
   slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
   if (!enabled() || slots.size() > kMostSlots) return;
   slots.shrink_to_fit();
-  Order made;
-  made.push_back({.path = std::string(path),
-                  .end = std::string(resolution.end.view()),
-                  .resolved = resolution.resolved,
-                  .steps = resolution.steps,
-                  .computed_at = version,
-                  .validated_at = version,
-                  .expires_ms = now_ms + limits_.ttl_ms,
-                  .slots = std::move(slots)});
-  Shard& shard = shard_of(path);
-  const std::uint64_t most_bytes = limits_.bytes / shards_.size();
-  const std::uint64_t most_entries = std::max<std::uint64_t>(1, limits_.entries / shards_.size());
-  if (made.front().bytes() > most_bytes) return;
+  std::string text;
+  text.reserve(key.path.size() + resolution.end.view().size());
+  text.append(key.path).append(resolution.end.view());
+  std::unique_ptr<PathEntry> made(
+      new PathEntry{.hash = key.hash,
+                    .text = std::move(text),
+                    .path_bytes = static_cast<std::uint32_t>(key.path.size()),
+                    .steps = resolution.steps,
+                    .resolved = resolution.resolved,
+                    .own_link = key.own_link,
+                    .computed_at = version,
+                    .validated_at = version,
+                    .expires_ms = now_ms + limits_.ttl_ms,
+                    .slots = std::move(slots)});
+  const std::uint64_t most_bytes = limits_.bytes / shard_count_;
+  if (made->bytes() > most_bytes) return;
 
+  Shard& shard = shard_of(key.hash);
   const std::lock_guard lock(shard.mutex);
-  if (const auto old = shard.entries.find(path); old != shard.entries.end()) {
-    if (old->second->computed_at > version) return;
-    shard.erase(old->second);
+  // Another path of the same hash makes way.
+  if (PathEntry* const old = shard.entries.find(key.hash)) {
+    if (old == shard.find(key) && old->computed_at > version) return;
+    shard.entries.remove(old);
   }
-  shard.order.splice(shard.order.begin(), made);
-  shard.bytes += shard.order.front().bytes();
-  shard.entries.emplace(shard.order.front().path, shard.order.begin());
-  while (shard.entries.size() > most_entries || shard.bytes > most_bytes) {
-    shard.erase(std::prev(shard.order.end()));
+  shard.entries.add(std::move(made));
+  while (shard.entries.size() > most_entries_ || shard.entries.bytes() > most_bytes) {
+    shard.entries.remove(shard.entries.least_recently_used());
     ++shard.stats.evictions;
   }
 }
 
+bool PathCache::may_have_appeared(const Key& directory, std::uint64_t version) const noexcept {
+  return appeared_.any_after(version, SlotVersions::slot_of(directory.hash));
+}
+
+void PathCache::looked_below(const Key& directory, std::uint64_t version, std::uint64_t now_ms,
+                             bool nothing) {
+  Shard& shard = shard_of(directory.hash);
+  const std::lock_guard lock(shard.mutex);
+  PathEntry* const entry = shard.find(directory);
+  if (entry == nullptr) return;
+  if (nothing) entry->bare_at = version;
+  entry->look_below_ms = now_ms + kBetweenLooksMs;
+}
+
 void PathCache::link_changes(std::string_view key, std::uint64_t version) noexcept {
   if (!enabled()) return;
-  raise_to(changes()[slot_of(key)], version);
-  raise_to(last_change_, version);
+  link_changes_.record(slot_of(key), version);
+  raise_to(&last_change_, version);
 }
 
 void PathCache::all_change(std::uint64_t version) noexcept {
-  raise_to(all_changed_at_, version);
+  link_changes_.record_all(version);
+  raise_to(&last_change_, version);
   for (const auto& shard : shards_) {
     const std::lock_guard lock(shard->mutex);
     shard->entries.clear();
-    shard->order.clear();
-    shard->bytes = 0;
+  }
+}
+
+void PathCache::appears(std::string_view key, std::uint64_t version) noexcept {
+  if (!enabled()) return;
+  for (std::size_t end = key.find('/', 1); end < key.size(); end = key.find('/', end + 1)) {
+    appeared_.record(slot_of(key.substr(0, end)), version);
   }
 }
 

@@ -39,94 +39,162 @@ Result<std::optional<std::string_view>> PathView::link_at(std::string_view key) 
 }
 
 // Where a path leads once every link among its prefixes is followed, the whole path included. A
-// function of the links alone, which is what makes it worth caching.
-Result<Resolved> PathView::follow(std::string_view path, PathText* end) {
+// function of the links alone, which is what makes it worth caching. `slots`, unless null, gets
+// what it depends on.
+Result<void> PathView::follow(std::string_view path, PathCache::Resolution* at, Slots* slots) {
+  *at = PathCache::Resolution();
   if (view_.none || path.empty()) {
-    (void)end->assign(path);
-    return Resolved::path;
+    (void)at->end.assign(path);
+    return {};
   }
-  PathCache& cache = links_->cache();
   const bool cached = view_.use_cache;
-  const std::uint64_t now_ms = cached ? clock_() : 0;
-  PathCache::Resolution at;
-  const auto known = [&](std::string_view prefix, PathCache::Slots* slots) {
-    return cached && cache.find(prefix, view_.version, now_ms, &at, slots);
-  };
-  if (known(path, nullptr)) return arrive(at, end);
+  if (cached && known(cache().key_of(path), at, slots)) return {};
   // From the nearest parent that is known, downwards; each parent on the way is remembered.
-  PathCache::Slots slots;
+  Slots passed;
   std::string_view start = cached ? parent_of(path) : std::string_view();
-  while (!start.empty() && !known(start, &slots)) start = parent_of(start);
-  if (start.empty()) at = PathCache::Resolution();
+  while (!start.empty() && !known(cache().key_of(start), at, &passed)) start = parent_of(start);
   const auto traced = [&](std::string_view key) {
-    if (cached) slots.push_back(cache.slot_of(key));
+    if (cached) passed.push_back(cache().slot_of(key));
     return link_at(key);
   };
   for (std::size_t done = start.size(); done < path.size();) {
     const std::size_t from = done == 0 ? 0 : done + 1;
     done = std::min(path.find('/', from), path.size());
-    if (at.resolved == Resolved::path) {
-      const std::size_t checked = at.end.view().size();
+    if (at->resolved == Resolved::path) {
+      const std::size_t checked = at->end.view().size();
       // The limit is one for the whole way, whatever part of it was remembered.
-      unsigned steps_left = kMostSteps - at.steps;
+      unsigned steps_left = kMostSteps - at->steps;
       Result<Resolved> followed = Resolved::dead;
-      if (at.end.append(path.substr(from, done - from))) {
-        followed = follow_links(&at.end, checked, &steps_left, traced);
+      if (at->end.append(path.substr(from, done - from))) {
+        followed = follow_links(&at->end, checked, &steps_left, traced);
       }
       if (!followed) return followed.error();
-      at.resolved = followed.value();
-      at.steps = kMostSteps - steps_left;
+      at->resolved = followed.value();
+      at->steps = kMostSteps - steps_left;
     }
-    if (cached) cache.insert(path.substr(0, done), view_.version, now_ms, at, slots);
+    if (cached) remember(cache().key_of(path.substr(0, done)), *at, passed);
   }
-  return arrive(at, end);
+  at->below = PathCache::Below::find_out;
+  if (slots != nullptr) slots->insert(slots->end(), passed.begin(), passed.end());
+  return {};
 }
 
-// The limit is one for a path, however many parts its way has.
-Resolved PathView::arrive(const PathCache::Resolution& at, PathText* end) noexcept {
-  steps_ += at.steps;
-  *end = at.end;
-  return steps_ > kMostSteps ? Resolved::dead : at.resolved;
+bool PathView::known(const PathCache::Key& key, PathCache::Resolution* at, Slots* slots) {
+  return cache().find(key, view_.version, now_ms(), at, slots);
 }
 
-// The path with the links among its parents followed, its own name left alone.
-Result<Resolved> PathView::through_parents(std::string_view path, PathText* key) {
-  auto followed = follow(parent_of(path), key);
-  if (!followed || followed.value() == Resolved::dead) return followed;
-  return key->append(name_in(path)) ? Resolved::path : Resolved::dead;
+void PathView::remember(const PathCache::Key& key, const PathCache::Resolution& at,
+                        const Slots& slots) {
+  cache().insert(key, view_.version, now_ms(), at, slots);
 }
 
-Result<PathView::Found> PathView::locate(std::string_view path) {
-  Found found;
-  steps_ = 0;
-  (void)found.key.assign(path);
-  auto record = look_at(&found);
-  if (!record) return record.error();
-  if (record.value().kind == Kind::none && !view_.none) {
-    auto followed = through_parents(path, &found.key);
-    if (!followed) return followed.error();
-    if (followed.value() == Resolved::dead) return dead_end();
-    if (found.key.view() == path) return found;
-    record = look_at(&found);
+std::uint64_t PathView::now_ms() noexcept {
+  if (!now_ms_) now_ms_ = clock_();
+  return *now_ms_;
+}
+
+// Finds out whether a value below a directory may come before what its paths lead to. What the
+// buffers hold is not looked at: where a key may have appeared in them, LMDB soon has it.
+Result<void> PathView::look_below(std::string_view path) {
+  const auto directory = cache().key_of(parent_of(path));
+  if (lookups_left_ == 0 || cache().may_have_appeared(directory, store_.tree_version())) return {};
+  --lookups_left_;
+  auto any = store_.tree_has(path.substr(0, directory.path.size() + 1));
+  if (!any) return any.error();
+  cache().looked_below(directory, view_.version, now_ms(), !any.value());
+  return {};
+}
+
+// A path that was read through links the last time is looked for in the cache before it is looked
+// up itself; one that holds a value does not pay for the cache.
+Result<void> PathView::locate(std::string_view path, Found* found) {
+  using Hint = PathCache::Hint;
+  const bool cached = view_.use_cache && !view_.none;
+  const Hint hint = cached ? cache().hint(path) : Hint::itself;
+  const auto next_time = [&](Hint now) {
+    if (cached && now != hint) cache().set_hint(path, now);
+  };
+  PathCache::Resolution at;
+  if (hint == Hint::own_link && known(PathCache::own_link(cache().key_of(path)), &at, nullptr)) {
+    return end_at(at, found);
+  }
+  const bool parents_known =
+      hint == Hint::through_parents && known(cache().key_of(parent_of(path)), &at, nullptr);
+  if (!parents_known || at.below != PathCache::Below::nothing) {
+    (void)found->key.assign(path);
+    auto record = look_at(found);
     if (!record) return record.error();
+    if (record.value().kind == Kind::link) {
+      next_time(Hint::own_link);
+      return through_own_link(path, record.value().payload, found);
+    }
+    if (record.value().kind != Kind::none || view_.none) {
+      next_time(Hint::itself);
+      return {};
+    }
   }
-  if (record.value().kind != Kind::link) return found;
-  // Its own target first, then the links on the way to that.
-  if (auto intact = verify(found.key.view(), *found.bytes); !intact) return intact.error();
-  ++steps_;
-  auto followed = follow(record.value().payload, &found.key);
-  if (!followed) return followed.error();
-  if (followed.value() == Resolved::dead) return dead_end();
-  if (auto last = look_at(&found); !last) return last.error();
-  return found;
+  if (!parents_known) {
+    if (auto followed = follow(parent_of(path), &at, nullptr); !followed) return followed;
+  }
+  if (at.steps == 0) {
+    next_time(Hint::itself);
+    return {};
+  }
+  next_time(Hint::through_parents);
+  if (cached && at.below == PathCache::Below::find_out) {
+    if (auto looked = look_below(path); !looked) return looked;
+  }
+  return through_parents(path, at, found);
 }
 
-PathView::Found PathView::dead_end() {
-  Found found;
-  found.resolved = Resolved::dead;
-  return found;
+Result<void> PathView::through_own_link(std::string_view path, std::string_view target,
+                                        Found* found) {
+  PathCache::Resolution at;
+  Slots slots;
+  if (auto done = follow_link(*found, target, 0, &at, &slots); !done) return done;
+  if (view_.use_cache) {
+    slots.push_back(cache().slot_of(path));
+    remember(PathCache::own_link(cache().key_of(path)), at, slots);
+  }
+  return end_at(at, found);
 }
 
+Result<void> PathView::through_parents(std::string_view path, const PathCache::Resolution& parents,
+                                       Found* found) {
+  found->resolved = add_name(path, parents, &found->key);
+  found->bytes.reset();
+  if (found->resolved == Resolved::dead) return {};
+  auto record = look_at(found);
+  if (!record) return record.error();
+  if (record.value().kind != Kind::link) return {};
+  PathCache::Resolution at;
+  if (auto done = follow_link(*found, record.value().payload, parents.steps, &at, nullptr); !done) {
+    return done;
+  }
+  return end_at(at, found);
+}
+
+/// A link's own target first, then the links on the way to that, after so many steps.
+Result<void> PathView::follow_link(const Found& link, std::string_view target, unsigned steps,
+                                   PathCache::Resolution* at, Slots* slots) {
+  if (auto intact = verify(link.key.view(), *link.bytes); !intact) return intact;
+  if (auto followed = follow(target, at, slots); !followed) return followed;
+  // The limit is one for a path, however many parts its way has.
+  at->steps += steps + 1;
+  if (at->steps > kMostSteps) at->resolved = Resolved::dead;
+  return {};
+}
+
+Result<void> PathView::end_at(const PathCache::Resolution& at, Found* found) {
+  found->resolved = at.resolved;
+  found->bytes.reset();
+  if (at.resolved == Resolved::dead) return {};
+  found->key = at.end;
+  auto record = look_at(found);
+  return record ? Result<void>() : record.error();
+}
+
+/// What is at the key.
 Result<Record> PathView::look_at(Found* found) {
   auto bytes = look_up(found->key.view());
   if (!bytes) return bytes.error();
@@ -134,20 +202,25 @@ Result<Record> PathView::look_at(Found* found) {
   return record_in(found->bytes);
 }
 
+/// The path with the links among its parents followed, its own name left alone.
+Resolved PathView::add_name(std::string_view path, const PathCache::Resolution& parents,
+                            PathText* key) noexcept {
+  if (parents.resolved == Resolved::dead) return Resolved::dead;
+  *key = parents.end;
+  return key->append(name_in(path)) ? Resolved::path : Resolved::dead;
+}
+
 Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key) {
-  steps_ = 0;
-  if (view_.none) {
-    (void)key->assign(path);
-    return Resolved::path;
-  }
-  auto followed = through_parents(path, key);
-  if (!followed || (followed.value() == Resolved::path && key->view() == path)) return followed;
+  PathCache::Resolution at;
+  if (auto followed = follow(parent_of(path), &at, nullptr); !followed) return followed.error();
+  const Resolved led = add_name(path, at, key);
+  if (at.steps == 0 || at.below == PathCache::Below::nothing) return led;
   // The links among the parents lead elsewhere, unless the path itself holds something.
   auto bytes = look_up(path);
   if (!bytes) return bytes.error();
   auto record = record_in(bytes.value());
   if (!record) return record.error();
-  if (record.value().kind == Kind::none) return followed;
+  if (record.value().kind == Kind::none) return led;
   (void)key->assign(path);
   return Resolved::path;
 }

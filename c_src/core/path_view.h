@@ -29,12 +29,12 @@ class PathView {
   /// What a read of a path finds.
   struct Found {
     Resolved resolved = Resolved::path;
-    PathText key;  ///< where the path leads
+    PathText key;  ///< where the path leads, unless that is nowhere
     Bytes bytes;   ///< the record there; no link
   };
-  /// The path is canonical and at most kMaxKeyBytes long. Errors: corrupted, unknown_format,
-  /// work_limit.
-  Result<Found> locate(std::string_view path);
+  /// The path is canonical and at most kMaxKeyBytes long; `*found` is as it was made. Errors:
+  /// corrupted, unknown_format, checksum_mismatch of a link, work_limit.
+  Result<void> locate(std::string_view path, Found* found);
 
   std::uint64_t lookups_left() const noexcept { return lookups_left_; }
 
@@ -42,20 +42,30 @@ class PathView {
   Result<Resolved> locate_for_write(std::string_view path, PathText* key);
 
  private:
-  static Found dead_end();
+  static Resolved add_name(std::string_view path, const PathCache::Resolution& parents,
+                           PathText* key) noexcept;
   Result<Record> look_at(Found* found);
   Result<Bytes> look_up(std::string_view key);
   Result<std::optional<std::string_view>> link_at(std::string_view key);
-  Result<Resolved> follow(std::string_view path, PathText* end);
-  Result<Resolved> through_parents(std::string_view path, PathText* key);
-  Resolved arrive(const PathCache::Resolution& at, PathText* end) noexcept;
+  Result<void> look_below(std::string_view path);
+  Result<void> follow(std::string_view path, PathCache::Resolution* at, Slots* slots);
+  Result<void> follow_link(const Found& link, std::string_view target, unsigned steps,
+                           PathCache::Resolution* at, Slots* slots);
+  Result<void> through_own_link(std::string_view path, std::string_view target, Found* found);
+  Result<void> through_parents(std::string_view path, const PathCache::Resolution& parents,
+                               Found* found);
+  Result<void> end_at(const PathCache::Resolution& at, Found* found);
+  bool known(const PathCache::Key& key, PathCache::Resolution* at, Slots* slots);
+  void remember(const PathCache::Key& key, const PathCache::Resolution& at, const Slots& slots);
+  PathCache& cache() noexcept { return links_->cache(); }
+  std::uint64_t now_ms() noexcept;
 
   View store_;
   Links* links_;
   Links::View view_;
   Clock clock_;
   std::uint64_t lookups_left_;
-  unsigned steps_ = 0;  // links followed for the path under way
+  std::optional<std::uint64_t> now_ms_;  // once the clock was read
 };
 
 }  // namespace hyper_lmdb

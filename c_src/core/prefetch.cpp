@@ -9,7 +9,13 @@ Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
                                      std::chrono::milliseconds most) const {
   const auto deadline = std::chrono::steady_clock::now() + most;
   const Reading reading(&impl_->warmth, {});
-  auto lease = impl_->lease(snapshot_, true);
+  // A snapshot is read by one call at a time, and its pages are nearly those of the store.
+  if (snapshot_ != nullptr) {
+    const auto open = impl_->snapshots.lease(snapshot_, 0);
+    const bool being_read = !open && open.error().code == Code::work_limit;
+    if (!open && !being_read) return open.error();
+  }
+  auto lease = impl_->pool.lease();
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
   for (std::size_t done = 0; done < keys.size();) {

@@ -17,7 +17,11 @@ class Reading {
  public:
   Reading(Warmth* warmth, const Effort& effort) noexcept
       : warmth_(warmth), may_wait_(effort.may_wait), cold_(warmth->cold()) {
-    if (may_wait_ && cold_) waits_before_ = disk_waits();
+    if (!may_wait_) {
+      if (!cold_) forget_waits();
+    } else if (cold_) {
+      waits_before_ = disk_waits();
+    }
   }
   Reading(const Reading&) = delete;
   Reading& operator=(const Reading&) = delete;

@@ -41,7 +41,7 @@ Result<Settings> resolve_settings(const Options& options) {
   }
   if (options.compression && !has_compression(*options.compression)) return bad("compression");
   if (outside(options.max_snapshot_age_ms, 1, 1ULL << 48)) return bad("max_snapshot_age_ms");
-  if (outside(options.max_readers, 2, 1ULL << 14)) return bad("max_readers");
+  if (outside(options.max_readers, 4, 1ULL << 14)) return bad("max_readers");
 
   Settings settings;
   settings.durability = options.durability.value_or(settings.durability);

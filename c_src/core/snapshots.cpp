@@ -21,24 +21,56 @@ void Snapshots::forget_ended() noexcept {
   count_.store(open_.size(), std::memory_order_relaxed);
 }
 
+void Snapshots::end_too_old() noexcept {
+  const std::uint64_t now_ms = clock_();
+  for (const auto& snapshot : open_) {
+    if (too_old(*snapshot, now_ms)) snapshot->end(End::expired);
+  }
+  forget_ended();
+}
+
+/// False where all are taken. Errors: closed.
+Result<bool> Snapshots::reserve_place() {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return Error{.code = Code::closed, .operation = "snapshot"};
+  end_too_old();
+  if (open_.size() + opening_ >= most_) return false;
+  open_.reserve(open_.size() + opening_ + 1);
+  ++opening_;
+  return true;
+}
+
+/// With the lock only at the end: a lease may wait for a slot.
+Result<std::shared_ptr<OpenSnapshot>> Snapshots::open_in_place() {
+  struct Place {
+    Snapshots* of;
+    ~Place() {
+      const std::lock_guard lock(of->mutex_);
+      --of->opening_;
+    }
+  };
+  const Place place{this};
+  // The time first: a snapshot is not older than it says.
+  const std::uint64_t now_ms = clock_();
+  auto lease = pool_->lease(ReadPool::For::snapshot);
+  if (!lease) return lease.error();
+  auto opened = std::make_shared<OpenSnapshot>(std::move(lease).value(), now_ms);
+  const std::lock_guard lock(mutex_);
+  if (closed_) return Error{.code = Code::closed, .operation = "snapshot"};
+  const auto younger = std::upper_bound(
+      open_.begin(), open_.end(), now_ms,
+      [](std::uint64_t taken_ms, const auto& other) { return taken_ms < other->taken_ms(); });
+  open_.insert(younger, opened);
+  count_.store(open_.size(), std::memory_order_relaxed);
+  return opened;
+}
+
 Result<std::shared_ptr<OpenSnapshot>> Snapshots::open() {
   const auto deadline = std::chrono::steady_clock::now() + kLongestWait;
   for (;;) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_) return Error{.code = Code::closed, .operation = "snapshot"};
-      forget_ended();
-      if (open_.size() < most_) {
-        open_.reserve(open_.size() + 1);
-        // The time first: a snapshot is not older than it says.
-        const std::uint64_t now_ms = clock_();
-        auto lease = pool_->lease(ReadPool::For::snapshot);
-        if (!lease) return lease.error();
-        open_.push_back(std::make_shared<OpenSnapshot>(std::move(lease).value(), now_ms));
-        count_.store(open_.size(), std::memory_order_relaxed);
-        return open_.back();
-      }
-    }
+    auto reserved = reserve_place();
+    if (!reserved) return reserved.error();
+    if (reserved.value()) return open_in_place();
     if (std::chrono::steady_clock::now() >= deadline) {
       return Error{.code = Code::readers_full, .operation = "snapshot"};
     }
@@ -50,9 +82,10 @@ bool Snapshots::too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) cons
   return now_ms >= snapshot.taken_ms() + limits_.age_ms;
 }
 
-Result<ReadPool::Lease> Snapshots::lease(OpenSnapshot* snapshot, bool may_wait) const noexcept {
+Result<ReadPool::Lease> Snapshots::lease(OpenSnapshot* snapshot,
+                                         std::uint64_t wait_ms) const noexcept {
   if (too_old(*snapshot, clock_())) snapshot->end(End::expired);
-  return snapshot->lease(may_wait);
+  return snapshot->lease(wait_ms);
 }
 
 bool Snapshots::holds_too_much() const noexcept {
@@ -66,11 +99,7 @@ bool Snapshots::holds_too_much() const noexcept {
 void Snapshots::enforce() noexcept {
   if (count_.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(mutex_);
-  const std::uint64_t now_ms = clock_();
-  for (const auto& snapshot : open_) {
-    if (too_old(*snapshot, now_ms)) snapshot->end(End::expired);
-  }
-  forget_ended();
+  end_too_old();
   while (!open_.empty() && holds_too_much()) {
     open_.front()->end(End::expired);
     forget_ended();

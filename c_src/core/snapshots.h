@@ -29,11 +29,12 @@ class Snapshots {
   Snapshots(ReadPool* pool, const Buffers* buffers, const Limits& limits, Clock clock) noexcept
       : pool_(pool), buffers_(buffers), limits_(limits), clock_(clock), most_(pool->size() / 2) {}
 
+  /// Ends those that are too old first: a store that is only read has no thread that does.
   /// Errors: closed; readers_full where there are too many, or as the pool's lease.
   Result<std::shared_ptr<OpenSnapshot>> open();
 
   /// A read through a snapshot. Errors: as OpenSnapshot.
-  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, bool may_wait) const noexcept;
+  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, std::uint64_t wait_ms) const noexcept;
 
   /// Ends what is too old, and the oldest ones while they keep too much memory.
   void enforce() noexcept;
@@ -52,6 +53,9 @@ class Snapshots {
  private:
   bool too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) const noexcept;
   bool holds_too_much() const noexcept;
+  void end_too_old() noexcept;
+  Result<bool> reserve_place();
+  Result<std::shared_ptr<OpenSnapshot>> open_in_place();
   void forget_ended() noexcept;
 
   ReadPool* pool_;
@@ -62,6 +66,7 @@ class Snapshots {
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<OpenSnapshot>> open_;  // guarded by mutex_; the oldest first
   std::atomic<std::size_t> count_{0};                // of open_
+  std::size_t opening_ = 0;                          // places reserved; guarded by mutex_
   bool closed_ = false;                              // guarded by mutex_
 };
 

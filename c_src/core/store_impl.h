@@ -82,9 +82,15 @@ struct StoreImpl {
   }
 
   /// A picture of the store as it is now, or of a snapshot of it. Errors: as ReadPool and
-  /// Snapshots.
-  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, bool may_wait) {
-    return snapshot == nullptr ? pool.lease() : snapshots.lease(snapshot, may_wait);
+  /// Snapshots; work_limit where the effort allows no wait and the snapshot is an old one.
+  Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, const Effort& effort) {
+    if (snapshot == nullptr) return pool.lease();
+    // A look-up in the buffers passes over what is newer than the snapshot, one by one. (Without a
+    // journal nothing is ever visible in them.)
+    if (!effort.may_wait && buffers.visible() > snapshot->version() + kFewVersions) {
+      return Error{.code = Code::work_limit, .operation = "snapshot"};
+    }
+    return snapshots.lease(snapshot, effort.may_wait ? effort.turn_ms : 0);
   }
 
   Result<void> start_threads() {
@@ -140,6 +146,8 @@ struct StoreImpl {
   std::condition_variable closed_changed;
 
  private:
+  static constexpr std::uint64_t kFewVersions = 1000;
+
   void make_journal() {
     buffers.start(JournalWriter::new_buffer(settings, hash_seed), nullptr,
                   recovered.replayed.last_seq);

@@ -24,21 +24,18 @@ bool over_limit(const Reader::Lookup& found) noexcept {
 }
 
 /// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
-Result<PathText> path_text(std::string_view path) {
-  PathText text;
-  if (!text.assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
-  if (is_reserved_path(text.view())) return Error{.code = Code::bad_key, .operation = "path"};
-  return text;
+Result<void> make_canonical(std::string_view path, PathText* text) {
+  if (!text->assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
+  if (is_reserved_path(text->view())) return Error{.code = Code::bad_key, .operation = "path"};
+  return {};
 }
 
-Reader::Lookup read_path(PathView& view, std::string_view path, PathText* key,
-                         ValueReader* reader) {
-  auto text = path_text(path);
-  if (!text) return text.error();
-  auto found = view.locate(text.value().view());
-  if (!found) return found.error();
-  *key = found.value().key;
-  return reader->read(key->view(), found.value().bytes);
+Reader::Lookup read_path(PathView& view, std::string_view path, ValueReader* reader) {
+  PathText text;
+  if (auto good = make_canonical(path, &text); !good) return good.error();
+  PathView::Found found;
+  if (auto done = view.locate(text.view(), &found); !done) return done.error();
+  return reader->read(found.key.view(), found.bytes);
 }
 
 /// A snapshot with paths in it.
@@ -50,7 +47,7 @@ struct PathSnapshot {
 Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort,
                                    Reading* reading) {
   if (reading->refused()) return Reading::work_limit();
-  auto lease = impl.lease(snapshot, effort.may_wait);
+  auto lease = impl.lease(snapshot, effort);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi()).under(reading);
   auto links = impl.links.view(store);
@@ -61,16 +58,16 @@ Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, cons
 
 /// What is at the end of a path: its type, and the key in `*key`.
 Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText* key) {
-  auto text = path_text(path);
-  if (!text) return text.error();
-  auto found = snapshot.paths.locate(text.value().view());
-  if (!found) return found.error();
-  if (found.value().resolved == Resolved::dead) return PathType::not_found;
-  *key = found.value().key;
+  PathText text;
+  if (auto good = make_canonical(path, &text); !good) return good.error();
+  PathView::Found found;
+  if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
+  if (found.resolved == Resolved::dead) return PathType::not_found;
+  *key = found.key;
   if (key->view().empty()) return PathType::composite;
   bool value = false;
-  if (found.value().bytes) {
-    auto record = decode(*found.value().bytes);
+  if (found.bytes) {
+    auto record = decode(*found.bytes);
     if (!record) return record.error();
     if (record.value().group) return PathType::composite;
     value = record.value().kind == Kind::value;
@@ -88,7 +85,7 @@ Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   auto value = find_value(lease.value().view(impl_->env->dbi()).under(&reading), key, &reader);
@@ -102,7 +99,7 @@ Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
   if (auto good = check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
   if (!bytes) return bytes.error();
@@ -117,7 +114,7 @@ Result<void> Reader::read_many(std::span<const std::string_view> keys,
                                const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi()).under(&reading);
   ValueReader reader(impl_->settings, effort, &reading);
@@ -135,9 +132,8 @@ Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_vi
   Reading reading(&impl_->warmth, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
-  PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
-  auto value = read_path(snapshot.value().paths, path, &key, &reader);
+  auto value = read_path(snapshot.value().paths, path, &reader);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
@@ -150,10 +146,9 @@ Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
   Reading reading(&impl_->warmth, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
-  PathText key;
   ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const Lookup found = read_path(snapshot.value().paths, paths[i], &key, &reader);
+    const Lookup found = read_path(snapshot.value().paths, paths[i], &reader);
     if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
   }
@@ -182,9 +177,9 @@ Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string
 }
 
 Result<bool> Reader::list(std::string_view path, const Page& page,
-                          FunctionRef<bool(std::string_view)> on_name) const {
+                          FunctionRef<bool(std::string_view)> on_name, const Effort& effort) const {
   Reading reading(&impl_->warmth, {});
-  auto snapshot = path_snapshot(*impl_, snapshot_, {}, &reading);
+  auto snapshot = path_snapshot(*impl_, snapshot_, {.turn_ms = effort.turn_ms}, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
   auto type = type_at(snapshot.value(), path, &key);
@@ -196,9 +191,10 @@ Result<bool> Reader::list(std::string_view path, const Page& page,
 }
 
 Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
-                                 FunctionRef<bool(std::string_view)> on_key) const {
+                                 FunctionRef<bool(std::string_view)> on_key,
+                                 const Effort& effort) const {
   Reading reading(&impl_->warmth, {});
-  auto lease = impl_->lease(snapshot_, true);
+  auto lease = impl_->lease(snapshot_, {.turn_ms = effort.turn_ms});
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
 }
@@ -208,7 +204,7 @@ Result<std::optional<std::string>> Reader::range(
     const Effort& effort) const {
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort.may_wait);
+  auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   bool first = true;

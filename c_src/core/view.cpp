@@ -43,6 +43,17 @@ Result<Bytes> View::find(std::string_view key) const {
   return find_in(txn_, dbi_, key);
 }
 
+Result<bool> View::tree_has(std::string_view prefix) const {
+  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
+  auto cursor = Cursor::open(txn_, dbi_);
+  if (!cursor) return cursor.error();
+  MDB_val key = to_val(prefix);
+  const int rc = mdb_cursor_get(cursor.value().get(), &key, nullptr, MDB_SET_RANGE);
+  if (rc == MDB_NOTFOUND) return false;
+  if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
+  return to_view(key).starts_with(prefix);
+}
+
 Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorted,
                                     Removed removed) {
   auto tree = Cursor::open(view.txn(), view.dbi());

@@ -62,10 +62,17 @@ class View {
 
   /// The record at a key, as it is stored. Errors: as LMDB; work_limit where the reading is over.
   Result<Bytes> find(std::string_view key) const;
+  /// Whether LMDB has a key that begins with `prefix`, whatever the buffers say. Errors: as above.
+  Result<bool> tree_has(std::string_view prefix) const;
 
   MDB_txn* txn() const noexcept { return txn_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
   std::uint64_t version() const noexcept { return version_; }
+  /// LMDB has everything up to this version, and perhaps some of what came later.
+  std::uint64_t tree_version() const noexcept {
+    const WriteBuffer* const oldest = frozen_ != nullptr ? frozen_ : active_;
+    return oldest != nullptr ? oldest->first_version() - 1 : version_;
+  }
   const WriteBuffer* active() const noexcept { return active_; }
   const WriteBuffer* frozen() const noexcept { return frozen_; }
   Reading* reading() const noexcept { return reading_; }

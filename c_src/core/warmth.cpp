@@ -55,6 +55,11 @@ thread_local LastLook last_look;
 
 }  // namespace
 
+void forget_waits() noexcept {
+  const Warmth::Time now = ticks();
+  if (now - last_look.at >= kLeast) last_look = {now, disk_waits()};
+}
+
 Warmth::Time waited_for_disk() noexcept {
   LastLook& last = last_look;
   const Warmth::Time now = ticks();

@@ -49,6 +49,10 @@ class Warmth {
 /// The clock of the kernel's ticks: stands still for up to 10 ms, and is cheap to ask.
 Warmth::Time ticks() noexcept;
 
+/// To be called before a read: what the thread waited for until now, for whomever, is not the
+/// read's. Costs a look at the clock; only where that has moved does it ask the system.
+void forget_waits() noexcept;
+
 /// Whether the disk has kept this thread waiting since it last asked, and for how long at most.
 /// Asked after each read, this costs a look at the clock: only where that has moved does it ask the
 /// system whether there were waits; so a wait shorter than a tick is noticed in proportion to its

@@ -178,7 +178,10 @@ void WriteBuffer::insert(std::string_view key, std::uint64_t version,
   }
 
   const BufferKey* const before = newest_.load(std::memory_order_relaxed);
-  if (before == nullptr) count(index_bytes());
+  if (before == nullptr) {
+    count(index_bytes());
+    first_version_.store(version, std::memory_order_relaxed);
+  }
   count(kOrderBytesPerKey);
   Bucket& bucket = bucket_of(hash);
   char* const node_at = take(sizeof(BufferKey) + key.size());

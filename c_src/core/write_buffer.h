@@ -66,6 +66,11 @@ class WriteBuffer {
 
   bool empty() const noexcept { return newest_.load(std::memory_order_acquire) == nullptr; }
 
+  /// Of the first insert; not while the buffer is empty.
+  std::uint64_t first_version() const noexcept {
+    return first_version_.load(std::memory_order_relaxed);
+  }
+
   /// What the inserts took of most_bytes; 0 while the buffer is empty.
   std::uint64_t bytes_used() const noexcept { return used_.load(std::memory_order_relaxed); }
   std::uint64_t keys() const noexcept {
@@ -103,6 +108,7 @@ class WriteBuffer {
   Pages index_;                // the buckets, then the filter
   KeyFilter filter_;
   std::atomic<const BufferKey*> newest_{nullptr};
+  std::atomic<std::uint64_t> first_version_{0};  // stored before newest_
   std::atomic<std::uint64_t> used_{0};
   mutable BufferSorter sorter_;
 

@@ -37,6 +37,9 @@ struct Effort {
   /// that may not answers work_limit while many pages of the store are not in memory, and as soon
   /// as it finds that it was kept waiting.
   bool may_wait = true;
+  /// How long one that may wait does so for other reads through the same snapshot; then it answers
+  /// work_limit.
+  std::uint64_t turn_ms = kNoLimit;
 };
 
 /// A part of a listing.
@@ -61,7 +64,8 @@ struct Range {
 ///
 /// Thread-safety: every function may be called from any thread at any time.
 /// Errors common to all: closed; of a snapshot also snapshot_expired, and work_limit where another
-/// thread reads through it and the effort does not allow to wait.
+/// thread reads through it for longer than the effort allows to wait, or where the effort allows no
+/// wait and much was written since the snapshot was taken.
 class Reader {
  public:
   Reader(const Reader&) = delete;
@@ -111,13 +115,15 @@ class Reader {
                        const Effort& effort = {}) const;
   /// Calls `on_name` with the names of the immediate children of a group, in byte order, each once;
   /// a false from it ends the walk. Returns false where no group is. The root always is one.
-  /// Skips what lies below each child; may take long all the same.
+  /// Skips what lies below each child; may take long all the same. Of the effort only `turn_ms`
+  /// counts, here and in `list_prefix`.
   Result<bool> list(std::string_view path, const Page& page,
-                    FunctionRef<bool(std::string_view)> on_name) const;
+                    FunctionRef<bool(std::string_view)> on_name, const Effort& effort = {}) const;
   /// Calls `on_key` with every key that begins with `prefix` (bytes as they are) and holds a value
   /// or a link, in byte order.
   Result<void> list_prefix(std::string_view prefix, const Page& page,
-                           FunctionRef<bool(std::string_view)> on_key) const;
+                           FunctionRef<bool(std::string_view)> on_key,
+                           const Effort& effort = {}) const;
 
   /// Calls `on_entry` with the keys of a range that hold a value, and their values, in order. Ends
   /// early where it answers false, which is before that entry, and where the effort is used up:

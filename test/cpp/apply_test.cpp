@@ -197,6 +197,19 @@ TEST_CASE("Random batches do what they do to a map") {
   }
 }
 
+TEST_CASE("A mark on a record that fails its checksum is refused, not given a new checksum") {
+  const RawEnv env;
+  const Record record{.kind = Kind::value, .checksum = true, .payload = "value"};
+  std::string rotten(encoded_size(record), '\0');
+  encode("g", record, rotten.data());
+  rotten.back() = 'E';
+  env.put("g", rotten);
+  Applier applier(env, true);
+  CHECK(applier.write(std::vector<Op>{group_op("g")}) == "checksum_mismatch");
+  CHECK(applier.marks() == 0);
+  CHECK(contents(env).at("g").payload == "damaged");
+}
+
 TEST_CASE("A value of any size is replaced by one of any other") {
   const std::vector<std::size_t> sizes{0,    1,    8,    100,  1000, 1950, 1980,    1984,
                                        2000, 2010, 2020, 2030, 2040, 2100, 4070,    4080,

@@ -168,6 +168,15 @@ TEST_CASE("A record that cannot be read is replaced or removed, and not marked")
   CHECK(decider.write(Ops{group_op("g")}) == "unknown_format");
 }
 
+TEST_CASE("A mark on a record that fails its checksum is refused, not given a new checksum") {
+  Decider decider(true);
+  std::string rotten = encoded("g", {.kind = Kind::value, .checksum = true, .payload = "value"});
+  rotten.back() = 'E';
+  decider.env().put("g", rotten);
+  CHECK(decider.write(Ops{group_op("g")}) == "checksum_mismatch");
+  CHECK(counts(decider) == "0 links, 0 marks, 0");
+}
+
 TEST_CASE("Records carry a checksum where it is asked for, and a mark keeps what there was") {
   for (const bool checksum : {false, true}) {
     Decider decider(checksum);

@@ -160,6 +160,51 @@ TEST_CASE("The writer sees its own changes, and leaves the cache alone once it m
   });
 }
 
+TEST_CASE("What lies below a directory is known until a key appears there") {
+  const RawEnv env;
+  Process process(env, false, {.links = 1});
+  const auto bare = [&] {
+    PathCache& cache = process.links.cache();
+    PathCache::Resolution found;
+    REQUIRE(cache.find(cache.key_of("l/a"), process.version(), kNow, &found, nullptr));
+    return found.below == PathCache::Below::nothing;
+  };
+  const auto look = [&] {
+    process.remember("l/a", "t/a");
+    PathCache& cache = process.links.cache();
+    cache.looked_below(cache.key_of("l/a"), process.version(), kNow, true);
+    return bare();
+  };
+  CHECK(look());
+  process.write(true, [&] { process.links.appears("m/a/x"); });
+  CHECK(bare());
+  process.write(true, [&] { process.links.appears("l/a"); });  // not below it
+  CHECK(bare());
+  for (const char* key : {"l/a/x", "l/a/x/y", "l/a/"}) {
+    CHECK(look());
+    process.write(true, [&] { process.links.appears(key); });
+    CHECK(!bare());
+  }
+  // Before it can be seen, and whether it is kept or not.
+  CHECK(look());
+  process.write(false, [&] {
+    process.links.appears("l/a/x");
+    CHECK(!bare());
+  });
+}
+
+TEST_CASE("What appeared while there was no link is not known to have appeared") {
+  const RawEnv env;
+  Process process(env, false);
+  PathCache& cache = process.links.cache();
+  process.write(true, [&] { process.links.appears("l/x"); });
+  const auto before = process.version();
+  CHECK(!cache.may_have_appeared(cache.key_of("l"), before));
+  process.change("l", 1);
+  CHECK(cache.may_have_appeared(cache.key_of("l"), before));
+  CHECK(!cache.may_have_appeared(cache.key_of("l"), process.version()));
+}
+
 TEST_CASE("A cache is used where it is on") {
   const RawEnv env;
   for (const std::uint64_t entries : {0, 1}) {

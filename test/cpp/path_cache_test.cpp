@@ -23,15 +23,15 @@ PathCache::Resolution to(std::string_view end, Resolved resolved = Resolved::pat
 
 void remember(PathCache& cache, std::string_view path, std::string_view end, std::uint64_t version,
               const std::vector<std::string>& keys = {}, std::uint64_t now = kNow) {
-  PathCache::Slots slots;
+  Slots slots;
   for (const std::string& key : keys) slots.push_back(cache.slot_of(key));
-  cache.insert(path, version, now, to(end), std::move(slots));
+  cache.insert(cache.key_of(path), version, now, to(end), std::move(slots));
 }
 
 std::string recall(PathCache& cache, std::string_view path, std::uint64_t version,
                    std::uint64_t now = kNow) {
   PathCache::Resolution found;
-  if (!cache.find(path, version, now, &found, nullptr)) return "(miss)";
+  if (!cache.find(cache.key_of(path), version, now, &found, nullptr)) return "(miss)";
   return found.resolved == Resolved::dead ? "(dead)" : std::string(found.end.view());
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("A change of everything leaves nothing") {
 
 TEST_CASE("Dead ends are remembered too") {
   PathCache cache({}, 1);
-  cache.insert("a", 1, kNow, to("", Resolved::dead), {});
+  cache.insert(cache.key_of("a"), 1, kNow, to("", Resolved::dead), {});
   CHECK(recall(cache, "a", 1) == "(dead)");
 }
 
@@ -169,6 +169,67 @@ TEST_CASE("Under contention no answer is older than the view that asked") {
   CHECK(!stale);
   CHECK(hits > 0);
   CHECK(cache.stats().entries <= 2000);
+}
+
+// A key lies below the directory at even versions and at no odd one; readers look and say so.
+TEST_CASE("Under contention nobody is told that nothing lies where a key had appeared") {
+  PathCache cache({.entries = 100}, 1);
+  constexpr std::uint64_t kVersions = 20'000;
+  std::atomic<std::uint64_t> published{1};
+  std::atomic<std::uint64_t> told{0};
+  std::atomic<bool> wrong{false};
+  const auto directory = cache.key_of("d");
+  cache.insert(directory, 1, kNow, to("t"), {});
+  const auto read = [&] {
+    for (;;) {
+      const std::uint64_t version = published.load(std::memory_order_acquire);
+      if (version >= kVersions) return;
+      PathCache::Resolution found;
+      (void)cache.find(directory, version, kNow, &found, nullptr);
+      if (found.below == PathCache::Below::nothing) {
+        told.fetch_add(1, std::memory_order_relaxed);
+        if (version % 2 == 0) wrong = true;
+      } else if (!cache.may_have_appeared(directory, version)) {
+        cache.looked_below(directory, version, kNow, version % 2 != 0);
+      }
+    }
+  };
+  std::thread writer([&] {
+    for (std::uint64_t version = 2; version <= kVersions; ++version) {
+      if (version % 2 == 0) cache.appears("d/x", version);
+      published.store(version, std::memory_order_release);
+      std::this_thread::yield();
+    }
+  });
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) readers.emplace_back(read);
+  for (std::thread& reader : readers) reader.join();
+  writer.join();
+  CHECK(!wrong);
+  CHECK(told > 0);
+}
+
+TEST_CASE("A full cache of many entries lets go of those not used for long") {
+  PathCache cache({.entries = 800}, 1);
+  const auto name = [](int i) { return "p" + std::to_string(i); };
+  for (int i = 0; i < 800; ++i) remember(cache, name(i), "e", 1);
+  for (int i = 0; i < 400; ++i) CHECK(recall(cache, name(i), 1) == "e");
+  for (int i = 800; i < 1200; ++i) remember(cache, name(i), "e", 1);
+  for (int i = 0; i < 400; ++i) CHECK(recall(cache, name(i), 1) == "e");
+  for (int i = 400; i < 800; ++i) CHECK(recall(cache, name(i), 1) == "(miss)");
+  CHECK(cache.stats().entries == 800);
+}
+
+TEST_CASE("Where bytes are what is short, those not used for long make way as well") {
+  PathCache cache({.entries = 800, .bytes = 64 << 10}, 1);
+  const auto name = [](int i) { return std::string(400, 'p') + std::to_string(i); };
+  int fit = 0;
+  while (cache.stats().evictions == 0) remember(cache, name(fit++), "e", 1);
+  REQUIRE(fit > 40);
+  REQUIRE(fit < 200);
+  for (int i = 1; i < fit / 2; ++i) CHECK(recall(cache, name(i), 1) == "e");
+  for (int i = fit; i < fit + fit / 2 - 1; ++i) remember(cache, name(i), "e", 1);
+  for (int i = 1; i < fit / 2; ++i) CHECK(recall(cache, name(i), 1) == "e");
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ const std::vector<Range>& ranges() {
        24ULL * 3600 * 1000},
       {"max_value_bytes", &Options::max_value_bytes, &Settings::max_value_bytes, 0, kGiB - 1},
       {"max_batch_bytes", &Options::max_batch_bytes, &Settings::max_batch_bytes, 1, 1ULL << 40},
-      {"max_readers", &Options::max_readers, &Settings::max_readers, 2, 1ULL << 14},
+      {"max_readers", &Options::max_readers, &Settings::max_readers, 4, 1ULL << 14},
       {"compression_threshold", &Options::compression_threshold, &Settings::compression_threshold,
        0, kGiB},
       {"path_cache_entries", &Options::path_cache_entries, &Settings::path_cache_entries, 0,

@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/outcome.h"
@@ -51,7 +53,7 @@ struct Rig {
     return open.value();
   }
   std::string read(const std::shared_ptr<OpenSnapshot>& snapshot) {
-    return outcome(snapshots.lease(snapshot.get(), true));
+    return outcome(snapshots.lease(snapshot.get(), kNoLimit));
   }
   bool pinned(const Buffers::State* state) const { return pool.pins(state); }
 };
@@ -108,7 +110,7 @@ TEST_CASE("A read under way keeps its snapshot until it is over, whatever ends i
   const Buffers::State* const state = rig.buffers.published();
   const auto snapshot = rig.take();
   {
-    auto lease = rig.snapshots.lease(snapshot.get(), true);
+    auto lease = rig.snapshots.lease(snapshot.get(), kNoLimit);
     REQUIRE(lease.ok());
     SECTION("its owner") {
       snapshot->end(OpenSnapshot::End::released);
@@ -130,9 +132,48 @@ TEST_CASE("A read under way keeps its snapshot until it is over, whatever ends i
 TEST_CASE("A second read waits for the first, or is refused where it may not wait") {
   Rig rig;
   const auto snapshot = rig.take();
-  auto first = rig.snapshots.lease(snapshot.get(), true);
+  auto first = rig.snapshots.lease(snapshot.get(), kNoLimit);
   REQUIRE(first.ok());
-  CHECK(outcome(rig.snapshots.lease(snapshot.get(), false)) == "work_limit");
+  CHECK(outcome(rig.snapshots.lease(snapshot.get(), 0)) == "work_limit");
+  CHECK(outcome(rig.snapshots.lease(snapshot.get(), 1)) == "work_limit");
+}
+
+TEST_CASE("Who waits for a turn is told that the snapshot has ended") {
+  Rig rig;
+  const auto snapshot = rig.take();
+  auto first = rig.snapshots.lease(snapshot.get(), kNoLimit);
+  REQUIRE(first.ok());
+  std::string told;
+  std::thread waiter([&] { told = rig.read(snapshot); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that it mostly waits by then
+  snapshot->end(OpenSnapshot::End::released);
+  waiter.join();  // the first read is still under way
+  CHECK(told == "snapshot_expired");
+}
+
+TEST_CASE("Snapshots that are too old make room for others without anybody's help") {
+  the_time = 0;
+  Rig rig;
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  for (std::size_t i = 0; i < rig.pool.size() / 2; ++i) taken.push_back(rig.take());
+  the_time += kAge;
+  CHECK(outcome(rig.snapshots.open()) == "ok");
+  CHECK(rig.snapshots.stats().count == 1);
+}
+
+TEST_CASE("Through a snapshot of long ago no call reads that may not wait") {
+  const test::TempDir directory;
+  auto store = test::must_open(test::options_for(directory.path(), Durability::async));
+  test::must(store->put("hot", "first"));
+  auto taken = store->snapshot();
+  REQUIRE(taken.ok());
+  const Effort no_wait{.may_wait = false};
+  for (int i = 0; i < 1000; ++i) test::must(store->put("hot", "later"));
+  CHECK(outcome(taken.value()->exists("hot", no_wait)) == "ok");
+  test::must(store->put("hot", "later"));
+  CHECK(outcome(taken.value()->exists("hot", no_wait)) == "work_limit");
+  CHECK(outcome(taken.value()->exists("hot")) == "ok");
+  CHECK(outcome(store->exists("hot", no_wait)) == "ok");
 }
 
 TEST_CASE("Half of the slots may have a snapshot; the others are for reads") {

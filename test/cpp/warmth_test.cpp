@@ -133,6 +133,41 @@ TEST_CASE("a thread that only computed has not waited for the disk") {
   CHECK(waited_for_disk() == 0ns);
 }
 
+TEST_CASE("only what a read itself waits for turns its store cold") {
+  const ColdFile file;
+  if (in_memory(file.bytes())) {
+    WARN("SKIPPED: the files stay in memory here");
+    return;
+  }
+  const std::string_view bytes = file.bytes();
+  std::size_t at = 0;
+  // Until the clock that reads look at has moved.
+  const auto wait_for_pages = [&] {
+    const std::uint64_t before = disk_waits();
+    const Warmth::Time begin = ticks();
+    while (ticks() - begin < 15ms) {
+      if (at < bytes.size()) (void)*static_cast<const volatile char*>(&bytes[at]);
+      at += 4096;
+    }
+    return disk_waits() != before;
+  };
+  Warmth warmth(Warmth::Start::warm);
+  { const Reading reading(&warmth, {.may_wait = false}); }
+  SECTION("waits of others on the same thread, before it, do not") {
+    REQUIRE(wait_for_pages());
+    { const Reading reading(&warmth, {.may_wait = false}); }
+    CHECK(!warmth.cold());
+  }
+  SECTION("its own do, and the next is refused") {
+    {
+      const Reading reading(&warmth, {.may_wait = false});
+      REQUIRE(wait_for_pages());
+    }
+    CHECK(warmth.cold());
+    CHECK(Reading(&warmth, {.may_wait = false}).refused());
+  }
+}
+
 TEST_CASE("pages come from the disk together, and are in memory then") {
   const ColdFile file;
   const std::string_view bytes = file.bytes();

@@ -62,11 +62,13 @@ struct Process {
   void remember(std::string_view path, std::string_view end) {
     PathCache::Resolution resolution;
     REQUIRE(resolution.end.assign(end));
-    links.cache().insert(path, version(), kNow, resolution, {links.cache().slot_of(path)});
+    links.cache().insert(links.cache().key_of(path), version(), kNow, resolution,
+                         {links.cache().slot_of(path)});
   }
   std::string recall(std::string_view path) {
     PathCache::Resolution found;
-    const bool hit = links.cache().find(path, version(), kNow, &found, nullptr);
+    const bool hit =
+        links.cache().find(links.cache().key_of(path), version(), kNow, &found, nullptr);
     return hit ? std::string(found.end.view()) : "(miss)";
   }
 
