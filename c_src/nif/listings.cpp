@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
 #include "term.h"
@@ -29,7 +30,8 @@ std::optional<Page> as_page(ErlNifEnv* env, ERL_NIF_TERM term) {
 
 /// Both listings: names or keys in order, one more than asked for being the sign that there is
 /// more.
-ERL_NIF_TERM list_names(ErlNifEnv* env, const ERL_NIF_TERM argv[], Listed what) {
+template <Listed what>
+ERL_NIF_TERM list_names(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const auto at = as_binary(env, argv[1]);
@@ -50,13 +52,18 @@ ERL_NIF_TERM list_names(ErlNifEnv* env, const ERL_NIF_TERM argv[], Listed what) 
     if (term) names.push_back(*term);
     return !no_memory;
   };
+  constexpr Effort kEffort{.turn_ms = kLongestTurnMs};
   Result<bool> found = true;
   if (what == Listed::children) {
-    found = (*store)->list(*at, *page, on_name);
-  } else if (auto listed = (*store)->list_prefix(*at, *page, on_name); !listed) {
+    found = (*store)->list(*at, *page, on_name, kEffort);
+  } else if (auto listed = (*store)->list_prefix(*at, *page, on_name, kEffort); !listed) {
     found = listed.error();
   }
   if (no_memory) return make_error(env, {.code = Code::no_memory});
+  if (!found && found.error().code == Code::work_limit) {
+    return enif_schedule_nif(env, "list", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<list_names<what>>,
+                             argc, argv);
+  }
   if (!found) return make_error(env, found.error());
   if (!found.value()) return atoms().not_found;
   return enif_make_tuple3(
@@ -67,12 +74,12 @@ ERL_NIF_TERM list_names(ErlNifEnv* env, const ERL_NIF_TERM argv[], Listed what) 
 
 }  // namespace
 
-ERL_NIF_TERM list(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  return list_names(env, argv, Listed::children);
+ERL_NIF_TERM list(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return list_names<Listed::children>(env, argc, argv);
 }
 
-ERL_NIF_TERM list_prefix(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  return list_names(env, argv, Listed::keys);
+ERL_NIF_TERM list_prefix(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return list_names<Listed::keys>(env, argc, argv);
 }
 
 }  // namespace hyper_lmdb::nif

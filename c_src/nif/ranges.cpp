@@ -26,7 +26,7 @@ constexpr Effort kOnScheduler{
     .may_wait = false,
 };
 constexpr std::uint64_t kMostEntries = 2000;
-constexpr Effort kElsewhere{.lookups = 100'000};
+constexpr Effort kElsewhere{.lookups = 100'000, .turn_ms = kLongestTurnMs};
 constexpr std::size_t kMostBytes = 1 << 20;  // of values, but for one that is longer
 constexpr unsigned kEntriesPerSlicePercent = 16;
 

@@ -24,6 +24,7 @@ constexpr Effort kOnScheduler{
     .inflated_bytes = 64 << 10,
     .may_wait = false,  // for the disk, or for another read through the same snapshot
 };
+constexpr Effort kElsewhere{.turn_ms = kLongestTurnMs};
 constexpr std::size_t kMostKeysOnScheduler = 256;
 constexpr int kSlicePercentPer64KiB = 1;
 constexpr std::size_t kMostKeysPrefetched = 1000;  // in one call
@@ -35,10 +36,13 @@ struct Allowance {
   std::size_t most_keys = ~std::size_t{0};
   Call elsewhere = nullptr;
 };
-constexpr Allowance kUnbounded{};
 
 constexpr Allowance on_scheduler(Call elsewhere) noexcept {
   return {.effort = kOnScheduler, .most_keys = kMostKeysOnScheduler, .elsewhere = elsewhere};
+}
+/// On a dirty scheduler, where only the turn at a snapshot has a limit.
+constexpr Allowance on_dirty(Call again) noexcept {
+  return {.effort = kElsewhere, .elsewhere = again};
 }
 
 /// Whether a key is the bytes given, or what they lead to as a path.
@@ -48,10 +52,12 @@ bool over_limit(const Error& error) noexcept {
   return error.code == Code::work_limit;
 }
 
-/// Where what is over the limit goes on: memory that is far away, or work for a processor.
+/// Where what is over the limit goes on: memory that is far away, or work for a processor. What is
+/// on a dirty scheduler already stays with its kind.
 int job_for(const Error& over) noexcept {
-  return std::string_view(over.operation) == "inflate" ? ERL_NIF_DIRTY_JOB_CPU_BOUND
-                                                       : ERL_NIF_DIRTY_JOB_IO_BOUND;
+  const bool inflates = std::string_view(over.operation) == "inflate" ||
+                        enif_thread_type() == ERL_NIF_THR_DIRTY_CPU_SCHEDULER;
+  return inflates ? ERL_NIF_DIRTY_JOB_CPU_BOUND : ERL_NIF_DIRTY_JOB_IO_BOUND;
 }
 
 /// `{ok, Value}`, or `{error, no_memory}`.
@@ -87,7 +93,7 @@ ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by
 
 template <By by>
 ERL_NIF_TERM read_one_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_one(env, argc, argv, by, kUnbounded);
+  return read_one(env, argc, argv, by, on_dirty(&guarded<read_one_large<by>>));
 }
 
 /// Keys of a call.
@@ -126,7 +132,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   };
   const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
-  const bool bounded = allowed.elsewhere != nullptr;
+  const bool bounded = allowed.most_keys == kMostKeysOnScheduler;
   auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
   if (!keys) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
@@ -166,7 +172,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
 
 template <By by>
 ERL_NIF_TERM read_several_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_several(env, argc, argv, by, kUnbounded);
+  return read_several(env, argc, argv, by, on_dirty(&guarded<read_several_large<by>>));
 }
 
 template <bool bounded>
@@ -176,7 +182,7 @@ ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto path = as_binary(env, argv[1]);
   if (!path) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  const auto type = (*store)->type(*path, bounded ? kOnScheduler : Effort());
+  const auto type = (*store)->type(*path, bounded ? kOnScheduler : kElsewhere);
   if (!type && over_limit(type.error())) {
     return enif_schedule_nif(env, "type", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<type_of<false>>,
                              argc, argv);
@@ -204,7 +210,7 @@ ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto found = (*store)->resolve(
       *path,
       [&](std::string_view key) { answer = make_binary(env, key).value_or(atoms().not_found); },
-      bounded ? kOnScheduler : Effort());
+      bounded ? kOnScheduler : kElsewhere);
   if (!found && over_limit(found.error())) {
     return enif_schedule_nif(env, "resolve", ERL_NIF_DIRTY_JOB_IO_BOUND,
                              &guarded<resolve_path<false>>, argc, argv);
@@ -219,7 +225,7 @@ ERL_NIF_TERM value_exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   const auto key = as_binary(env, argv[1]);
   if (!key) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  const auto found = (*store)->exists(*key, bounded ? kOnScheduler : Effort());
+  const auto found = (*store)->exists(*key, bounded ? kOnScheduler : kElsewhere);
   if (!found && over_limit(found.error())) {
     return enif_schedule_nif(env, "exists", ERL_NIF_DIRTY_JOB_IO_BOUND,
                              &guarded<value_exists<false>>, argc, argv);
