@@ -5,9 +5,16 @@
 -define(PARTS, 4).
 
 all_test_() ->
-    [test_store:in_each_mode("of a caller that was killed", fun caller_killed/1),
-     test_store:in_each_mode("where one of them was killed", fun part_killed/1),
+    [test_store:in_each_mode("of a caller that was killed", alone(fun caller_killed/1)),
+     test_store:in_each_mode("where one of them was killed", alone(fun part_killed/1)),
      test_store:in_each_mode("through a snapshot, until it ends", fun snapshot/1)].
+
+%% What a trace still has to say goes with the process that asked for it.
+alone(Test) ->
+    fun(S) ->
+            {_, Monitor} = spawn_monitor(fun() -> Test(S) end),
+            receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(normal, Reason) end
+    end.
 
 caller_killed(S) ->
     {Caller, Monitor, Parts} = stopped_prefetch(S),
