@@ -134,9 +134,8 @@ Result<void> Applier::tidy_up() noexcept try {
   // From here on only snapshots keep the buffer.
   if (snapshots_ != nullptr) snapshots_->enforce();
   buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
-  if (to_rest_) {
-    if (auto removed = log_->remove_spare(); !removed) return removed;
-  }
+  // One that cannot be removed is in nobody's way, and is of use to the next write.
+  if (to_rest_) (void)log_->remove_spare();
   return log_->remove_retired();
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "remove journal"};

@@ -74,16 +74,18 @@ Result<void> JournalLog::make_spare() {
 Result<void> JournalLog::remove_spare() {
   const std::lock_guard one_is_made_at_a_time(spare_mutex_);
   if (spare_ == nullptr) return {};
-  if (auto removed = remove(*spare_); !removed) return removed;
+  if (auto removed = unlink(*spare_); !removed) return removed;
+  // What is written to a file without a name is lost: nobody may open it any more, even if its
+  // removal is not durable. If it comes back it has no records, which replay passes over.
   spare_ = nullptr;
-  return {};
+  return directory_.sync();
 }
 
 /// By its name: to list the directory would take a descriptor, which may be what has run out.
-Result<void> JournalLog::remove(const Segment& segment) {
+Result<void> JournalLog::unlink(const Segment& segment) {
   const std::string path = directory_.file(journal::segment_name(segment.generation));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
-  return directory_.sync();
+  return {};
 }
 
 bool JournalLog::has_room(std::uint64_t payload_bytes) const noexcept {
@@ -156,7 +158,8 @@ Result<void> JournalLog::remove_retired() {
     segment = retired_;
   }
   if (segment == nullptr) return {};
-  if (auto removed = remove(*segment); !removed) return removed;
+  if (auto removed = unlink(*segment); !removed) return removed;
+  if (auto synced = directory_.sync(); !synced) return synced;
   const std::lock_guard lock(segments_mutex_);
   retired_ = nullptr;
   return {};

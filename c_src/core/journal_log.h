@@ -40,7 +40,8 @@ class JournalLog {
   /// Makes the one that the next `open_segment` takes, durably with its name and with room ready.
   /// Blocks. Errors: as JournalSegment::create; then there is none, which does no harm.
   Result<void> make_spare();
-  /// For a store at rest. Blocks. Errors: as unlink(2).
+  /// For a store at rest, or a disk that is full. Blocks. Errors: as unlink(2), fsync(2); either
+  /// does no harm.
   Result<void> remove_spare();
   bool has_room(std::uint64_t payload_bytes) const noexcept;
   /// Whether an append needs neither a segment nor blocks nor untouched pages.
@@ -74,7 +75,7 @@ class JournalLog {
   };
   std::shared_ptr<Segment> active() const;
   Result<std::shared_ptr<Segment>> create(std::uint64_t first_seq);
-  Result<void> remove(const Segment& segment);
+  Result<void> unlink(const Segment& segment);
 
   const Directory& directory_;
   const Start start_;

@@ -81,6 +81,20 @@ TEST_CASE("A spare segment that is not needed goes, and its number is not used a
   CHECK(rig.files() == Names{kSecond});
 }
 
+TEST_CASE("A spare segment is not used once its file has no name, whatever the disk says") {
+  Rig rig;
+  REQUIRE(outcome(rig.log.make_spare()) == "ok");
+  faults::arm({.directory = rig.temp.path(), .calls = faults::kFsync, .fail_at = 1, .error = EIO});
+  CHECK(outcome(rig.log.remove_spare()) == "io_error");
+  CHECK(faults::disarm() == 1);
+  CHECK(rig.files().empty());
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  REQUIRE(rig.put(1) == "ok");
+  REQUIRE(outcome(rig.log.flush()) == "ok");
+  CHECK(rig.files() == Names{kSecond});
+  CHECK(rig.replayed().done.records == 1);
+}
+
 TEST_CASE("A spare segment that cannot be made is in nobody's way") {
   Rig rig;
   faults::arm({.directory = rig.temp.path()});
