@@ -38,7 +38,6 @@ start(Module, Dir, #{keys := Keys, bytes := Bytes} = Cell, Settings) ->
 
 load(#{peer := Peer} = Store, Place, #{load_seconds := Seconds, patience := Patience}) ->
     {Complete, Clock} = call(Peer, {load, Seconds}),
-    ok = call(Peer, {settle, read}),
     Store#{complete => Complete, load => Clock,
            memory => call(Peer, {resident, Patience}), disk => disk(Place)}.
 

@@ -121,10 +121,13 @@ above(0, _) -> none;
 above(Bytes, Keys) -> Bytes / Keys.
 
 bars(Title, Y, [First, Second], Bars) ->
-    [title(Title),
-     "set ylabel '", Y, "'\nset style data histogram\nset style histogram clustered gap 1\n",
-     "set style fill solid\nset boxwidth 0.9\nset xtics font ',10'\nset key inside top left horizontal\n",
-     "set bmargin 7\nset yrange [1:*]\nset offsets 0, 0, graph 0.15, 0\n",
+    Values = [Value || {_, A, B} <- Bars, Value <- [A, B], Value =/= none],
+    %% Bars of a logarithmic axis have no natural foot: a decade below the least.
+    Foot = math:pow(10, floor(math:log10(lists:min(Values))) - 1),
+    [title(Title), "set ylabel '", Y, "'\nset style data histogram\n",
+     "set style histogram clustered gap 1\nset style fill solid\nset boxwidth 0.9\n",
+     "set xtics font ',10' scale 0\nset key above horizontal\nset bmargin 6\n",
+     "set yrange [", number(Foot), ":*]\n",
      "$bars << EOD\n", [io_lib:format("\"~ts\" ~ts ~ts~n", [Label, number(A), number(B)])
                         || {Label, A, B} <- Bars],
      "EOD\nplot $bars using 2:xtic(1) lc rgb '#9ecae1' title '", First,

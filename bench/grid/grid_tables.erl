@@ -28,13 +28,14 @@ steady(_) -> true.
 how() ->
     "Operations a second of one process. Each store runs in a VM of its own; keys are numbers in\n"
     "decimal, values random bytes, both made before the clock starts. *Load* is in the order of the\n"
-    "numbers, in batches of 100, at the first promise of the store. Gets and overwrites are of random\n"
-    "keys; medians of rounds in which the stores take turns (other promises: each store by itself); a\n"
-    "round of writes that leave work for later is long enough to have its share of it. *Memory* is what\n"
-    "the VM holds beside the page cache after loading, *disk* the allocated blocks. A store is left out\n"
-    "of a cell that is too large for it or that it did not load in time. Raw LMDB runs in loops in C and\n"
-    "makes no Erlang terms: a floor. mnesia's put is a `dirty_write`, its batch a transaction; bitcask\n"
-    "and dets have no atomic batch, and a bitcask grows with each overwrite until it is merged.\n\n".
+    "numbers, in batches of 100, at the first promise of the store, until nothing is left to do in the\n"
+    "background. Gets and overwrites are of random keys; medians of rounds in which the stores take\n"
+    "turns (other promises: each store by itself); a round of writes that leave work for later is long\n"
+    "enough to have its share of it. *Memory* is what the VM holds beside the page cache after loading,\n"
+    "*disk* the allocated blocks. A store is left out of a cell that is too large for it or that it did\n"
+    "not load in time. Raw LMDB runs in loops in C and makes no Erlang terms: a floor. mnesia's put is a\n"
+    "`dirty_write`, its batch a transaction; bitcask and dets have no atomic batch, and a bitcask grows\n"
+    "with each overwrite until it is merged.\n\n".
 
 cell(#{stores := Stores} = Cell) ->
     Here = [Store || #{complete := true} = Store <- Stores],
