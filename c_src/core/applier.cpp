@@ -74,8 +74,10 @@ Result<void> Applier::wait_held() {
 }
 
 void Applier::let_go() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return !asking_; });
   hold_over_ = nullptr;
+  held_ = false;  // here, not once the thread sees it: the next hold is not that of this job
   wake_.notify_one();
 }
 
@@ -117,8 +119,12 @@ Result<void> Applier::do_job() noexcept try {
     if (auto flushed = log_->flush(); !flushed) return flushed;
     job_.flushed();
     // What is in the way of a spare segment will be in the writer's way, and is said there.
-    if (next_ == Next::soon) (void)log_->make_spare();
-    if (auto applied = apply_buffer(env_, &job_); !applied) return applied;
+    if (next_ == Next::soon && !stalled()) (void)log_->make_spare();
+    if (auto applied = apply_buffer(env_, &job_); !applied) {
+      // It may have taken the room that LMDB was refused.
+      if (may_pass(applied.error().code)) (void)log_->remove_spare();
+      return applied;
+    }
     applied_ = true;
   }
   if (buffers_->frozen() != nullptr) buffers_->drop_frozen();
@@ -149,7 +155,15 @@ void Applier::loop() {
     if (idle() && tidy_) return;
     const bool to_tidy = !tidy_;  // first: not more than one job leaves something
     while (!to_tidy && held_) {
-      if (!hold_over_ || hold_over_()) {
+      // Not under the lock, which writers need: it may have to wait for a file system. `let_go`
+      // waits for the answer, and nobody else takes the function away.
+      asking_ = true;
+      lock.unlock();
+      const bool over = hold_over_();
+      lock.lock();
+      asking_ = false;
+      finished_.notify_all();
+      if (over) {
         hold_over_ = nullptr;
         held_ = false;
       } else {

@@ -72,6 +72,16 @@ Result<void> JournalWriter::append_draft() {
   return with_room_of_removed(parts_.applier, [&] { return parts_.log->append(draft_.payload()); });
 }
 
+/// Its outcome is the request's.
+void JournalWriter::write_alone(Request& request, std::uint64_t seq) {
+  (void)with_room_of_removed(parts_.applier, [&]() -> Result<void> {
+    request.outcome = {};
+    parts_.tree->write_alone(&request, seq);
+    // What is in the tree must not be written twice, whatever came after.
+    return parts_.env->applied_seq() == seq ? Result<void>() : request.outcome;
+  });
+}
+
 bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,
                                 std::uint64_t bytes) {
   return parts_.log->has_room(payload_bytes) && active_->reserve(outcomes, bytes);

@@ -184,7 +184,7 @@ Result<void> JournalWriter::directly(Request& request) {
   if (auto drained = drain(); !drained) return drained;
   const std::uint64_t seq = parts_.log->appended() + 1;
   auto renewal = parts_.buffers->prepare_renewal();
-  parts_.tree->write_alone(&request, seq);
+  write_alone(request, seq);
   if (parts_.env->applied_seq() == seq) {
     parts_.log->skip(seq);
     // First the state, then the version: who sees the version has a snapshot that holds it.
@@ -245,7 +245,10 @@ void JournalWriter::tend() noexcept try {
   parts_.buffers->collect([&](const Buffers::State* state) { return parts_.pool->pins(state); });
   if (!dirty_.load(std::memory_order_acquire) || !parts_.applier->idle()) return;
   const std::unique_lock lock(*parts_.write_mutex, std::try_to_lock);
-  if (!lock || steady_clock::now() - first_write_ < kMostAge) return;
+  // Looked at again: another may have rotated meanwhile, and to wait for a whole buffer is not for
+  // here.
+  if (!lock || !dirty_.load(std::memory_order_relaxed) || !parts_.applier->idle()) return;
+  if (steady_clock::now() - first_write_ < kMostAge) return;
   (void)rotate(Applier::Next::perhaps_never);  // a flush that failed has poisoned the store
 } catch (const std::bad_alloc&) {
   // Tried again before long.

@@ -93,6 +93,7 @@ class JournalWriter final : public WriteWay {
   void pace(std::uint64_t bytes);
   Result<void> open_segment();
   Result<void> append_draft();
+  void write_alone(Request& request, std::uint64_t seq);
   Result<void> learn_shape() noexcept;
 
   const JournalParts parts_;

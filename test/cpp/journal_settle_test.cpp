@@ -8,6 +8,7 @@
 
 #include "support/faults.h"
 #include "support/gate.h"
+#include "support/journal.h"
 #include "support/ops.h"
 #include "support/writer_rig.h"
 
@@ -127,4 +128,65 @@ TEST_CASE("What keeps a buffer from LMDB is the answer, and nothing is held then
   CHECK(rig.identity().applied_seq == 1);
   give_a_buffer(rig);
   wait_idle(rig);
+}
+
+TEST_CASE("A second copy does not take the buffer the first one held for one of its own") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(outcome(rig.journal->settle([] { return false; })) == "ok");
+    give_a_buffer(rig);
+    const std::uint64_t given = rig.applier->given();
+    rig.journal->go_on();
+    // Before the thread has seen that the first is over.
+    rig.applier->hold([] { return false; });
+    CHECK(outcome(rig.applier->wait_held()) == "ok");
+    CHECK(rig.identity().applied_seq >= given);
+    rig.journal->go_on();
+    wait_idle(rig);
+  }
+}
+
+TEST_CASE("A copy's file system that does not answer holds up nobody but the applier") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  Gate asked, answer, went_on;
+  REQUIRE(outcome(rig.journal->settle([&] {
+            asked.open();
+            answer.wait();
+            return true;
+          })) == "ok");
+  give_a_buffer(rig);
+  asked.wait();
+  std::thread other([&] {
+    rig.applier->wait_past(1, std::chrono::nanoseconds(0));
+    went_on.open();
+  });
+  CHECK(went_on.opens_within(std::chrono::seconds(10)));
+  answer.open();
+  other.join();
+  rig.journal->go_on();
+  wait_idle(rig);
+  CHECK(rig.identity().applied_seq == rig.applier->given());
+}
+
+TEST_CASE("A spare segment does not keep room that a buffer was refused") {
+  WriterRig rig(small(kAsync));
+  rig.start();
+  faults::arm({.directory = rig.temp.path() + "/data.mdb",
+               .calls = faults::kAnyWrite,
+               .fail_at = 1,
+               .for_ever = true,
+               .error = ENOSPC});
+  give_a_buffer(rig);
+  for (int tries = 0; tries < 2; ++tries) {
+    CHECK(outcome(rig.applier->wait_idle()) == "disk_full");
+    // That of the buffer, and the one that is written.
+    CHECK(journal_segments(open_directory(rig.temp.path())).value().size() == 2);
+    rig.applier->try_again();
+  }
+  faults::disarm();
+  rig.applier->try_again();
+  wait_idle(rig);
+  CHECK(rig.identity().applied_seq == rig.applier->given());
 }
