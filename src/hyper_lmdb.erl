@@ -281,7 +281,7 @@ prefetch(Store, Keys) ->
 %% The result is the reason a part ends with: one message each, which goes with its monitor.
 begin_prefetch(Store, Keys) ->
     Caller = self(),
-    spawn_monitor(fun() -> exit({prefetched, prefetch_part(Caller, Store, Keys)}) end).
+    spawn_monitor(fun() -> prefetch_part(Caller, Store, Keys) end).
 
 end_prefetches([]) -> [];
 end_prefetches([{_, Monitor} | Others]) ->
@@ -298,11 +298,12 @@ end_early({Pid, Monitor}) ->
     exit(Pid, kill).
 
 %% Nobody waits for what a caller that was killed has asked for.
+-spec prefetch_part(pid(), store(), [key()]) -> no_return().
 prefetch_part(Caller, Store, Keys) ->
     case is_process_alive(Caller) andalso hyper_lmdb_nif:prefetch(Store, Keys) of
-        false -> caller_gone;
+        false -> exit({prefetched, caller_gone});
         {more, Rest} -> prefetch_part(Caller, Store, Rest);
-        Result -> Result
+        Result -> exit({prefetched, Result})
     end.
 
 %% Keys that follow each other often share a page: each part gets a run of them.

@@ -156,8 +156,13 @@ Result<void> JournalWriter::settle(std::function<bool()> begun) {
     applier.hold(std::move(begun));
   }
   auto held = applier.wait_held();
-  if (!held) applier.let_go();
-  return held;
+  if (!held) {
+    applier.let_go();
+    return held;
+  }
+  // The copy may need the room of the journal that LMDB has now; without it there is less.
+  (void)applier.wait_tidy();
+  return {};
 }
 
 /// LMDB has everything, and there is no segment.
