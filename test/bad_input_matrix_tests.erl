@@ -45,6 +45,12 @@ api_matrix(State) ->
 
 %% A store that was started after all is stopped.
 call(start, [Options]) -> test_store:with_dir(fun(_) -> test_store:start(Options) end);
+%% One of the terms is a function that answers the snapshot it was given, which is over by then.
+call(with_snapshot, [S, Fun]) ->
+    case hyper_lmdb:with_snapshot(S, Fun) of
+        Snapshot when is_reference(Snapshot) -> {error, snapshot_expired} = hyper_lmdb:get(Snapshot, <<"k">>);
+        Result -> Result
+    end;
 call(Name, Args) -> apply(hyper_lmdb, Name, Args).
 
 call_batch(S, Name, [batch | Args]) ->
@@ -86,7 +92,7 @@ option_matrix() ->
     Options = [name, durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
                max_value_bytes, max_batch_bytes, max_readers, checksum, read_only, shared,
                no_readahead, force, no_sync, map_async, map_size, no_lock, no_meta_sync, no_tls,
-               max_dbs, path_cache_entries, no_such_option],
+               max_dbs, path_cache_entries, max_snapshot_age_ms, compression, page_size, no_such_option],
     in_matrix(fun(_, Nasty) ->
         [{{start, Key, Term}, Make,
           fun(Made) ->
