@@ -8,7 +8,7 @@
 %% A single sample of this many nanoseconds is not repeated.
 -define(LONG, 3.0e9).
 
-%% -> #{keys, bytes, stores => [#{title, missing | load, complete, memory, disk, figures}]}
+%% -> #{keys, bytes, stores => [#{title, missing | load, complete, disk, figures}]}
 run(Cell, #{dir := Dir} = Settings) ->
     Stores = [start(Module, Dir, Cell, Settings) || Module <- bench_peer:all()],
     Loaded = [Store || #{complete := true} = Store <- Stores],
@@ -36,10 +36,9 @@ start(Module, Dir, #{keys := Keys, bytes := Bytes} = Cell, Settings) ->
             end
     end.
 
-load(#{peer := Peer} = Store, Place, #{load_seconds := Seconds, patience := Patience}) ->
+load(#{peer := Peer} = Store, Place, #{load_seconds := Seconds}) ->
     {Complete, Clock} = call(Peer, {load, Seconds}),
-    Store#{complete => Complete, load => Clock,
-           memory => call(Peer, {resident, Patience}), disk => disk(Place)}.
+    Store#{complete => Complete, load => Clock, disk => disk(Place)}.
 
 %% Allocated blocks: a file may be much longer than what it takes.
 disk(Place) ->

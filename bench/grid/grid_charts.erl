@@ -4,7 +4,7 @@
 
 write(Results, Cells) ->
     Charts = [{"gets", fun gets/1}, {"writes", fun writes/1}, {"values", fun values/1},
-              {"loads", fun loads/1}, {"memory", fun memory/1}],
+              {"loads", fun loads/1}],
     case os:find_executable("gnuplot") of
         false -> io:format("gnuplot is not installed: no charts~n");
         Gnuplot -> [draw(Gnuplot, Results, Name, Chart(Cells)) || {Name, Chart} <- Charts]
@@ -99,26 +99,10 @@ labels() ->
      {map_async, "hyper_lmdb\\nmap_async\\n(maybe\\nnothing)"},
      {raw_map, "raw LMDB\\nno sync\\n(maybe\\nnothing)"}, {ets, "ets\\n\\n(nothing)"}].
 
-%% Memory and disk of what was loaded, a key.
-memory(Cells) ->
-    case middle(Cells) of
-        none -> none;
-        #{keys := Keys, stores := Stores} = Cell ->
-            bars([grid_tables:title(Cell), ", just loaded"], "bytes a key",
-                 ["memory beside the page cache", "disk"],
-                 [{legend(Module), above(Memory, Keys), above(Disk, Keys)}
-                  || #{module := Module, complete := true, memory := Memory,
-                       disk := Disk} <- Stores,
-                     Memory =/= none])
-    end.
-
 %% The cell of 100,000 small values, or the largest one below.
 middle(Cells) ->
     lists:foldl(fun(Cell, _) -> Cell end, none,
                 [Cell || #{keys := Keys, bytes := 100} = Cell <- Cells, Keys =< 100000]).
-
-above(0, _) -> none;
-above(Bytes, Keys) -> Bytes / Keys.
 
 bars(Title, Y, [First, Second], Bars) ->
     Values = [Value || {_, A, B} <- Bars, Value <- [A, B], Value =/= none],

@@ -36,13 +36,12 @@ options(["--" ++ Name, Value | Words], Options) ->
 options([], Options) -> Options.
 
 %% `ms` is how long a case runs in one round, `put_off_ms` a case of writes that leave work for later,
-%% `load_seconds` how long a store may take to hold a cell at all: one that takes longer is left out of it. `patience` milliseconds are between two looks at
-%% memory that the VM may still give back.
-settings("smoke") -> #{rounds => 1, ms => 3, put_off_ms => 3, load_seconds => 60, patience => 1};
+%% `load_seconds` how long a store may take to hold a cell at all: one that takes longer is left out of it.
+settings("smoke") -> #{rounds => 1, ms => 3, put_off_ms => 3, load_seconds => 60};
 settings("quick") ->
-    #{rounds => 3, ms => 150, put_off_ms => 1000, load_seconds => 60, patience => 500};
+    #{rounds => 3, ms => 150, put_off_ms => 1000, load_seconds => 60};
 settings("full") ->
-    #{rounds => 7, ms => 400, put_off_ms => 2500, load_seconds => 900, patience => 2000}.
+    #{rounds => 7, ms => 400, put_off_ms => 2500, load_seconds => 900}.
 
 order(#{keys := Keys, bytes := Bytes}) -> {Bytes, Keys}.
 

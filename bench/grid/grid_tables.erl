@@ -31,19 +31,19 @@ how() ->
     "numbers, in batches of 100, at the first promise of the store, until nothing is left to do in the\n"
     "background. Gets and overwrites are of random keys; medians of rounds in which the stores take\n"
     "turns (other promises: each store by itself); a round of writes that leave work for later is long\n"
-    "enough to have its share of it. *Memory* is what the VM holds beside the page cache after loading,\n"
-    "*disk* the allocated blocks. A store is left out of a cell that is too large for it or that it did\n"
-    "not load in time. Raw LMDB runs in loops in C and makes no Erlang terms: a floor. mnesia's put is a\n"
-    "`dirty_write`, its batch a transaction; bitcask and dets have no atomic batch, and a bitcask grows\n"
+    "enough to have its share of it. *Disk* is the allocated blocks after loading. A store is left out of\n"
+    "a cell that is too large for it or that it did not load in time. Raw LMDB runs in loops in C and\n"
+    "makes no Erlang terms: a floor. mnesia's put is a `dirty_write`, its batch a transaction; bitcask and\n"
+    "dets have no atomic batch, and a bitcask grows\n"
     "with each overwrite until it is merged.\n\n".
 
 cell(#{stores := Stores} = Cell) ->
     Here = [Store || #{complete := true} = Store <- Stores],
     ["## ", title(Cell), "\n\n",
-     table(["", "load, puts", "get", "`read_many` of 100, keys", "scan, entries", "memory", "disk"],
+     table(["", "load, puts", "get", "`read_many` of 100, keys", "scan, entries", "disk"],
            [[Title, loaded(Store) | [rate(find(Verb, first(Store), Store))
-                                     || Verb <- [get, read_many, fold]]] ++ [room(M), room(D)]
-            || #{title := Title, memory := M, disk := D} = Store <- Here]),
+                                     || Verb <- [get, read_many, fold]]] ++ [room(D)]
+            || #{title := Title, disk := D} = Store <- Here]),
      table(["overwrites", "put", "batches of 100, puts", "what is kept"],
            [[[Title, ", ", name(Mode)], rate(find(put, Mode, Store)),
              rate(find(batch, Mode, Store)), Promise]

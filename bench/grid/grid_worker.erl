@@ -1,5 +1,5 @@
-%% One store in a VM of its own, so that its memory can be told from that of the others. The process
-%% that opens the store makes every call of it: some stores want that.
+%% One store in a VM of its own, so that none leaves garbage to another. The process that opens the
+%% store makes every call of it: some stores want that.
 -module(grid_worker).
 -export([do/1]).
 
@@ -36,13 +36,11 @@ open(Caller, Module, Dir, Cell) ->
     ok = logger:set_primary_config(level, error),
     grid_data:prepare(),
     [{Mode, _} | _] = Module:modes(),
-    %% What a first use takes once is not what the data takes.
-    Before = resident(),
     case Module:open(Dir, Mode) of
         {ok, Store} ->
             Caller ! {self(), ok},
             loop(#{module => Module, dir => Dir, cell => Cell, store => Store, mode => Mode,
-                   before => Before, pace => #{}});
+                   pace => #{}});
         {missing, Why} -> Caller ! {self(), {missing, Why}}
     end.
 
@@ -59,11 +57,6 @@ handle({load, Seconds}, #{cell := #{keys := Keys, bytes := Bytes}} = State) ->
     Size = min(?CHUNK_KEYS, max(?BATCH, ?CHUNK_BYTES div Bytes div ?BATCH * ?BATCH)),
     Hopeless = hopeless(erlang:monotonic_time(second), Keys, Seconds),
     load(0, Keys, Size, Hopeless, {0, 0}, State);
-handle({resident, Patience}, #{before := Before} = State) ->
-    {case {Before, settled(Patience, resident())} of
-         {none, none} -> none;
-         {_, Bytes} -> max(0, Bytes - Before)
-     end, State};
 handle({settle, Kind}, #{module := Module, store := Store} = State) ->
     {ok, State#{store := Module:settle(Store, Kind)}};
 handle({reopen, Mode}, #{module := Module, store := Store, dir := Dir} = State) ->
@@ -180,24 +173,4 @@ walk(#{module := Module, store := Store}) ->
         {enough, Count} -> {stopped, {Took, Count}};
         {_, _} -> {whole, Answer};
         Count -> {whole, {Took, Count}}
-    end.
-
-%% Bytes in memory that belong to no file: what lies in the page cache can be given back at any time.
-resident() ->
-    [erlang:garbage_collect(Pid) || Pid <- processes()],
-    case file:read_file("/proc/self/status") of
-        {ok, Status} ->
-            {match, [Kilobytes]} = re:run(Status, "RssAnon:\\s*([0-9]+) kB",
-                                          [{capture, all_but_first, list}]),
-            list_to_integer(Kilobytes) * 1024;
-        {error, _} -> none
-    end.
-
-%% The VM gives freed memory back to the system with a delay: looks again until it falls no more.
-settled(_, none) -> none;
-settled(Patience, Bytes) ->
-    receive after Patience -> ok end,
-    case resident() of
-        Less when Less < Bytes -> settled(Patience, Less);
-        _ -> Bytes
     end.
