@@ -4,6 +4,7 @@
 -export([readers/2, writers/2]).
 
 -define(READ_CHUNKS, 8).
+-define(READ_MS, 200).
 -define(WRITE_CHUNKS, 64).
 
 readers(#{async := Async, map := Map, raw_map := RawMap, ets := Ets} = Stores,
@@ -14,16 +15,22 @@ readers(#{async := Async, map := Map, raw_map := RawMap, ets := Ets} = Stores,
     bench_stores:keep(read_chunks, Chunks),
     bench_stores:keep(raw_reads, bench_raw:pairs([{Key, <<>>} || Key <- lists:append(Chunks)])),
     measure(get, Rounds, Stores, Settings,
-            [{raw, P, raw_threads(RawMap, P, Size * ?READ_CHUNKS)} || P <- [1, 2, 8]] ++
-                together(map_async, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Map),
+            [{raw, P, raw_threads(RawMap, P, Size * ?READ_CHUNKS, Settings)} || P <- [1, 2, 8]] ++
+                together(map_async, [1, 2, 8], read_chunks, ?READ_MS, loop(fun bench_loops:get/2, Map),
                          Settings) ++
-                together(async, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get/2, Async),
+                together(async, [1, 2, 8], read_chunks, ?READ_MS, loop(fun bench_loops:get/2, Async),
                          Settings) ++
-                together(ets, [1, 2, 8], read_chunks, 100, loop(fun bench_loops:get_ets/2, Ets),
+                together(ets, [1, 2, 8], read_chunks, ?READ_MS, loop(fun bench_loops:get_ets/2, Ets),
                          Settings)).
 
-raw_threads(Store, Threads, Ops) ->
-    fun() -> {bench_raw:get(Store, bench_stores:kept(raw_reads), Threads), Threads * Ops} end.
+%% For as long as the others: in a shorter sample two threads warm the caches for each other, which one
+%% alone has to do by itself.
+raw_threads(Store, Threads, Ops, #{pace := Pace}) ->
+    fun() ->
+            bench_rounds:at_least(?READ_MS * Pace, fun() ->
+                {bench_raw:get(Store, bench_stores:kept(raw_reads), Threads), Threads * Ops}
+            end)
+    end.
 
 writers(#{async := Async, map := Map, sync := Sync, ets := Ets} = Stores,
         #{keys := Keys, ops := Ops, write_rounds := Rounds} = Settings) ->

@@ -1,7 +1,7 @@
 %% Raw LMDB in loops (raw_nif.cpp). The times are nanoseconds for the whole loop.
 -module(bench_raw).
 -export([load/1, open/2, close/1, pairs/1, holds/2, empty/1, get/3, read_many/3, put/2,
-         batch_write/3, fold/1, busy/1, stop_busy/1]).
+         batch_write/3, fold/1, busy/1, stop_busy/1, drop/1, resident/1]).
 
 -type store() :: reference().
 -type pairs() :: reference().
@@ -52,3 +52,10 @@ busy(_Percent) -> erlang:nif_error(not_loaded).
 
 -spec stop_busy(reference()) -> ok.
 stop_busy(_Thread) -> erlang:nif_error(not_loaded).
+
+%% Takes the file out of the page cache, as far as nobody has it mapped.
+-spec drop(binary()) -> ok.
+drop(_File) -> erlang:nif_error(not_loaded).
+
+-spec resident(binary()) -> {Pages :: non_neg_integer(), Resident :: non_neg_integer()}.
+resident(_File) -> erlang:nif_error(not_loaded).

@@ -17,6 +17,7 @@
 
 #include "busy_thread.h"
 #include "nif_terms.h"
+#include "page_cache.h"
 #include "raw_store.h"
 
 namespace {
@@ -227,6 +228,19 @@ ERL_NIF_TERM holds(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
   return enif_make_atom(env, all ? "true" : "false");
 }
 
+// drop(File) -> ok: nothing of the file is in the page cache any more, where that is possible.
+ERL_NIF_TERM drop(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  drop_pages(std::string(bytes_of(env, argv[0])));
+  return enif_make_atom(env, "ok");
+}
+
+// resident(File) -> {Pages, Resident}
+ERL_NIF_TERM resident(ErlNifEnv* env, const ERL_NIF_TERM* argv) {
+  const Residence found = residence(std::string(bytes_of(env, argv[0])));
+  return enif_make_tuple2(env, enif_make_uint64(env, found.pages),
+                          enif_make_uint64(env, found.resident));
+}
+
 ERL_NIF_TERM empty(ErlNifEnv*, const ERL_NIF_TERM* argv) {
   return argv[0];
 }
@@ -248,6 +262,8 @@ ErlNifFunc functions[] = {
     {"close", 1, guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},
     {"pairs", 1, guarded<pairs>, 0},
     {"holds", 2, guarded<holds>, 0},
+    {"drop", 1, guarded<drop>, ERL_NIF_DIRTY_JOB_IO_BOUND},
+    {"resident", 1, guarded<resident>, ERL_NIF_DIRTY_JOB_IO_BOUND},
     {"empty", 1, guarded<empty>, 0},
     {"busy", 1, guarded<busy>, 0},
     {"stop_busy", 1, guarded<stop_busy>, ERL_NIF_DIRTY_JOB_IO_BOUND},
