@@ -225,11 +225,24 @@ Result<void> JournalSegment::flush() {
     end_.store(end, std::memory_order_relaxed);
   }
   if (end == flushed_) return {};
+  if (map_ != nullptr) forget(flushed_, end);
   const int rc =
       map_ != nullptr ? ::msync(map_ + flushed_, end - flushed_, MS_SYNC) : sync_data(file_.get());
   if (rc != 0) return final_failure(errno, "flush journal");
   flushed_ = end;
   return {};
+}
+
+/// Takes pages that are never stored into again out of the map, changes and all: the page cache has
+/// them. A flush protects each page that it finds in a map against stores, one by one, and each
+/// time interrupts every core on which a thread of this process runs: here once for all of them.
+void JournalSegment::forget(std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+  if (to - from > kPageBytes) (void)::madvise(map_ + from, to - from, MADV_DONTNEED);
+#else
+  (void)from;
+  (void)to;
+#endif
 }
 
 /// After a failed flush nobody knows what is on disk, and the system forgets that it failed.

@@ -81,6 +81,7 @@ class JournalSegment {
   std::uint64_t ready_bytes() const noexcept;
   Result<void> extend(std::uint64_t bytes, Fill fill) noexcept;
   Result<void> touch(std::uint64_t from, std::uint64_t to) noexcept;
+  void forget(std::uint64_t from, std::uint64_t to) noexcept;
   Result<void> put(std::uint64_t seq, std::uint64_t flushed_seq,
                    std::span<const std::string_view> parts, std::uint64_t payload_bytes);
   Error final_failure(int code, const char* operation) noexcept;

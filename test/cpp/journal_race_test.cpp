@@ -17,11 +17,10 @@ TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way, 512 * kMiB);
-    constexpr std::uint64_t kRecords = 4000;
-    std::atomic<std::uint64_t> appended{0}, flushed{0};
+    constexpr std::uint64_t kFewestRecords = 4000;
+    std::atomic<std::uint64_t> appended{0}, flushed{0}, flushes{0};
     std::atomic<bool> stop{false};
     std::string flush_word = "ok", ahead_word = "ok";
-    std::uint64_t flushes = 0;
     std::thread flusher([&] {
       while (!stop.load() && flush_word == "ok") {
         const std::uint64_t until = appended.load();
@@ -37,9 +36,12 @@ TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
     const auto size_of = [](std::uint64_t seq) {
       return 1 + seq * 7919 % (seq % 50 == 0 ? 60000 : 900);
     };
-    for (std::uint64_t seq = 1; seq <= kRecords && word == "ok"; ++seq) {
+    // A slow disk may take longer for its first flush than that many records take.
+    const auto go_on = [&] { return appended < kFewestRecords || flushes < 2; };
+    while (word == "ok" && go_on()) {
+      const std::uint64_t seq = appended + 1;
       word = append(*segment, seq, flushed.load(), payload_of(seq, size_of(seq)));
-      appended.store(seq);
+      if (word == "ok") appended.store(seq);
     }
     stop.store(true);
     flusher.join();
@@ -47,11 +49,10 @@ TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
     CHECK(word == "ok");
     CHECK(flush_word == "ok");
     CHECK(ahead_word == "ok");
-    CHECK(flushes > 1);
     CHECK(outcome(segment->flush()) == "ok");
     const auto all = replay(temp.path());
     CHECK(all.word == "ok");
-    REQUIRE(all.done.records == kRecords);
+    REQUIRE(all.done.records == appended);
     bool same = true;
     for (const auto& [seq, payload] : all.delivered) {
       same = same && payload == payload_of(seq, size_of(seq));
