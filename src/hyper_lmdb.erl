@@ -17,8 +17,8 @@
 -export([begin_batch/1, batch_write/3, batch_make_group/2, batch_make_link/3, commit_batch/1]).
 -export([read_fast/2, write_fast/3, read_many_fast/2]).
 
-%% Longer than any key, and of the last byte.
--define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 512))).
+%% Longer than any key of any store, and of the last byte.
+-define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 65536))).
 
 %% Of a fold: what one call on a normal scheduler may answer.
 -define(SHORT_PART, 256).
@@ -39,7 +39,7 @@
 %% it was there.
 
 -type key() :: binary() | [binary() | atom() | string()] | atom() | string().
-%% 1 to 511 bytes, ordered byte by byte. A list is joined with `/', empty segments are dropped.
+%% 1 to 511 bytes, with LMDB 1.0 and newer to `max_key_bytes' of info/1; ordered byte by byte. A list is joined with `/', empty segments are dropped.
 %% `<<0, "hyper_lmdb">>' is reserved.
 
 -type file() :: binary() | string() | atom().
@@ -103,8 +103,9 @@
 %% `map_async' perhaps the store, and the next start says so. `shared' needs `map_async'.
 %% `compression' is of values of at least `compression_threshold' bytes that are written from now on;
 %% values are readable whatever it is later. `{bad_option, compression}' where the library was built
-%% without LZ4 or Zstandard. `page_size' is of a new store's file, with liblmdb 1.0 or newer; with 0.9
-%% it is `{bad_option, page_size}'.
+%% without LZ4 or Zstandard. `page_size', with liblmdb 1.0 or newer, is chosen when a store is created: 4,096 to
+%% 65,536, a power of two. Another one than the file has is `{conflicting_option, page_size}', any with
+%% liblmdb 0.9 `{bad_option, page_size}'.
 
 -type cause() :: bad_key | key_too_large | value_too_large | batch_too_large | exists | map_full
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted

@@ -19,9 +19,9 @@ format_error(_Reason, [{hyper_lmdb, Function, _Args, Info} | _]) ->
 %% @doc A sentence that says what went wrong and what can be done.
 -spec sentence(term()) -> unicode:chardata().
 sentence(bad_key) ->
-    "the key is empty or reserved; a key is 1 to 511 bytes";
+    "the key is empty or reserved, or no path leads there; a key is 1 to max_key_bytes of info/1";
 sentence(key_too_large) ->
-    "the key is longer than 511 bytes";
+    "the key is longer than max_key_bytes of info/1: 511, or with LMDB 1.0 a little under half of a page";
 sentence(value_too_large) ->
     "the value is larger than the option max_value_bytes allows";
 sentence(batch_too_large) ->

@@ -88,7 +88,7 @@ failing_check(S) ->
                  hyper_lmdb:info(S)).
 
 bad_element(S) ->
-    Long = binary:copy(<<"k">>, 512),
+    Long = test_store:too_long(S),
     Large = binary:copy(<<"v">>, 101),
     Good = {put, <<"good">>, <<"g">>},
     [?assertEqual({error, {Index, Reason}}, hyper_lmdb:batch_write(S, Ops))

@@ -206,7 +206,7 @@ full_mailbox(S) ->
 
 %% One bad request among those of a group must not take the others down.
 bad_writes_fail_alone(S) ->
-    Long = binary:copy(<<"k">>, 512),
+    Long = test_store:too_long(S),
     Results = test_store:in_parallel(400, fun(I) ->
         case I rem 4 of
             0 -> {good, hyper_lmdb:put(S, <<I:32>>, <<"v">>)};

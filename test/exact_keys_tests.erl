@@ -51,7 +51,7 @@ read_many_fast(S) ->
     ?assertEqual({ok, []}, hyper_lmdb:read_many_fast(S, [])),
     ?assertEqual({ok, [{<<"a">>, {ok, <<"1">>}}, {<<"no">>, not_found}, {<<"b">>, {ok, <<>>}}]},
                  hyper_lmdb:read_many_fast(S, [<<"a">>, <<"no">>, <<"b">>])),
-    Long = binary:copy(<<"x">>, 512),
+    Long = test_store:too_long(S),
     ?assertEqual({ok, [{<<>>, {error, bad_key}}, {<<"a">>, {ok, <<"1">>}},
                        {Long, {error, key_too_large}},
                        {<<0, "hyper_lmdb">>, {error, bad_key}}]},
@@ -94,7 +94,8 @@ any_key_bytes(S) ->
     Keys = [<<0>>, <<0, 0>>, <<0, 0, 0>>, <<255>>, <<255, 255>>, <<0, 255, 0>>, <<"a", 0>>, <<"a">>,
             <<"a", 0, "b">>, <<0, "hyper_lmd">>, <<0, "hyper_lmdb", 0>>, <<0, "hyper_lmdbx">>,
             <<0, "hyper_lmdc">>, <<"/">>, <<"//">>, <<"a/">>, <<"/a">>, <<"a//b">>, <<"a/b">>,
-            <<195, 40>>, binary:copy(<<0>>, 511), binary:copy(<<255>>, 511)]
+            <<195, 40>>, binary:copy(<<0>>, test_store:longest_key(S)),
+            binary:copy(<<255>>, test_store:longest_key(S))]
         ++ [<<Byte>> || Byte <- lists:seq(1, 254)],
     [ok = hyper_lmdb:put(S, K, <<"value of ", K/binary>>) || K <- Keys],
     [?assertEqual({ok, <<"value of ", K/binary>>}, hyper_lmdb:get(S, K)) || K <- Keys],
@@ -104,10 +105,10 @@ any_key_bytes(S) ->
     ?assertEqual(0, test_store:count(S)).
 
 key_lengths(S) ->
-    Longest = binary:copy(<<"k">>, 511),
+    Longest = binary:copy(<<"k">>, test_store:longest_key(S)),
     ok = hyper_lmdb:put(S, Longest, <<"v">>),
     ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, Longest)),
-    refused_everywhere(S, binary:copy(<<"k">>, 512), key_too_large),
+    refused_everywhere(S, test_store:too_long(S), key_too_large),
     refused_everywhere(S, binary:copy(<<"k">>, 100000), key_too_large),
     ?assertEqual(1, test_store:count(S)).
 
@@ -138,7 +139,7 @@ list_keys(S) ->
     ?assertEqual({error, bad_key}, hyper_lmdb:get(S, [])),
     ?assertEqual({error, bad_key}, hyper_lmdb:get(S, [<<>>, <<>>])),
     ?assertEqual({error, key_too_large},
-                 hyper_lmdb:get(S, [binary:copy(<<"x">>, 256), binary:copy(<<"y">>, 255)])),
+                 hyper_lmdb:get(S, [<<"x">>, test_store:too_long(S)])),
     ok = hyper_lmdb:batch_write(S, [{check, [<<"a">>, <<"b">>, <<"c">>], <<"joined">>},
                                     {put, [<<"x">>, <<"y">>], <<"in a batch">>}]),
     ?assertEqual({ok, <<"in a batch">>}, hyper_lmdb:get(S, <<"x/y">>)),
@@ -148,17 +149,21 @@ list_keys(S) ->
     ?assertEqual(not_found, hyper_lmdb:get(S, <<"a/b/c">>)).
 
 long_lists(S) ->
-    A = fun(Count) -> lists:duplicate(Count, <<"a">>) end,
-    Longest = [A(256), A(254) ++ [<<"aaa">>], [binary:copy(<<"a">>, 511)], [binary:copy(<<"a/">>, 255), "b"],
-               lists:duplicate(2000, <<"/">>) ++ A(256) ++ lists:duplicate(2000, <<>>), lists:duplicate(128, "a//a")],
+    N = test_store:longest_key(S),
+    Most = (N - 1) div 2,
+    %% So many short parts, and one that brings the whole to so many bytes.
+    Joined = fun(Count, Size) -> lists:duplicate(Count, <<"a">>) ++ [binary:copy(<<"b">>, Size - 2 * Count)] end,
+    Longest = [Joined(0, N), Joined(10, N), Joined(Most, N), [binary:copy(<<"a/">>, Most) | Joined(0, N - 2 * Most)],
+               lists:duplicate(2000, <<"/">>) ++ Joined(Most, N) ++ lists:duplicate(2000, <<>>),
+               lists:duplicate(100, "a//a") ++ Joined(0, N - 400)],
     [begin
          ok = hyper_lmdb:put(S, Key, <<"v">>),
-         ?assertEqual(511, byte_size(hyper_lmdb:path(S, Key))),
+         ?assertEqual(N, byte_size(hyper_lmdb:path(S, Key))),
          ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, hyper_lmdb:path(S, Key))),
          ?assertEqual({ok, <<"v">>}, hyper_lmdb:read(S, Key))
      end || Key <- Longest],
     [[?assertEqual({error, key_too_large}, hyper_lmdb:F(S, Key)) || F <- [get, delete, read, type, list]]
-     || Key <- [A(257), A(254) ++ [<<"aaaa">>], [binary:copy(<<"a">>, 512)], [<<"a">>, binary:copy(<<"b">>, 510)]]
+     || Key <- [Joined(Count, N + 1) || Count <- [0, 1, 10, Most]]
                ++ [[Part | Key] || Key <- Longest, Part <- [<<"a">>, "a", a]] ++ [Key ++ ["/a"] || Key <- Longest]].
 
 million_parts(S) ->

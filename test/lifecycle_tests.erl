@@ -128,7 +128,7 @@ sync(S, _Dir) ->
 
 info(S, Dir) ->
     {ok, Info} = hyper_lmdb:info(S),
-    Numbers = [capacity, entries, page_size, tree_depth, map_bytes, file_bytes, used_bytes,
+    Numbers = [capacity, entries, page_size, max_key_bytes, tree_depth, map_bytes, file_bytes, used_bytes,
                last_transaction_id, reader_slots, reader_slots_used, writes_inline, groups,
                grouped_writes, queued_bytes, waiting_writers, flushes, write_buffer_bytes,
                sync_interval_ms, max_value_bytes, max_batch_bytes, buffered_keys, buffer_bytes,

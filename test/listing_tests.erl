@@ -129,9 +129,10 @@ each_next(S, Group, Listing, [Name | Rest]) ->
     each_next(S, Group, Listing#{cursor => Name}, Rest).
 
 long_names(S) ->
-    Names = [binary:copy(<<Byte>>, Size) || Byte <- [1, $a, 255], Size <- [510, 511]],
+    Longest = test_store:longest_key(S),
+    Names = [binary:copy(<<Byte>>, Size) || Byte <- [1, $a, 255], Size <- [Longest - 1, Longest]],
     ok = hyper_lmdb:batch_write(S, [{put, Name, <<>>} || Name <- Names]),
-    Beyond = binary:copy(<<255>>, 2000),
+    Beyond = binary:copy(<<255>>, 4 * Longest),
     ?assertEqual(Names, parts(list, S, <<>>, #{})),
     ?assertEqual(lists:reverse(Names), parts(list, S, <<>>, #{reverse => true, cursor => Beyond})),
     ?assertEqual(Names, parts(list_prefix, S, <<>>, #{})),

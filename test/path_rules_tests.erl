@@ -37,7 +37,7 @@ root(S) ->
      || Result <- [hyper_lmdb:write(S, <<"/">>, <<>>), hyper_lmdb:make_link(S, <<"d">>, <<>>)]].
 
 lengths(S) ->
-    Longest = binary:copy(<<"k">>, 511),
+    Longest = binary:copy(<<"k">>, test_store:longest_key(S)),
     ok = hyper_lmdb:write(S, [<<"//">>, Longest, <<"/">>], <<"v">>),
     ?assertEqual({ok, <<"v">>}, hyper_lmdb:read(S, <<"//", Longest/binary, "/">>)),
     Over = <<Longest/binary, "k">>,
@@ -149,7 +149,7 @@ reserved(S) ->
 read_many(S) ->
     ok = hyper_lmdb:make_link(S, <<"t">>, <<"l">>),
     ok = hyper_lmdb:write(S, <<"t/x">>, <<"1">>),
-    Paths = [<<"l/x">>, <<"//t/x/">>, <<"l">>, <<>>, <<"none">>, binary:copy(<<"k">>, 512), <<"l/x">>],
+    Paths = [<<"l/x">>, <<"//t/x/">>, <<"l">>, <<>>, <<"none">>, test_store:too_long(S), <<"l/x">>],
     ?assertEqual({ok, [{hyper_lmdb:path(S, P), hyper_lmdb:read(S, P)} || P <- Paths]}, hyper_lmdb:read_many(S, Paths)),
     ?assertEqual({ok, [{<<"l/x">>, not_found}, {<<"t/x">>, {ok, <<"1">>}}]}, hyper_lmdb:read_many_fast(S, [<<"l/x">>, <<"t/x">>])).
 

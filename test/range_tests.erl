@@ -94,13 +94,13 @@ empty_bounds(S) ->
     [?assertEqual({ok, [], done}, hyper_lmdb:range(S, Range)) || Range <- [#{}, #{reverse => true}]].
 
 last_prefix(S) ->
-    Longest = binary:copy(<<255>>, 511),
+    Longest = binary:copy(<<255>>, test_store:longest_key(S)),
     write(S, [<<254, 255>>, <<255>>, <<255, 0>>, <<255, 255, 1>>, Longest]),
     [begin
          ?assertEqual(4, length(keys(S, #{prefix => <<255>>, reverse => Reverse}))),
          ?assertEqual(2, length(keys(S, #{prefix => <<255, 255>>, reverse => Reverse}))),
          ?assertEqual([Longest], keys(S, #{prefix => Longest, reverse => Reverse})),
-         ?assertEqual([], keys(S, #{prefix => binary:copy(<<255>>, 600), reverse => Reverse})),
+         ?assertEqual([], keys(S, #{prefix => <<Longest/binary, 255>>, reverse => Reverse})),
          ?assertEqual([<<254, 255>>], keys(S, #{prefix => <<254>>, reverse => Reverse}))
      end || Reverse <- [false, true]].
 
@@ -194,7 +194,7 @@ options(S) ->
 wrong_options(S) ->
     [?assertEqual({Key, Value, {error, {bad_option, Key}}}, {Key, Value, hyper_lmdb:range(S, #{Key => Value})})
      || {Key, Values} <- [{prefix, [1, nil_is_no_key(), <<1:1>>, {}]}, {from, [1, #{}]}, {to, [1.5, self()]},
-                          {continue, [nil, done, <<>>, binary:copy(<<"k">>, 512), <<1:1>>, "k"]},
+                          {continue, [nil, done, <<>>, test_store:too_long(S), <<1:1>>, "k"]},
                           {reverse, [1, nil]}, {keys_only, [<<"true">>]}, {limit, [0, -1, 1.0, none]},
                           {cursor, [<<"k">>]}, {17, [1]}, {{}, [1]}], Value <- Values],
     [?assertEqual({error, {bad_option, limit}}, hyper_lmdb:range(S, #{<<"limit">> => Limit})) || Limit <- [0, x]].

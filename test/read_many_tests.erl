@@ -37,7 +37,7 @@ little_kept(S) ->
 between(S) ->
     V = binary:copy(<<"v">>, 100),
     ok = hyper_lmdb:batch_write(S, [{put, <<"a">>, V}, {put, <<"b">>, <<V/binary, "b">>}]),
-    Long = binary:copy(<<"k">>, 512),
+    Long = test_store:too_long(S),
     ?assertEqual({ok, [{<<"a">>, {ok, V}}, {Long, {error, key_too_large}}, {<<"x">>, not_found},
                        {<<"b">>, {ok, <<V/binary, "b">>}}, {<<"a">>, {ok, V}}]},
                  hyper_lmdb:read_many(S, [<<"a">>, Long, <<"x">>, <<"b">>, <<"a">>])),

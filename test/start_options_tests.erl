@@ -29,7 +29,7 @@ wrong_values() ->
     Wrong = [{K, V} || K <- numbers(), V <- NoNumber] ++ [{K, V} || K <- switches(), V <- NoSwitch]
         ++ [{K, V} || K <- [durability, on_unclean, compression], V <- NoWord]
         ++ [{capacity, 0}, {write_buffer_bytes, 0}, {sync_interval_ms, 0}, {max_batch_bytes, 0},
-            {max_readers, 0}, {page_size, 16384}, {max_value_bytes, 1 bsl 30}],
+            {max_readers, 0}, {page_size, 0}, {page_size, 2048}, {page_size, 5000}, {page_size, 131072}, {max_value_bytes, 1 bsl 30}],
     [test_store:with_dir(fun(Dir) ->
          ?assertEqual({Form, V, {error, {bad_option, K}}},
                       {Form, V, test_store:start(maps:put(Form, V, #{name => Dir}))}),

@@ -3,6 +3,7 @@
 
 -export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1, stop_clean/2]).
 -export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/3, skip/2, is_root/0]).
+-export([longest_key/1, too_long/1, has_page_size/1]).
 -export([mark/1, journal/1, info/2, count/1, settle/1, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
 
@@ -113,6 +114,17 @@ skip(Title, Why) ->
 is_root() -> {0, "0"} =:= shell("id -u").
 
 %% -- waiting, running together -------------------------------------------------------------------
+
+%% In bytes.
+longest_key(Store) -> info(Store, max_key_bytes).
+
+%% What would be a key, were it not for its length.
+too_long(Store) -> binary:copy(<<"k">>, longest_key(Store) + 1).
+
+%% Whether the liblmdb in use has pages of a size to choose; 0.9.90 is what 1.0 called itself before.
+has_page_size(Store) ->
+    {match, Numbers} = re:run(info(Store, lmdb_version), "([0-9]+)\\.([0-9]+)\\.([0-9]+)", [{capture, all_but_first, list}]),
+    [list_to_integer(Number) || Number <- Numbers] >= [0, 9, 90].
 
 info(Store, Key) ->
     {ok, Info} = hyper_lmdb:info(Store),

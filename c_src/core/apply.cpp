@@ -7,6 +7,7 @@
 
 #include "decide.h"
 #include "errors.h"
+#include "lmdb_version.h"
 #include "packing.h"
 #include "txn.h"
 #include "value.h"
@@ -80,7 +81,7 @@ class KeyWriter {
 
   Result<void> write_link(std::string_view key, std::string_view target) {
     PathText text;
-    if (!text.assign_canonical(target)) {
+    if (!text.assign_canonical(target, max_key_bytes(mdb_txn_env(target_.txn)))) {
       return Error{.code = Code::key_too_large, .operation = "link"};
     }
     return write(key, {.kind = Kind::link, .checksum = target_.checksum, .payload = text.view()});

@@ -29,7 +29,7 @@ struct CloseEnv {
   void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 };
 
-// LMDB's file format 1, as far as this file needs it: a 16-byte page header, then the meta record.
+// LMDB's file formats 1 and 2, as far as this file needs them: a page header, then the meta record.
 struct TreeInMeta {
   std::uint32_t pad;
   std::uint16_t flags, depth;
@@ -42,13 +42,29 @@ struct Meta {
   std::uint64_t last_page, transaction_id;
 };
 static_assert(sizeof(void*) == 8, "the file format is that of 64-bit machines");
-constexpr std::size_t kPageHeaderBytes = 16;
+constexpr std::size_t kPageHeaderBytes[] = {16, 24};  // of formats 1 and 2
 constexpr std::uint32_t kLmdbMagic = 0xBEEFC0DE;
 constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
 constexpr std::uint64_t kMostMapBytes = 1ULL << 47;
 
 Error invalid(Code code) noexcept {
   return {.code = code, .operation = "inspect data file"};
+}
+
+/// The meta record that begins a page. Errors: not_a_database, version_mismatch.
+Result<Meta> read_meta(int fd, std::uint64_t page_at) {
+  Meta meta;
+  std::uint32_t format = 0;
+  for (const std::size_t header : kPageHeaderBytes) {
+    ++format;
+    const ssize_t count = ::pread(fd, &meta, sizeof meta, static_cast<off_t>(page_at + header));
+    if (count < 0) return from_errno(errno, "read data file");
+    if (static_cast<std::size_t>(count) != sizeof meta) break;
+    if (meta.magic != kLmdbMagic) continue;
+    const bool readable = (meta.version & 0xFFFF) == format && format == lmdb_file_version();
+    return readable ? Result<Meta>(meta) : invalid(Code::version_mismatch);
+  }
+  return invalid(Code::not_a_database);
 }
 
 /// Opens the file by its own name, without a lock file. With `map_bytes` 0 the map is as the file
@@ -210,14 +226,9 @@ Result<FileShape> inspect_data_file(const std::string& path) {
   std::uint64_t page_bytes = 0;
   Meta newest{};
   for (int i = 0; i < 2; ++i) {
-    Meta meta;
-    const auto offset = static_cast<off_t>(i * page_bytes + kPageHeaderBytes);
-    const ssize_t count = ::pread(fd.get(), &meta, sizeof meta, offset);
-    if (count < 0) return from_errno(errno, "read data file");
-    if (static_cast<std::size_t>(count) != sizeof meta || meta.magic != kLmdbMagic) {
-      return invalid(Code::not_a_database);
-    }
-    if ((meta.version & 0xFFFF) != 1) return invalid(Code::version_mismatch);
+    auto read = read_meta(fd.get(), i * page_bytes);
+    if (!read) return read.error();
+    const Meta& meta = read.value();
     if (i == 0) {
       page_bytes = meta.trees[0].pad;
       const bool power_of_two = (page_bytes & (page_bytes - 1)) == 0;
@@ -232,7 +243,8 @@ Result<FileShape> inspect_data_file(const std::string& path) {
     }
   }
   if (newest.last_page >= kMostMapBytes / page_bytes) return invalid(Code::corrupted);
-  return FileShape{.map_bytes = newest.map_bytes,
+  return FileShape{.page_bytes = page_bytes,
+                   .map_bytes = newest.map_bytes,
                    .used_bytes = (newest.last_page + 1) * page_bytes};
 }
 

@@ -46,7 +46,7 @@ Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity)
 Result<std::string> random_hex();
 
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
-/// what is there. Errors: as the system calls.
+/// what is there. `page_bytes` 0 leaves the size of its pages to LMDB. Errors: as the system calls.
 Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0);
 
 /// Who the store in the file is, read without changing a byte; nobody else may have it open.
@@ -63,12 +63,14 @@ Result<void> make_independent(
 
 /// What the meta pages say of a file.
 struct FileShape {
+  std::uint64_t page_bytes = 0;
   std::uint64_t map_bytes = 0;   ///< the map it was last written with
   std::uint64_t used_bytes = 0;  ///< up to the last page in use
 };
 
 /// Looks at the two meta pages only.
-/// Errors: not_a_database, version_mismatch, corrupted (a file shorter than its tree).
+/// Errors: not_a_database, version_mismatch (a file that the LMDB in use does not read), corrupted
+/// (one shorter than its tree).
 Result<FileShape> inspect_data_file(const std::string& path);
 
 }  // namespace hyper_lmdb

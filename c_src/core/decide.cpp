@@ -92,7 +92,7 @@ Result<void> decide_one(const View& view, Links* links, bool checksum, const Op&
       break;
     case OpKind::link: {
       PathText target;
-      if (!target.assign_canonical(op.value)) {
+      if (!target.assign_canonical(op.value, view.max_key_bytes())) {
         return Error{.code = Code::key_too_large, .operation = "link"};
       }
       links->change(key, was_link ? 0 : +1);
@@ -167,7 +167,7 @@ Result<PathText> target_of(const View& view, Links* links, Clock clock, std::spa
   PathView paths(view, links, links->view_of_writer(), clock, kNoLimit);
   PathText written;
   PathText target;
-  if (!written.assign_canonical(ops[index].key)) return leads_nowhere(index);
+  if (!written.assign_canonical(ops[index].key, view.max_key_bytes())) return leads_nowhere(index);
   auto resolved = paths.locate_for_write(written.view(), &target);
   if (!resolved) return resolved.error();
   if (resolved.value() == Resolved::dead || target.view().empty() ||

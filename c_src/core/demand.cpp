@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "errors.h"
-#include "hyper_lmdb/store.h"
+#include "lmdb_version.h"
 #include "packing.h"
 #include "txn.h"
 
@@ -35,10 +35,11 @@ Result<TreeShape> shape_of(MDB_txn* txn, MDB_dbi dbi) noexcept {
                    .depth = stat.ms_depth,
                    .leaf_pages = stat.ms_leaf_pages,
                    .branch_pages = stat.ms_branch_pages,
-                   .end_page = info.me_last_pgno + 1};
+                   .end_page = info.me_last_pgno + 1,
+                   .max_key_bytes = max_key_bytes(mdb_txn_env(txn))};
 }
 
-void Demand::add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept {
+void Demand::add(std::span<const Op> ops, const TreeShape& shape) noexcept {
   for (const Op& op : ops) {
     const bool adds = op.kind == OpKind::put || op.kind == OpKind::link || op.kind == OpKind::group;
     if (!adds && op.kind != OpKind::remove) continue;
@@ -46,9 +47,9 @@ void Demand::add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept {
     if (!adds) continue;
     ++puts;
     // A path may turn out as long as a key can be.
-    const std::uint64_t key_bytes = op.is_path ? kMaxKeyBytes : op.key.size();
+    const std::uint64_t key_bytes = op.is_path ? shape.max_key_bytes : op.key.size();
     const std::uint64_t value_bytes = stored_value(op).size();
-    const std::uint64_t pages = overflow_pages_of(key_bytes, value_bytes, page_bytes);
+    const std::uint64_t pages = overflow_pages_of(key_bytes, value_bytes, shape.page_bytes);
     overflow_pages += pages;
     inline_bytes += key_bytes + kHeaderBytes + (pages == 0 ? value_bytes : 0);
   }

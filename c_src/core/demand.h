@@ -18,6 +18,7 @@ struct TreeShape {
   std::uint64_t leaf_pages = 0;
   std::uint64_t branch_pages = 0;
   std::uint64_t end_page = 0;  ///< first page past the last one in use
+  std::uint64_t max_key_bytes = 0;
 };
 Result<TreeShape> shape_of(MDB_txn* txn, MDB_dbi dbi) noexcept;
 
@@ -28,7 +29,7 @@ struct Demand {
   std::uint64_t overflow_pages = 0;  ///< of puts
   std::uint64_t puts = 0;            ///< changes that add something
 
-  void add(std::span<const Op> ops, std::uint64_t page_bytes) noexcept;
+  void add(std::span<const Op> ops, const TreeShape& shape) noexcept;
   Demand& operator+=(const Demand& other) noexcept;
 };
 

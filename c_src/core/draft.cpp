@@ -1,6 +1,5 @@
 #include "draft.h"
 
-#include "hyper_lmdb/store.h"
 #include "little_endian.h"
 
 namespace hyper_lmdb {
@@ -100,7 +99,7 @@ void Draft::insert_into(WriteBuffer* buffer, std::uint64_t version) const noexce
 }
 
 Result<void> read_payload(
-    std::string_view payload, RecordCounts* counts,
+    std::string_view payload, std::size_t most_key_bytes, RecordCounts* counts,
     FunctionRef<Result<void>(std::string_view key, const WriteBuffer::Outcome& outcome)>
         on_outcome) {
   if (payload.empty()) return damaged();
@@ -120,7 +119,7 @@ Result<void> read_payload(
     const auto size = load_number<std::uint32_t>(payload.data() + 2);
     const std::size_t record_bytes = size == kRemoved ? 0 : size;
     payload.remove_prefix(kSizesBytes);
-    if (key_bytes == 0 || key_bytes > kMaxKeyBytes) return damaged();
+    if (key_bytes == 0 || key_bytes > most_key_bytes) return damaged();
     if (payload.size() < key_bytes + record_bytes) return damaged();
     const WriteBuffer::Outcome outcome{.removed = size == kRemoved,
                                        .record = payload.substr(key_bytes, record_bytes)};

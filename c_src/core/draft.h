@@ -59,9 +59,9 @@ class Draft {
   std::unordered_map<std::string, std::size_t> index_;
 };
 
-/// Reads a payload back. Errors: corrupted.
+/// Reads a payload back. Errors: corrupted, where a key is longer than `most_key_bytes` too.
 Result<void> read_payload(
-    std::string_view payload, RecordCounts* counts,
+    std::string_view payload, std::size_t most_key_bytes, RecordCounts* counts,
     FunctionRef<Result<void>(std::string_view key, const WriteBuffer::Outcome& outcome)>
         on_outcome);
 

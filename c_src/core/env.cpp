@@ -64,7 +64,13 @@ Result<void> Env::prepare_files(const Settings& settings) {
     if (settings.on_unclean == OnUnclean::error || !may_write) {
       return Error{.code = Code::unclean_shutdown, .operation = "open"};
     }
-    if (auto done = create_data_file(directory_, settings.page_size); !done) return done;
+    std::uint64_t page_bytes = settings.page_size;
+    if (kPageSizeToChoose && page_bytes == 0) {
+      // As before, where that can still be told: it takes the keys it took.
+      const auto before = inspect_data_file(directory_.file(kDataFile));
+      if (before) page_bytes = before.value().page_bytes;
+    }
+    if (auto done = create_data_file(directory_, page_bytes); !done) return done;
     if (auto done = clear_mark(directory_); !done) return done;
     mark_found_ = MarkState::clean;
   }
@@ -76,6 +82,9 @@ Result<void> Env::prepare_files(const Settings& settings) {
     if (auto identity = identify_data_file(directory_.file(kDataFile)); !identity) {
       return identity.error();
     }
+  }
+  if (settings.page_size != 0 && settings.page_size != found_.page_bytes) {
+    return Error{.code = Code::conflicting_option, .operation = "open", .option = "page_size"};
   }
   if (settings.read_only) {
     if (auto done = directory_.share(); !done) return done;

@@ -13,6 +13,7 @@
 #include "directory.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
+#include "lmdb_version.h"
 
 namespace hyper_lmdb {
 
@@ -58,6 +59,7 @@ class Env {
   /// must not keep the disk full. Nobody may be writing. Not under a writable map.
   void cut_tail(Code why) const noexcept;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
+  std::size_t max_key_bytes() const noexcept { return hyper_lmdb::max_key_bytes(env_); }
   /// Bytes the store may hold: the option, or what the address space had room for.
   std::uint64_t capacity() const noexcept { return capacity_; }
   unsigned reader_slots() const noexcept;

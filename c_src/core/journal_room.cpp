@@ -113,7 +113,7 @@ bool JournalWriter::fits_capacity(std::span<const Op> ops) {
   if (parts_.applier->idle() && frozen_demand_.changes != 0) (void)learn_shape();
   Demand demand = pending_;
   demand += frozen_demand_;
-  demand.add(ops, shape_.page_bytes);
+  demand.add(ops, shape_);
   const std::uint64_t capacity_pages = parts_.env->capacity() / shape_.page_bytes;
   // Far more than it can be, but without a division: mostly that is all there is to ask.
   const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + demand.overflow_pages +

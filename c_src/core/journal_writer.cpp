@@ -171,7 +171,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
   if (!appended) return appended.error();
   draft_.insert_into(active_.get(), parts_.log->appended());
   links.keep();
-  pending_.add(ops, shape_.page_bytes);
+  pending_.add(ops, shape_);
   if (!dirty_.load(std::memory_order_relaxed)) {
     first_write_ = steady_clock::now();
     dirty_.store(true, std::memory_order_release);

@@ -1,5 +1,6 @@
 #include "listing.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -203,7 +204,8 @@ Result<void> list_keys(const View& view, std::string_view prefix, const Page& pa
   if (page.cursor && std::string(*page.cursor) + '\0' > start) {
     start = std::string(*page.cursor) + '\0';
   }
-  if (start.size() > kMaxKeyBytes + 1) start.resize(kMaxKeyBytes + 1);
+  // No key is as long: the rest tells nothing.
+  start.resize(std::min(start.size(), view.max_key_bytes() + 1));
   std::uint64_t count = 0;
   auto there = cursor.seek(start);
   for (; there && there.value() && count < page.limit; there = cursor.next()) {

@@ -1,5 +1,8 @@
 #include "path.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace hyper_lmdb {
 
 namespace {
@@ -45,12 +48,25 @@ std::string canonical_path(std::string_view path) {
   return text;
 }
 
-bool PathText::assign_canonical(std::string_view path) noexcept {
-  if (is_canonical_path(path)) return assign(path);
-  if (canonical_size(path) > bytes_.size()) return false;
+bool PathText::assign_canonical(std::string_view path, std::size_t most_bytes) {
+  if (is_canonical_path(path)) {
+    if (path.size() > most_bytes) return false;
+    assign(path);
+    return true;
+  }
+  if (canonical_size(path) > most_bytes) return false;
   size_ = 0;
-  each_segment(path, [&](std::string_view segment) { (void)append(segment); });
+  each_segment(path, [&](std::string_view segment) { (void)append(segment, most_bytes); });
   return true;
+}
+
+void PathText::grow(std::size_t bytes) {
+  const std::size_t room = std::max(bytes, 2 * room_);
+  std::unique_ptr<char[]> more(new char[room]);
+  std::memcpy(more.get(), at_, size_);
+  many_ = std::move(more);
+  at_ = many_.get();
+  room_ = room;
 }
 
 }  // namespace hyper_lmdb

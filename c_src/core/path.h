@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -32,43 +33,50 @@ inline std::string_view name_in(std::string_view path) noexcept {
   return path.substr(path.rfind('/') + 1);
 }
 
-/// A canonical path of at most kMaxKeyBytes in a fixed place: resolution allocates nothing, however
-/// long the chain.
+/// A canonical path. A short one lies in a fixed place: its resolution allocates nothing, however
+/// long the chain. What makes it longer throws std::bad_alloc.
 class PathText {
  public:
   PathText() noexcept {}
   // Only the bytes in use are copied: these stand on hot paths.
-  PathText(const PathText& other) noexcept { (void)assign(other.view()); }
-  PathText& operator=(const PathText& other) noexcept {
-    (void)assign(other.view());
+  PathText(const PathText& other) { assign(other.view()); }
+  PathText& operator=(const PathText& other) {
+    assign(other.view());
     return *this;
   }
 
-  std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+  std::string_view view() const noexcept { return {at_, size_}; }
 
-  /// False, and nothing changed, where it does not fit.
-  bool assign(std::string_view path) noexcept {
-    if (path.size() > bytes_.size()) return false;
-    // The source may lie inside.
-    if (!path.empty()) std::memmove(bytes_.data(), path.data(), path.size());
+  void assign(std::string_view path) {
+    if (path.size() > room_) grow(path.size());
+    // The source may lie inside, where nothing has grown.
+    if (!path.empty()) std::memmove(at_, path.data(), path.size());
     size_ = path.size();
-    return true;
   }
-  /// Adds segments after a `/` where one is due.
-  bool append(std::string_view segments) noexcept {
+  /// Adds segments after a `/` where one is due. False, and nothing changed, where the path would
+  /// have more than `most_bytes`.
+  bool append(std::string_view segments, std::size_t most_bytes) {
     if (segments.empty()) return true;
     const std::size_t slash = size_ == 0 ? 0 : 1;
-    if (size_ + slash + segments.size() > bytes_.size()) return false;
-    if (slash != 0) bytes_[size_] = '/';
-    std::memcpy(bytes_.data() + size_ + slash, segments.data(), segments.size());
-    size_ += slash + segments.size();
+    const std::size_t size = size_ + slash + segments.size();
+    if (size > most_bytes) return false;
+    if (size > room_) grow(size);
+    if (slash != 0) at_[size_] = '/';
+    std::memcpy(at_ + size_ + slash, segments.data(), segments.size());
+    size_ = size;
     return true;
   }
-  /// The canonical form of any path; false where it does not fit.
-  bool assign_canonical(std::string_view path) noexcept;
+  /// The canonical form of any path; false, and nothing changed, where that has more than
+  /// `most_bytes`.
+  bool assign_canonical(std::string_view path, std::size_t most_bytes);
 
  private:
-  std::array<char, kMaxKeyBytes> bytes_;
+  void grow(std::size_t bytes);
+
+  std::array<char, 512> few_;
+  std::unique_ptr<char[]> many_;  // once few_ was too small
+  char* at_ = few_.data();
+  std::size_t room_ = few_.size();
   std::size_t size_ = 0;
 };
 

@@ -103,7 +103,7 @@ bool PathCache::find(const Key& key, std::uint64_t version, std::uint64_t now_ms
   }
   ++shard.stats.hits;
   shard.entries.used(entry);
-  (void)resolution->end.assign(entry->end());
+  resolution->end.assign(entry->end());
   resolution->resolved = entry->resolved;
   resolution->steps = entry->steps;
   resolution->below = below(*entry, version, now_ms);

@@ -7,6 +7,10 @@ namespace hyper_lmdb {
 
 namespace {
 
+Error over_limit() noexcept {
+  return {.code = Code::work_limit, .operation = "resolve"};
+}
+
 /// The record in stored bytes; one of no kind where there are none.
 Result<Record> record_in(const Bytes& bytes) noexcept {
   return bytes ? decode(*bytes) : Result<Record>(Record());
@@ -22,7 +26,7 @@ std::uint64_t steady_ms() noexcept {
 
 Result<Bytes> PathView::look_up(std::string_view key) {
   if (key.empty() || is_reserved_path(key)) return Bytes();
-  if (lookups_left_ == 0) return Error{.code = Code::work_limit, .operation = "resolve"};
+  if (lookups_left_ == 0) return over_limit();
   --lookups_left_;
   return store_.find(key);
 }
@@ -44,7 +48,7 @@ Result<std::optional<std::string_view>> PathView::link_at(std::string_view key) 
 Result<void> PathView::follow(std::string_view path, PathCache::Resolution* at, Slots* slots) {
   *at = PathCache::Resolution();
   if (view_.none || path.empty()) {
-    (void)at->end.assign(path);
+    at->end.assign(path);
     return {};
   }
   const bool cached = view_.use_cache;
@@ -52,7 +56,12 @@ Result<void> PathView::follow(std::string_view path, PathCache::Resolution* at, 
   // From the nearest parent that is known, downwards; each parent on the way is remembered.
   Slots passed;
   std::string_view start = cached ? parent_of(path) : std::string_view();
-  while (!start.empty() && !known(cache().key_of(start), at, &passed)) start = parent_of(start);
+  for (std::uint64_t unknown = 0; !start.empty(); start = parent_of(start)) {
+    if (known(cache().key_of(start), at, &passed)) break;
+    // Each will have to be looked up.
+    if (++unknown > lookups_left_) return over_limit();
+  }
+  const std::size_t most_bytes = store_.max_key_bytes();
   const auto traced = [&](std::string_view key) {
     if (cached) passed.push_back(cache().slot_of(key));
     return link_at(key);
@@ -65,8 +74,8 @@ Result<void> PathView::follow(std::string_view path, PathCache::Resolution* at, 
       // The limit is one for the whole way, whatever part of it was remembered.
       unsigned steps_left = kMostSteps - at->steps;
       Result<Resolved> followed = Resolved::dead;
-      if (at->end.append(path.substr(from, done - from))) {
-        followed = follow_links(&at->end, checked, &steps_left, traced);
+      if (at->end.append(path.substr(from, done - from), most_bytes)) {
+        followed = follow_links(&at->end, checked, &steps_left, most_bytes, traced);
       }
       if (!followed) return followed.error();
       at->resolved = followed.value();
@@ -121,7 +130,7 @@ Result<void> PathView::locate(std::string_view path, Found* found) {
   const bool parents_known =
       hint == Hint::through_parents && known(cache().key_of(parent_of(path)), &at, nullptr);
   if (!parents_known || at.below != PathCache::Below::nothing) {
-    (void)found->key.assign(path);
+    found->key.assign(path);
     auto record = look_at(found);
     if (!record) return record.error();
     if (record.value().kind == Kind::link) {
@@ -204,10 +213,10 @@ Result<Record> PathView::look_at(Found* found) {
 
 /// The path with the links among its parents followed, its own name left alone.
 Resolved PathView::add_name(std::string_view path, const PathCache::Resolution& parents,
-                            PathText* key) noexcept {
+                            PathText* key) const {
   if (parents.resolved == Resolved::dead) return Resolved::dead;
   *key = parents.end;
-  return key->append(name_in(path)) ? Resolved::path : Resolved::dead;
+  return key->append(name_in(path), store_.max_key_bytes()) ? Resolved::path : Resolved::dead;
 }
 
 Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key) {
@@ -221,7 +230,7 @@ Result<Resolved> PathView::locate_for_write(std::string_view path, PathText* key
   auto record = record_in(bytes.value());
   if (!record) return record.error();
   if (record.value().kind == Kind::none) return led;
-  (void)key->assign(path);
+  key->assign(path);
   return Resolved::path;
 }
 

@@ -32,8 +32,8 @@ class PathView {
     PathText key;  ///< where the path leads, unless that is nowhere
     Bytes bytes;   ///< the record there; no link
   };
-  /// The path is canonical and at most kMaxKeyBytes long; `*found` is as it was made. Errors:
-  /// corrupted, unknown_format, checksum_mismatch of a link, work_limit.
+  /// The path is canonical and no longer than a key of the store; `*found` is as it was made.
+  /// Errors: corrupted, unknown_format, checksum_mismatch of a link, work_limit.
   Result<void> locate(std::string_view path, Found* found);
 
   std::uint64_t lookups_left() const noexcept { return lookups_left_; }
@@ -42,8 +42,8 @@ class PathView {
   Result<Resolved> locate_for_write(std::string_view path, PathText* key);
 
  private:
-  static Resolved add_name(std::string_view path, const PathCache::Resolution& parents,
-                           PathText* key) noexcept;
+  Resolved add_name(std::string_view path, const PathCache::Resolution& parents,
+                    PathText* key) const;
   Result<Record> look_at(Found* found);
   Result<Bytes> look_up(std::string_view key);
   Result<std::optional<std::string_view>> link_at(std::string_view key);

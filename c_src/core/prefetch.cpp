@@ -20,7 +20,7 @@ Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
   const View view = lease.value().view(impl_->env->dbi());
   for (std::size_t done = 0; done < keys.size();) {
     const std::string_view key = keys[done++];
-    if (!check_key(key)) continue;  // no page holds it
+    if (!impl_->check_key(key)) continue;  // no page holds it
     auto bytes = view.find(key);
     if (!bytes) return bytes.error();
     if (bytes.value()) bring_in(*bytes.value());

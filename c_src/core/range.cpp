@@ -8,11 +8,6 @@ namespace hyper_lmdb {
 
 namespace {
 
-/// No key is as long, so the rest tells nothing; LMDB takes no longer ones to look for.
-std::string bound(std::string_view key) {
-  return std::string(key.substr(0, kMaxKeyBytes + 1));
-}
-
 /// The first of the keys behind all those that begin with `prefix`; none where there is no such.
 std::optional<std::string> behind(std::string prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
@@ -27,7 +22,11 @@ void lower(std::optional<std::string>* high, std::string other) {
 
 }  // namespace
 
-KeyBounds bounds_of(const Range& range) {
+KeyBounds bounds_of(const Range& range, std::size_t max_key_bytes) {
+  // No key is as long, so the rest tells nothing; LMDB takes no longer ones to look for.
+  const auto bound = [&](std::string_view key) {
+    return std::string(key.substr(0, max_key_bytes + 1));
+  };
   KeyBounds bounds{.low = bound(range.prefix), .high = behind(bound(range.prefix))};
   if (range.from) bounds.low = std::max(bounds.low, bound(*range.from));
   if (range.to) lower(&bounds.high, bound(*range.to));
@@ -45,7 +44,7 @@ Result<std::optional<std::string>> walk_range(
     const View& view, const Range& range, const Effort& effort,
     FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_value) {
   using Next = std::optional<std::string>;
-  const KeyBounds bounds = bounds_of(range);
+  const KeyBounds bounds = bounds_of(range, view.max_key_bytes());
   auto opened = ViewCursor::open(view, effort.sorting, ViewCursor::Removed::shown);
   if (!opened) return opened.error();
   ViewCursor& cursor = opened.value();

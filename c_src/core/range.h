@@ -19,7 +19,7 @@ struct KeyBounds {
 
   bool hold(std::string_view key) const noexcept { return key >= low && (!high || key < *high); }
 };
-KeyBounds bounds_of(const Range& range);
+KeyBounds bounds_of(const Range& range, std::size_t max_key_bytes);
 
 /// Calls `on_value` with the keys that hold a value, in the range's order, and the records there.
 /// Where it answers false the walk ends before that key. Looks at `effort.lookups` records at most,

@@ -77,7 +77,7 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
   auto replayed = replay_journal(
       env->directory(), env->store_id(), env->applied_seq(),
       [&](std::uint64_t seq, std::string_view payload) {
-        return read_payload(payload, &found.counts,
+        return read_payload(payload, env->max_key_bytes(), &found.counts,
                             [&](std::string_view key, const WriteBuffer::Outcome& outcome) {
                               if (!buffer->reserve(1, key.size() + outcome.record.size())) {
                                 return Result<void>(corrupted());

@@ -3,7 +3,7 @@
 namespace hyper_lmdb {
 
 Result<Resolved> follow_links(PathText* path, std::size_t checked, unsigned* steps_left,
-                              LinkAt link_at) {
+                              std::size_t most_bytes, LinkAt link_at) {
   while (checked < path->view().size()) {
     const std::string_view text = path->view();
     const std::size_t end = std::min(text.find('/', checked + 1), text.size());
@@ -17,7 +17,9 @@ Result<Resolved> follow_links(PathText* path, std::size_t checked, unsigned* ste
     --*steps_left;
     PathText next;
     const std::string_view rest = text.substr(std::min(end + 1, text.size()));
-    if (!next.assign(*target.value()) || !next.append(rest)) return Resolved::dead;
+    if (target.value()->size() > most_bytes) return Resolved::dead;
+    next.assign(*target.value());
+    if (!next.append(rest, most_bytes)) return Resolved::dead;
     *path = next;
     checked = 0;
   }

@@ -26,8 +26,8 @@ using LinkAt = FunctionRef<Result<std::optional<std::string_view>>(std::string_v
 
 /// Replaces the shortest prefix of `*path` that is a link (the whole path counts as one) by its
 /// target, until none is. Values are not looked at. The first `checked` bytes are known to be a
-/// prefix without a link. Needs no memory, whatever the links. Errors: those of `link_at`.
+/// prefix without a link. A path of more than `most_bytes` is dead. Errors: those of `link_at`.
 Result<Resolved> follow_links(PathText* path, std::size_t checked, unsigned* steps_left,
-                              LinkAt link_at);
+                              std::size_t most_bytes, LinkAt link_at);
 
 }  // namespace hyper_lmdb

@@ -183,6 +183,7 @@ Result<Info> Store::info() const {
   info.settings.capacity = env.capacity();
   info.entries = stat.ms_entries - 1;
   info.page_size = stat.ms_psize;
+  info.max_key_bytes = impl_->max_key_bytes;
   info.tree_depth = stat.ms_depth;
   info.map_bytes = detail.me_mapsize;
   if (auto bytes = env.file_bytes()) info.file_bytes = bytes.value();

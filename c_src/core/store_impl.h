@@ -31,15 +31,13 @@ namespace hyper_lmdb {
 /// For hashes that a stranger must not be able to foresee.
 std::uint64_t random_seed() noexcept;
 
-/// Whether a key may be used. Errors: bad_key, key_too_large.
-Result<void> check_key(std::string_view key) noexcept;
-
 struct StoreImpl {
   StoreImpl(std::unique_ptr<Env> opened, const Settings& chosen, Recovered found,
             const ThreadApi& api)
-      : settings(chosen),
+      : settings(as_running(chosen, *opened)),
         threads(api),
         env(std::move(opened)),
+        max_key_bytes(env->max_key_bytes()),
         recovered(std::move(found)),
         pool(env->get(), env->reader_slots(), &buffers),
         snapshots(
@@ -76,6 +74,9 @@ struct StoreImpl {
     WriteWay* const way = has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get();
     writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
   }
+
+  /// Whether a key may be used, now or ever. Errors: bad_key, key_too_large.
+  Result<void> check_key(std::string_view key) const noexcept;
 
   bool has_journal() const noexcept {
     return !settings.read_only && settings.durability != Durability::map_async;
@@ -120,6 +121,7 @@ struct StoreImpl {
   const Settings settings;
   const ThreadApi threads;
   std::unique_ptr<Env> env;
+  const std::size_t max_key_bytes;
   Recovered recovered;
   std::atomic<bool> failed{false};                // a flush failed: nothing more is written
   const std::uint64_t hash_seed = random_seed();  // of the buffers
@@ -147,6 +149,11 @@ struct StoreImpl {
 
  private:
   static constexpr std::uint64_t kFewVersions = 1000;
+
+  static Settings as_running(Settings chosen, const Env& env) noexcept {
+    chosen.page_size = env.page_bytes();
+    return chosen;
+  }
 
   void make_journal() {
     buffers.start(JournalWriter::new_buffer(settings, hash_seed), nullptr,

@@ -24,18 +24,12 @@ bool over_limit(const Reader::Lookup& found) noexcept {
 }
 
 /// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
-Result<void> make_canonical(std::string_view path, PathText* text) {
-  if (!text->assign_canonical(path)) return Error{.code = Code::key_too_large, .operation = "path"};
+Result<void> make_canonical(const View& store, std::string_view path, PathText* text) {
+  if (!text->assign_canonical(path, store.max_key_bytes())) {
+    return Error{.code = Code::key_too_large, .operation = "path"};
+  }
   if (is_reserved_path(text->view())) return Error{.code = Code::bad_key, .operation = "path"};
   return {};
-}
-
-Reader::Lookup read_path(PathView& view, std::string_view path, ValueReader* reader) {
-  PathText text;
-  if (auto good = make_canonical(path, &text); !good) return good.error();
-  PathView::Found found;
-  if (auto done = view.locate(text.view(), &found); !done) return done.error();
-  return reader->read(found.key.view(), found.bytes);
 }
 
 /// A snapshot with paths in it.
@@ -56,10 +50,18 @@ Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, cons
                       PathView(store, &impl.links, links.value(), &steady_ms, effort.lookups)};
 }
 
+Reader::Lookup read_path(PathSnapshot& snapshot, std::string_view path, ValueReader* reader) {
+  PathText text;
+  if (auto good = make_canonical(snapshot.store, path, &text); !good) return good.error();
+  PathView::Found found;
+  if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
+  return reader->read(found.key.view(), found.bytes);
+}
+
 /// What is at the end of a path: its type, and the key in `*key`.
 Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText* key) {
   PathText text;
-  if (auto good = make_canonical(path, &text); !good) return good.error();
+  if (auto good = make_canonical(snapshot.store, path, &text); !good) return good.error();
   PathView::Found found;
   if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
   if (found.resolved == Resolved::dead) return PathType::not_found;
@@ -80,9 +82,13 @@ Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText
 
 }  // namespace
 
+std::size_t Reader::max_key_bytes() const noexcept {
+  return impl_->max_key_bytes;
+}
+
 Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
                          const Effort& effort) const {
-  if (auto good = check_key(key); !good) return good.error();
+  if (auto good = impl_->check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
@@ -96,7 +102,7 @@ Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view
 }
 
 Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
-  if (auto good = check_key(key); !good) return good.error();
+  if (auto good = impl_->check_key(key); !good) return good.error();
   Reading reading(&impl_->warmth, effort);
   if (reading.refused()) return Reading::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
@@ -119,7 +125,7 @@ Result<void> Reader::read_many(std::span<const std::string_view> keys,
   const View view = lease.value().view(impl_->env->dbi()).under(&reading);
   ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto good = check_key(keys[i]);
+    const auto good = impl_->check_key(keys[i]);
     const Lookup found = good ? find_value(view, keys[i], &reader) : Lookup(good.error());
     if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
@@ -133,7 +139,7 @@ Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_vi
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   ValueReader reader(impl_->settings, effort, &reading);
-  auto value = read_path(snapshot.value().paths, path, &reader);
+  auto value = read_path(snapshot.value(), path, &reader);
   if (!value) return value.error();
   if (!value.value()) return false;
   on_value(*value.value());
@@ -148,7 +154,7 @@ Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
   if (!snapshot) return snapshot.error();
   ValueReader reader(impl_->settings, effort, &reading);
   for (std::size_t i = 0; i < paths.size(); ++i) {
-    const Lookup found = read_path(snapshot.value().paths, paths[i], &reader);
+    const Lookup found = read_path(snapshot.value(), paths[i], &reader);
     if (over_limit(found)) return found.error();
     if (!on_result(i, found)) break;
   }

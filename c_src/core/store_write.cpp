@@ -18,18 +18,20 @@ Error key_error(Code code) noexcept {
   return {.code = code, .operation = "key"};
 }
 
-Result<void> check_path(std::string_view path) noexcept {
+Result<void> check_path(const StoreImpl& store, std::string_view path) noexcept {
   const std::size_t size = canonical_size(path);
   if (size == 0) return key_error(Code::bad_key);
-  if (size > kMaxKeyBytes) return key_error(Code::key_too_large);
+  if (size > store.max_key_bytes) return key_error(Code::key_too_large);
   return is_reserved_path(path) ? key_error(Code::bad_key) : Result<void>();
 }
 
-Result<void> check_op(const Op& op, std::uint64_t max_value_bytes) noexcept {
-  if (auto good = op.is_path ? check_path(op.key) : check_key(op.key); !good) return good;
+Result<void> check_op(const StoreImpl& store, const Op& op) noexcept {
+  if (auto good = op.is_path ? check_path(store, op.key) : store.check_key(op.key); !good) {
+    return good;
+  }
   if (op.kind == OpKind::link) {
-    if (canonical_size(op.value) > kMaxKeyBytes) return key_error(Code::key_too_large);
-  } else if (op.value.size() > max_value_bytes) {
+    if (canonical_size(op.value) > store.max_key_bytes) return key_error(Code::key_too_large);
+  } else if (op.value.size() > store.settings.max_value_bytes) {
     return Error{.code = Code::value_too_large, .operation = "write"};
   }
   return {};
@@ -94,9 +96,9 @@ Result<void> run_blocking(Store& store, BlockingRequest& request) {
 
 }  // namespace
 
-Result<void> check_key(std::string_view key) noexcept {
+Result<void> StoreImpl::check_key(std::string_view key) const noexcept {
   if (key.empty() || key == kReservedKey) return key_error(Code::bad_key);
-  if (key.size() > kMaxKeyBytes) return key_error(Code::key_too_large);
+  if (key.size() > max_key_bytes) return key_error(Code::key_too_large);
   return {};
 }
 
@@ -105,7 +107,7 @@ Result<void> Store::check(std::span<const Op> ops) const {
   if (impl_->settings.read_only) return Error{.code = Code::read_only, .operation = "write"};
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < ops.size(); ++i) {
-    if (auto good = check_op(ops[i], impl_->settings.max_value_bytes); !good) {
+    if (auto good = check_op(*impl_, ops[i]); !good) {
       Error error = good.error();
       error.index = i + 1;
       return error;

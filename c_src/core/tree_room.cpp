@@ -9,7 +9,7 @@ namespace hyper_lmdb {
 
 void TreeWriter::add_demand(Demand* demand, const Request& request,
                             const TreeShape& shape) noexcept {
-  demand->add(request.ops, shape.page_bytes);
+  demand->add(request.ops, shape);
   if (request.kind == Request::Kind::remove_prefix) demand->changes += kMostRemovedAtOnce;
 }
 

@@ -115,7 +115,7 @@ std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {
   if (!change.begin()) return std::nullopt;
   const TreeShape& shape = change.shape();
   Demand demand;
-  demand.add(ops, shape.page_bytes);
+  demand.add(ops, shape);
   const PagesNeeded needed = pages_needed(shape, demand);
   if (shape.end_page + needed.total > env_->capacity() / shape.page_bytes ||
       !env_->reserve().covers(reserve_pages(shape, demand, needed) * shape.page_bytes)) {

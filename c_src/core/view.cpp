@@ -4,6 +4,7 @@
 
 #include "draft.h"
 #include "errors.h"
+#include "lmdb_version.h"
 #include "reading.h"
 
 namespace hyper_lmdb {
@@ -24,6 +25,10 @@ Bytes bytes_of(const WriteBuffer::Outcome& outcome) noexcept {
 }
 
 }  // namespace
+
+std::size_t View::max_key_bytes() const noexcept {
+  return hyper_lmdb::max_key_bytes(mdb_txn_env(txn_));
+}
 
 Result<Bytes> View::find(std::string_view key) const {
   if (draft_ != nullptr) {

@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -65,6 +66,8 @@ class View {
   /// Whether LMDB has a key that begins with `prefix`, whatever the buffers say. Errors: as above.
   Result<bool> tree_has(std::string_view prefix) const;
 
+  /// The longest key the store takes.
+  std::size_t max_key_bytes() const noexcept;
   MDB_txn* txn() const noexcept { return txn_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
   std::uint64_t version() const noexcept { return version_; }

@@ -157,7 +157,7 @@ char* WriteBuffer::take(std::size_t bytes) noexcept {
 
 void WriteBuffer::insert(std::string_view key, std::uint64_t version,
                          const Outcome& outcome) noexcept {
-  assert(!key.empty() && key.size() <= kMaxKeyBytes);
+  assert(!key.empty() && key.size() <= std::numeric_limits<std::uint16_t>::max());
   const std::string_view record = outcome.removed ? std::string_view() : outcome.record;
   assert(record.size() <= std::numeric_limits<std::uint32_t>::max());
   const std::uint64_t hash = hash_of(key);

@@ -45,7 +45,7 @@ class WriteBuffer {
   /// buffer is as it was, and nothing is reserved.
   bool reserve(std::size_t outcomes, std::uint64_t bytes);
 
-  /// Copies both. The key is 1 to kMaxKeyBytes long; the version is not below that of the insert
+  /// Copies both. The key is 1 to 65,535 bytes long; the version is not below that of the insert
   /// before; of several with one key and version the last counts. The inserts are reserved.
   void insert(std::string_view key, std::uint64_t version, const Outcome& outcome) noexcept;
 

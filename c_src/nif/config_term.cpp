@@ -204,6 +204,7 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("replayed_records", info.replayed_records);
   number("replayed_bytes", info.replayed_bytes);
   number("page_size", info.page_size);
+  number("max_key_bytes", info.max_key_bytes);
   number("tree_depth", info.tree_depth);
   number("map_bytes", info.map_bytes);
   number("file_bytes", info.file_bytes);

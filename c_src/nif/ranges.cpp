@@ -27,7 +27,7 @@ constexpr Effort kOnScheduler{
 };
 constexpr std::uint64_t kMostEntries = 2000;
 constexpr Effort kElsewhere{.lookups = 100'000, .turn_ms = kLongestTurnMs};
-constexpr std::size_t kMostBytes = 1 << 20;  // of values, but for one that is longer
+constexpr std::size_t kMostBytes = 1 << 20;  // but for one entry that is larger
 constexpr unsigned kEntriesPerSlicePercent = 16;
 
 /// `{Prefix, From | nil, To | nil, After | nil, Reverse, KeysOnly, Limit | infinity}`.
@@ -58,6 +58,9 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   auto range = as_range(env, argv[1]);
   if (!range) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
+  if (range->after && range->after->size() > (*store)->max_key_bytes()) {
+    return make_error(env, {.code = Code::bad_option, .option = "continue"});
+  }
   // A snapshot may have to pass any number of buffered keys that came after it.
   if (on_scheduler && (range->limit > kMostEntriesOnScheduler || store->is_snapshot())) {
     return go_elsewhere();
@@ -69,9 +72,11 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   SmallValues values(env);
   bool no_memory = false;
   std::size_t bytes = 0;
+  constexpr std::size_t most_bytes = on_scheduler ? kOnScheduler.value_bytes : kMostBytes;
   const auto on_entry = [&](std::string_view key, std::string_view value) {
-    if (bytes + value.size() > kMostBytes && !entries.empty()) return false;
-    bytes += value.size();
+    const std::size_t more = key.size() + value.size();
+    if (bytes + more > most_bytes && !entries.empty()) return false;
+    bytes += more;
     const auto name = make_binary(env, key);
     no_memory = !name;
     if (no_memory) return false;

@@ -41,7 +41,7 @@ struct Options {
   std::optional<std::uint64_t> path_cache_ttl_ms;      ///< 0 turns the cache off
   std::optional<Compression> compression;              ///< of values written from now on
   std::optional<std::uint64_t> compression_threshold;  ///< bytes; smaller values stay as they are
-  std::optional<std::uint64_t> page_size;  ///< of a file that is created; with LMDB 1.0 and newer
+  std::optional<std::uint64_t> page_size;  ///< of the file when it is created; from LMDB 1.0 on
   std::optional<std::uint64_t> max_snapshot_age_ms;  ///< then a snapshot ends by itself
   std::optional<bool> checksum;                      ///< store a checksum with each value written
   std::optional<bool> read_only;
@@ -65,7 +65,7 @@ struct Settings {
   std::uint64_t path_cache_ttl_ms = 300'000;
   Compression compression = Compression::none;
   std::uint64_t compression_threshold = 1024;
-  std::uint64_t page_size = 0;  ///< 0: what LMDB takes
+  std::uint64_t page_size = 0;  ///< 0: what LMDB takes; of an open store what it has
   std::uint64_t max_snapshot_age_ms = 300'000;
   bool checksum = false;
   bool read_only = false;

@@ -35,6 +35,7 @@ struct Info {
   std::uint64_t replayed_records = 0;  ///< batches the opening found in the journal
   std::uint64_t replayed_bytes = 0;
   std::uint64_t page_size = 0;
+  std::uint64_t max_key_bytes = 0;  ///< as Reader's
   std::uint64_t tree_depth = 0;
   std::uint64_t map_bytes = 0;   ///< address space in use for the file
   std::uint64_t file_bytes = 0;  ///< blocks the file takes on disk
@@ -181,6 +182,5 @@ const char* lmdb_version() noexcept;
 
 /// A key that is refused in user calls; the store keeps its format and identity under it.
 inline constexpr std::string_view kReservedKey{"\0hyper_lmdb", 11};
-inline constexpr std::size_t kMaxKeyBytes = 511;
 
 }  // namespace hyper_lmdb

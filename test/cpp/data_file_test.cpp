@@ -12,6 +12,7 @@
 #include <string>
 
 #include "hyper_lmdb/store.h"
+#include "lmdb_version.h"
 #include "support/faults.h"
 #include "support/outcome.h"
 #include "support/temp_dir.h"
@@ -66,6 +67,11 @@ std::string inspected(const TempDir& temp, const std::string& bytes) {
   fs::remove(temp / "damaged");
   test::write_whole(temp / "damaged", bytes);
   return outcome(inspect_data_file(temp / "damaged"));
+}
+
+/// Where the meta record of a page begins in a file of a format.
+std::size_t meta_at(std::uint32_t format) {
+  return format == 1 ? 16 : 24;
 }
 
 const std::set<std::string> kListed{"ok", "not_a_database", "version_mismatch", "corrupted"};
@@ -184,12 +190,32 @@ TEST_CASE("What is no database is told from what is none any more") {
   CHECK(outcome(inspect_data_file(temp / "absent")) == "no_such_directory");
 
   const std::string healthy = grown_file(50);
+  const std::size_t meta = meta_at(lmdb_file_version());
   std::string other_version = healthy;
-  for (const std::size_t page : {0, 4096}) other_version[page + 16 + 4] = 2;
+  for (const std::size_t page : {0, 4096}) other_version[page + meta + 4] = 3;
   CHECK(inspected(temp, other_version) == "version_mismatch");
   std::string odd_page_size = healthy;
-  odd_page_size[16 + 24] = 1;
+  odd_page_size[meta + 24] = 1;
   CHECK(inspected(temp, odd_page_size) == "corrupted");
+}
+
+TEST_CASE("A file of LMDB's other format is told from one that is none, and from a damaged one") {
+  const TempDir temp;
+  const std::string healthy = grown_file(50);
+  for (const std::uint32_t format : {1, 2}) {
+    for (const std::uint32_t version : {1, 2, 3}) {
+      INFO("version " << version << ", laid out as in " << format);
+      std::string bytes = healthy;
+      for (const std::size_t page : {0, 4096}) {
+        bytes.replace(page + meta_at(format), 200, healthy, page + meta_at(lmdb_file_version()),
+                      200);
+        bytes.replace(page, meta_at(format), meta_at(format), '\0');
+        bytes[page + meta_at(format) + 4] = static_cast<char>(version);
+      }
+      const bool ours = version == lmdb_file_version() && meta_at(format) == meta_at(version);
+      CHECK(inspected(temp, bytes) == (ours ? "ok" : "version_mismatch"));
+    }
+  }
 }
 
 TEST_CASE("A file cut at any page is refused once its trees do not fit") {

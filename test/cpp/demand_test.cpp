@@ -64,7 +64,7 @@ class History {
     auto txn = WriteTxn::begin(env_.get());
     const TreeShape shape = shape_of(txn.value().get(), env_.dbi()).value();
     Demand demand;
-    demand.add(ops, shape.page_bytes);
+    demand.add(ops, shape);
     const PagesNeeded needed = pages_needed(shape, demand);
     const std::string done = change(txn.value().get());
     if (done != "ok" || !txn.value().commit()) wrong += "transaction: " + done + "; ";

@@ -17,6 +17,8 @@ using namespace hyper_lmdb::test;
 
 namespace {
 
+constexpr std::size_t kLongest = 3000;
+
 using Outcomes = std::vector<std::pair<std::string, std::string>>;  // key and words
 
 struct Made {
@@ -35,7 +37,7 @@ Made some_draft(std::mt19937_64& random, bool counted) {
   Made made;
   made.draft.begin(false, random() % 2 == 0 ? 0 : 5000);
   for (std::size_t n = random() % 20; n > 0; --n) {
-    const std::string key = random_bytes(random, random() % 10 == 0 ? 511 : 1 + random() % 20);
+    const std::string key = random_bytes(random, random() % 10 == 0 ? kLongest : 1 + random() % 20);
     if (random() % 3 == 0) {
       made.draft.add_removal(key);
       made.outcomes.emplace_back(key, "removed");
@@ -58,11 +60,11 @@ struct Read {
 
 Read read(std::string_view payload) {
   Read all;
-  all.word = outcome(
-      read_payload(payload, &all.counts, [&](std::string_view key, const BufferOutcome& outcome) {
-        all.outcomes.emplace_back(key, words_of(outcome));
-        return Result<void>();
-      }));
+  all.word = outcome(read_payload(payload, kLongest, &all.counts,
+                                  [&](std::string_view key, const BufferOutcome& outcome) {
+                                    all.outcomes.emplace_back(key, words_of(outcome));
+                                    return Result<void>();
+                                  }));
   return all;
 }
 
@@ -135,7 +137,7 @@ TEST_CASE("No changed byte of a payload makes a key or a record that it does not
     REQUIRE((found.word == "ok" || found.word == "corrupted"));
     std::size_t total = 0;
     for (const auto& [key, words] : found.outcomes) {
-      REQUIRE((!key.empty() && key.size() <= 511));
+      REQUIRE((!key.empty() && key.size() <= kLongest));
       total += key.size();
     }
     REQUIRE(total <= payload.size());
@@ -153,7 +155,7 @@ TEST_CASE("An error of whom the outcomes are handed to ends the reading") {
     ++calls;
     return Error{.code = Code::no_memory, .operation = "test"};
   };
-  CHECK(outcome(read_payload(draft.payload(), &counts, refuse)) == "no_memory");
+  CHECK(outcome(read_payload(draft.payload(), kLongest, &counts, refuse)) == "no_memory");
   CHECK(calls == 1);
 }
 

@@ -34,7 +34,7 @@ std::string chase(const Records& store, std::string path) {
     const std::string target(store.at(path.substr(0, end)).payload);
     const std::string rest = end == std::string::npos ? "" : path.substr(end + 1);
     path = target + (target.empty() || rest.empty() ? "" : "/") + rest;
-    if (path.size() > kMaxKeyBytes) return kDead;
+    if (path.size() > longest_key()) return kDead;
   }
   return kDead;
 }

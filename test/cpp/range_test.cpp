@@ -218,7 +218,7 @@ TEST_CASE("The store's own record is not what a limit leaves over") {
 TEST_CASE("Bounds that no key reaches, and longer ones than a key can be") {
   const test::TempDir directory;
   auto store = must_open(options_for(directory.path(), Durability::async));
-  const std::string top(kMaxKeyBytes, '\xff');
+  const std::string top(store->info().value().max_key_bytes, '\xff');
   for (const std::string& key : {std::string(1, '\0'), std::string("m"), top}) {
     must(store->put(key, "v"));
   }

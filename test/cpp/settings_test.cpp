@@ -1,12 +1,11 @@
 #include "settings.h"
 
-#include <lmdb.h>
-
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "lmdb_version.h"
 #include "support/outcome.h"
 
 using namespace hyper_lmdb;
@@ -177,12 +176,13 @@ TEST_CASE("A directory's name is text that the system can take") {
   CHECK(resolved(options) == "ok");
 }
 
-TEST_CASE("A page size is refused where LMDB has none to choose") {
-  if (MDB_VERSION_MAJOR >= 1) return;
-  for (const std::uint64_t bytes : {0, 4096, 16'384}) {
+TEST_CASE("A page size is a power of two that LMDB can do, where it has any to choose") {
+  for (const std::uint64_t bytes : {0, 1, 2048, 4096, 5000, 16'384, 65'536, 131'072}) {
+    INFO(bytes);
     Options options = in_directory();
     options.page_size = bytes;
-    CHECK(resolved(options) == "bad_option page_size");
+    const bool possible = bytes == 4096 || bytes == 16'384 || bytes == 65'536;
+    CHECK(resolved(options) == (possible && kPageSizeToChoose ? "ok" : "bad_option page_size"));
   }
 }
 

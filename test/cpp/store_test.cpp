@@ -56,7 +56,7 @@ TEST_CASE("What is put is found, until it is replaced or removed") {
     CHECK(outcome(store->put("key", "")) == "ok");
     CHECK(get(*store, "key") == "");
     CHECK(found(store->exists("key")) == "yes");
-    const std::string longest(511, 'k'), large(5'000'000, 'v');
+    const std::string longest(store->info().value().max_key_bytes, 'k'), large(5'000'000, 'v');
     CHECK(outcome(store->put(longest, large)) == "ok");
     CHECK((get(*store, longest) == large));
     CHECK(outcome(store->remove("key")) == "ok");
@@ -72,7 +72,7 @@ TEST_CASE("What is put is found, until it is replaced or removed") {
 TEST_CASE("A key that cannot be one is refused everywhere, and named in a batch") {
   const TempDir temp;
   const StorePtr store = must_open(options_for(temp.path(), Durability::map_async));
-  const std::string too_long(512, 'k');
+  const std::string too_long(store->info().value().max_key_bytes + 1, 'k');
   const std::vector<std::pair<std::string_view, std::string>> wrong{
       {"", "bad_key"}, {kReservedKey, "bad_key"}, {too_long, "key_too_large"}};
   for (const auto& [key, word] : wrong) {

@@ -7,6 +7,7 @@
 
 #include "decide.h"
 #include "draft.h"
+#include "lmdb_version.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
 #include "txn.h"
@@ -57,7 +58,8 @@ class Decider {
   std::string decided(RecordCounts* counts = nullptr) const {
     std::string all;
     RecordCounts ignored;
-    const auto read = read_payload(draft_.payload(), counts != nullptr ? counts : &ignored,
+    const auto read = read_payload(draft_.payload(), max_key_bytes(env_.get()),
+                                   counts != nullptr ? counts : &ignored,
                                    [&](std::string_view key, const WriteBuffer::Outcome& outcome) {
                                      all += std::string(key) + ": " + words_of(outcome) + "; ";
                                      return Result<void>();

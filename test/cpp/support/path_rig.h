@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "lmdb_version.h"
 #include "path_view.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
@@ -31,6 +32,12 @@ inline Record value_of(std::string_view bytes) {
 }
 inline Record link_to(std::string_view target, bool checksum = false) {
   return {.kind = Kind::link, .checksum = checksum, .payload = target};
+}
+
+/// Of a rig.
+inline std::size_t longest_key() {
+  static const std::size_t bytes = max_key_bytes(RawEnv().get());
+  return bytes;
 }
 
 /// An environment, and what two processes know of the links in it: one with a cache, one without.
