@@ -99,6 +99,8 @@ sentence({bad_option, compression}) ->
 sentence({bad_option, Option}) ->
     io_lib:format("the option ~0tP is unknown, missing, or has a value it cannot have",
                   [Option, 30]);
+sentence({conflicting_option, page_size}) ->
+    "the store's file has pages of another size: that is chosen when it is created";
 sentence({conflicting_option, Option}) ->
     io_lib:format("the store is open already with another value of the option ~0tP",
                   [Option, 30]);
