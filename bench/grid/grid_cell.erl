@@ -7,6 +7,8 @@
 -define(WRITES, [put, batch]).
 %% A single sample of this many nanoseconds is not repeated.
 -define(LONG, 3.0e9).
+%% Data takes time to prepare, and what was put off time to do.
+-define(LATER_SECONDS, 10).
 
 %% -> #{keys, bytes, stores => [#{title, missing | load, complete, disk, figures}]}
 run(Cell, #{dir := Dir} = Settings) ->
@@ -36,9 +38,15 @@ start(Module, Dir, #{keys := Keys, bytes := Bytes} = Cell, Settings) ->
             end
     end.
 
-load(#{peer := Peer} = Store, Place, #{load_seconds := Seconds}) ->
-    {Complete, Clock} = call(Peer, {load, Seconds}),
-    Store#{complete => Complete, load => Clock, disk => disk(Place)}.
+%% A store that is still busy with what it was given some time after the limit is stopped.
+load(#{peer := Peer, module := Module} = Store, Place, #{load_seconds := Seconds}) ->
+    try peer:call(Peer, grid_worker, do, [{load, Seconds}], (2 * Seconds + ?LATER_SECONDS) * 1000) of
+        {Complete, Clock} -> Store#{complete => Complete, load => Clock, disk => disk(Place)}
+    catch
+        exit:{timeout, _} ->
+            ok = peer:stop(Peer),
+            #{module => Module, missing => io_lib:format("not loaded within ~b seconds", [Seconds])}
+    end.
 
 %% Allocated blocks: a file may be much longer than what it takes.
 disk(Place) ->
@@ -53,19 +61,30 @@ disk(Place) ->
 rounds(Verb, Stores, Settings) ->
     First = [{Store, sample(Verb, Store, Settings)} || Store <- Stores],
     Again = [Store || {Store, {Ns, _}} <- First, Ns < ?LONG],
-    Rounds = [[{Store, sample(Verb, Store, Settings)} || Store <- rotate(N, Again)]
-              || N <- lists:seq(1, maps:get(rounds, Settings)), Again =/= []],
+    Rounds = repeat(fun(N) -> [{Store, sample(Verb, Store, Settings)} || Store <- rotate(N, Again)] end,
+                    Settings),
     Long = [Sample || {_, {Ns, _}} = Sample <- First, Ns >= ?LONG],
     [figure(Store, Verb, [Taken || {S, Taken} <- Long ++ lists:append(Rounds), S =:= Store])
      || {Store, _} <- First].
 
+%% Once, and again for as many rounds as there are and time for.
+repeat(Round, #{rounds := Rounds, phase_seconds := Seconds}) ->
+    repeat(Round, 1, Rounds, erlang:monotonic_time(millisecond) + Seconds * 1000).
+
+repeat(Round, N, Rounds, Deadline) ->
+    Result = Round(N),
+    case N < Rounds andalso erlang:monotonic_time(millisecond) < Deadline of
+        true -> [Result | repeat(Round, N + 1, Rounds, Deadline)];
+        false -> [Result]
+    end.
+
 %% The writes of a store that keeps another promise: opened again, on its own.
-other_modes(#{module := Module, peer := Peer} = Store, #{rounds := Rounds} = Settings) ->
+other_modes(#{module := Module, peer := Peer} = Store, Settings) ->
     lists:append([begin
                       ok = call(Peer, {reopen, Mode}),
                       [begin
                            _ = sample(Verb, Store, Settings),
-                           Samples = [sample(Verb, Store, Settings) || _ <- lists:seq(1, Rounds)],
+                           Samples = repeat(fun(_) -> sample(Verb, Store, Settings) end, Settings),
                            (figure(Store, Verb, Samples))#{mode := Mode}
                        end || Verb <- ?WRITES]
                   end || {Mode, _} <- tl(Module:modes())]).
@@ -91,6 +110,7 @@ stop(#{peer := Peer}) ->
     peer:stop(Peer);
 stop(_) -> ok.
 
+rotate(_, []) -> [];
 rotate(N, Stores) ->
     {Head, Tail} = lists:split(N rem length(Stores), Stores),
     Tail ++ Head.

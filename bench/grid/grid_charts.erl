@@ -104,6 +104,7 @@ middle(Cells) ->
     lists:foldl(fun(Cell, _) -> Cell end, none,
                 [Cell || #{keys := Keys, bytes := 100} = Cell <- Cells, Keys =< 100000]).
 
+bars(_, _, _, []) -> none;
 bars(Title, Y, [First, Second], Bars) ->
     Values = [Value || {_, A, B} <- Bars, Value <- [A, B], Value =/= none],
     %% Bars of a logarithmic axis have no natural foot: a decade below the least.

@@ -32,7 +32,8 @@ how() ->
     "background. Gets and overwrites are of random keys; medians of rounds in which the stores take\n"
     "turns (other promises: each store by itself); a round of writes that leave work for later is long\n"
     "enough to have its share of it. *Disk* is the allocated blocks after loading. A store is left out of\n"
-    "a cell that is too large for it or that it did not load in time. Raw LMDB runs in loops in C and\n"
+    "a cell that is too large for it (4 GB; 1 GB for what keeps values in memory, and dets) or that it did\n"
+    "not load within 20 seconds. Raw LMDB runs in loops in C and\n"
     "makes no Erlang terms: a floor. mnesia's put is a `dirty_write`, its batch a transaction; bitcask and\n"
     "dets have no atomic batch, and a bitcask grows\n"
     "with each overwrite until it is merged.\n\n".

@@ -8,9 +8,12 @@
 -define(CHUNK_KEYS, 1000000).
 -define(MOST_OPS, 100000).
 -define(MOST_WRITTEN, (64 bsl 20)).
--define(MOST_SECONDS, 20).
-%% How long a load is watched before it may be given up.
--define(LEAST_SECONDS, 10).
+%% What a load does between two looks at the clock.
+-define(SLICE_BYTES, (16 bsl 20)).
+-define(SLICE_KEYS, 10000).
+%% How long a load is watched before it may be given up for being too slow.
+-define(LEAST_SECONDS, 5).
+-define(FOLD_SECONDS, 5).
 
 %% Called from outside, for one request after the other.
 do({open, Module, Dir, Cell}) ->
@@ -54,9 +57,9 @@ loop(State) ->
     end.
 
 handle({load, Seconds}, #{cell := #{keys := Keys, bytes := Bytes}} = State) ->
-    Size = min(?CHUNK_KEYS, max(?BATCH, ?CHUNK_BYTES div Bytes div ?BATCH * ?BATCH)),
-    Hopeless = hopeless(erlang:monotonic_time(second), Keys, Seconds),
-    load(0, Keys, Size, Hopeless, {0, 0}, State);
+    Part = in_batches(?CHUNK_KEYS, ?CHUNK_BYTES, Bytes),
+    Hopeless = hopeless(erlang:monotonic_time(millisecond), Keys, Seconds * 1000),
+    load(0, Keys, Part, Hopeless, {0, 0}, State);
 handle({settle, Kind}, #{module := Module, store := Store} = State) ->
     {ok, State#{store := Module:settle(Store, Kind)}};
 handle({reopen, Mode}, #{module := Module, store := Store, dir := Dir} = State) ->
@@ -68,7 +71,7 @@ handle({sample, Verb, {Ms, Longer}}, #{module := Module, mode := Mode} = State) 
     sample(Verb, case Module:puts_off(Mode) of true -> Longer; false -> Ms end, State);
 handle(close, #{module := Module, store := Store} = State) -> {Module:close(Store), State}.
 
-%% In batches of 100; the clock runs for the first 20 seconds, and then until nothing is left to do. As
+%% In batches of 100; the clock runs while they are written, and then until nothing is left to do. As
 %% much as possible is prepared at a time: while the next part is, a store may go on with what it put
 %% off, untimed. The answer says whether all of it was loaded within the limit.
 load(Keys, Keys, _, _, {Ns, Ops}, #{module := Module, store := Store} = State) ->
@@ -76,25 +79,35 @@ load(Keys, Keys, _, _, {Ns, Ops}, #{module := Module, store := Store} = State) -
     Loaded = State#{store := Settled},
     ok = holds(Loaded),
     {{true, {Ns + Us * 1000, Ops}}, Loaded};
-load(From, Keys, Size, Hopeless, {Ns, Ops}, #{cell := #{bytes := Bytes}} = State) ->
-    case Hopeless(From) of
-        true -> {{false, {Ns, Ops}}, State};
-        false ->
-            To = min(Keys, From + Size),
-            Took = timed(batch, grid_data:load(From, To, Bytes), State),
+load(From, Keys, Part, Hopeless, Clock, #{module := Module, cell := #{bytes := Bytes}} = State) ->
+    To = min(Keys, From + Part),
+    Slices = [{length(Slice), Module:form(batch, Slice)}
+              || Slice <- bench_stores:chunks(grid_data:load(From, To, Bytes),
+                                              in_batches(?SLICE_KEYS, ?SLICE_BYTES, Bytes))],
+    erlang:garbage_collect(),
+    case slices(Slices, From, Hopeless, Clock, State) of
+        {stopped, Sooner} -> {{false, Sooner}, State};
+        {done, Later} ->
             erlang:garbage_collect(),
-            Clock = case Ns < ?MOST_SECONDS * 1.0e9 of
-                        true -> {Ns + Took, Ops + To - From};
-                        false -> {Ns, Ops}
-                    end,
-            load(To, Keys, Size, Hopeless, Clock, State)
+            load(To, Keys, Part, Hopeless, Later, State)
     end.
 
+slices([], _, _, Clock, _) -> {done, Clock};
+slices([{Count, Data} | Slices], Done, Hopeless, {Ns, Ops}, State) ->
+    Clock = {Ns + timed_run(batch, Data, State), Ops + Count},
+    case Hopeless(Done + Count) of
+        true -> {stopped, Clock};
+        false -> slices(Slices, Done + Count, Hopeless, Clock, State)
+    end.
+
+%% As many keys as that allows, in whole batches.
+in_batches(Keys, Bytes, ValueBytes) -> min(Keys, max(?BATCH, Bytes div ValueBytes div ?BATCH * ?BATCH)).
+
 %% Whether a load that has so many keys so far will not be done in time.
-hopeless(Start, Keys, Seconds) ->
+hopeless(Start, Keys, Most) ->
     fun(Done) ->
-            Gone = erlang:monotonic_time(second) - Start,
-            Gone >= ?LEAST_SECONDS andalso Gone * Keys > Seconds * Done
+            Gone = erlang:monotonic_time(millisecond) - Start,
+            Gone >= ?LEAST_SECONDS * 1000 andalso Gone * Keys > Most * Done
     end.
 
 %% Some keys are looked up, so that a store that lost what it was given does not look fast.
@@ -153,7 +166,7 @@ timed_run(Verb, Data, #{module := Module, store := Store}) ->
         Ns when is_integer(Ns) -> Ns
     end.
 
-%% All entries, again until it took that long; one walk stops after 20 seconds wherever it is.
+%% All entries, again until it took that long; one walk stops after five seconds wherever it is.
 fold(Wanted, {Ns, Entries}, #{cell := #{keys := Keys}} = State) ->
     case walk(State) of
         {stopped, Sample} -> Sample;
@@ -166,7 +179,7 @@ fold(Wanted, {Ns, Entries}, #{cell := #{keys := Keys}} = State) ->
 
 walk(#{module := Module, store := Store}) ->
     Start = erlang:monotonic_time(),
-    Deadline = Start + erlang:convert_time_unit(?MOST_SECONDS, second, native),
+    Deadline = Start + erlang:convert_time_unit(?FOLD_SECONDS, second, native),
     Answer = try Module:fold(Store, bench_peer:fold_count(Deadline)) catch throw:Thrown -> Thrown end,
     Took = erlang:convert_time_unit(erlang:monotonic_time() - Start, native, nanosecond),
     case Answer of
