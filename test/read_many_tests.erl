@@ -10,6 +10,8 @@
 
 read_many_test_() ->
     [test_store:in_each_mode("values of all sizes, mixed", fun mixed/1),
+     test_store:in_each_mode("too many bytes for a scheduler: known after some values, and found on the way",
+                             fun too_many_bytes/1),
      test_store:in_each_mode("a kept value holds little memory", fun little_kept/1),
      test_store:in_each_mode("hits, misses and wrong keys between them", fun between/1)].
 
@@ -25,6 +27,18 @@ mixed(S) ->
          ?assertEqual(Wanted, hyper_lmdb:read_many(S, Keys)),
          ?assertEqual(Wanted, hyper_lmdb:read_many_fast(S, Keys))
      end || Count <- [1, 2, 3, 40, 41, 200, 2000]].
+
+%% 100 values of 16 KiB are read on the scheduler, 150 are too much; the small ones promise less.
+too_many_bytes(S) ->
+    Large = [{<<"large", (integer_to_binary(I))/binary>>, binary:copy(<<I:16>>, 8192)} || I <- lists:seq(1, 150)],
+    Small = [{<<"small", (integer_to_binary(I))/binary>>, <<I:16>>} || I <- lists:seq(1, 20)],
+    [ok = hyper_lmdb:batch_write(S, [{put, K, V}]) || {K, V} <- Large ++ Small],
+    [begin
+         Wanted = {ok, [{K, {ok, V}} || {K, V} <- Asked]},
+         Keys = [K || {K, _} <- Asked],
+         ?assertEqual(Wanted, hyper_lmdb:read_many(S, Keys)),
+         ?assertEqual(Wanted, hyper_lmdb:read_many_fast(S, Keys))
+     end || Asked <- [lists:sublist(Large, 100), Large, Small ++ Large]].
 
 little_kept(S) ->
     Keys = [integer_to_binary(I) || I <- lists:seq(1, 1000)],

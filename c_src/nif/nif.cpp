@@ -75,8 +75,8 @@ ErlNifFunc functions[] = {
     {"read", 2, &guarded<read>, 0},            // 200 look-ups and 512 KiB; more on dirty IO
     {"type", 2, &guarded<type>, 0},            // 200 look-ups; more on dirty IO
     {"resolve", 2, &guarded<resolve>, 0},      // 200 look-ups; more on dirty IO
-    {"read_many", 2, &guarded<read_many>, 0},  // 256 paths, 512 KiB; more on dirty IO
-    {"read_many_keys", 2, &guarded<read_many_keys>, 0},  // 256 keys, 512 KiB; more on dirty IO
+    {"read_many", 2, &guarded<read_many>, 0},  // 256 paths, 2 MiB; more on dirty IO
+    {"read_many_keys", 2, &guarded<read_many_keys>, 0},  // 256 keys, 2 MiB; more on dirty IO
     {"prefetch", 2, &guarded<prefetch>, ERL_NIF_DIRTY_JOB_IO_BOUND},        // waits for the disk
     {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},                // as long as the list
     {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list

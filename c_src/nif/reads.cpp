@@ -26,6 +26,11 @@ constexpr Effort kOnScheduler{
 };
 constexpr Effort kElsewhere{.turn_ms = kLongestTurnMs};
 constexpr std::size_t kMostKeysOnScheduler = 256;
+// Of several values together: half a millisecond of allocating and copying where they are warm.
+constexpr std::uint64_t kSeveralBytesOnScheduler = 2 << 20;
+// Whether so many values say that all would be too much: what is read first is read again
+// elsewhere.
+constexpr std::size_t kValuesLookedAt = 8;
 constexpr int kSlicePercentPer64KiB = 1;
 constexpr std::size_t kMostKeysPrefetched = 1000;  // in one call
 constexpr std::chrono::milliseconds kLongestPrefetch{100};
@@ -142,20 +147,33 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
 
   std::vector<ERL_NIF_TERM> answers(keys->views.size(), atoms().not_found);
   SmallValues values(env);
+  std::size_t seen = 0;
+  std::uint64_t bytes = 0;
+  bool too_much = false;
   const auto on_result = [&](std::size_t i, const Store::Lookup& found) {
     if (!found) {
       answers[i] = make_error(env, found.error());
-    } else if (found.value() && !values.add(&answers[i], atoms().ok, *found.value())) {
+      return true;
+    }
+    if (!found.value()) return true;
+    if (!values.add(&answers[i], atoms().ok, *found.value())) {
       answers[i] = make_error(env, {.code = Code::no_memory});
     }
-    return true;
+    bytes += found.value()->size();
+    too_much = bounded && ++seen == kValuesLookedAt &&
+               bytes / kValuesLookedAt * keys->views.size() > kSeveralBytesOnScheduler;
+    return !too_much;
   };
   Effort effort = allowed.effort;
-  if (bounded) effort.lookups += 2 * allowed.most_keys;
+  if (bounded) {
+    effort.lookups += 2 * allowed.most_keys;
+    effort.value_bytes = kSeveralBytesOnScheduler;
+  }
   const auto done = by == By::key ? (*store)->read_many(keys->views, on_result, effort)
                                   : (*store)->read_many_paths(keys->views, on_result, effort);
   if (!done && over_limit(done.error())) return go_elsewhere(job_for(done.error()));
   if (!done) return make_error(env, done.error());
+  if (too_much) return go_elsewhere(ERL_NIF_DIRTY_JOB_IO_BOUND);
   values.finish();
   const std::size_t count = answers.size();
   ERL_NIF_TERM list = enif_make_list(env, 0);
@@ -164,8 +182,9 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
         by == By::path ? canonical_term(env, keys->views[i], keys->terms[i]) : keys->terms[i];
     list = enif_make_list_cell(env, enif_make_tuple2(env, name, answers[i]), list);
   }
-  if (count >= 16) {
-    enif_consume_timeslice(env, static_cast<int>(std::min<std::size_t>(100, count / 16)));
+  const std::uint64_t percent = count / 16 + bytes / (64 << 10) * kSlicePercentPer64KiB;
+  if (percent > 0) {
+    enif_consume_timeslice(env, static_cast<int>(std::min<std::uint64_t>(100, percent)));
   }
   return enif_make_tuple2(env, atoms().ok, list);
 }
