@@ -106,7 +106,7 @@ bad_element(S) ->
 
 first_bad_element(S) ->
     ?assertEqual({error, {2, key_too_large}},
-                 hyper_lmdb:batch_write(S, [{put, <<"a">>, <<>>}, {delete, binary:copy(<<"k">>, 600)},
+                 hyper_lmdb:batch_write(S, [{put, <<"a">>, <<>>}, {delete, test_store:too_long(S)},
                                             {put, <<>>, <<>>}])).
 
 too_large(S) ->
