@@ -12,7 +12,9 @@ all_test_() ->
      {"the threshold counts", {timeout, 60, fun threshold/0}},
      {"max_value_bytes is of the value before it is compressed", {timeout, 60, fun limits/0}},
      {"batches, paths and marks", {timeout, 60, fun batches/0}},
-     {"large values are compressed and inflated off the normal schedulers", {timeout, 120, fun schedulers/0}}].
+     {"large values are compressed and inflated off the normal schedulers", {timeout, 120, fun schedulers/0}},
+     {"nobody waits while a large batch is compressed", {timeout, 120, fun beside_large/0}},
+     {"large batches that wait for room", {timeout, 120, fun several_large/0}}].
 
 codecs() -> [none, lz4, zstd].
 
@@ -21,12 +23,15 @@ sizes() -> [0, 1, 1023, 1024, 1025, 5000, 30000, 65536, 65537, 400000, 3000000].
 
 %% Words at random, repeated from 100,000 bytes on; another text for each size.
 text(Size) ->
+    Part = words(min(Size, 100000), Size),
+    binary:part(binary:copy(Part, Size div byte_size(Part) + 1), 0, Size).
+
+words(AtLeast, Seed) ->
     Words = {<<"store ">>, <<"journal ">>, <<"page ">>, <<"of ">>, <<"the ">>, <<"reader ">>},
     {Picked, _} = lists:mapfoldl(fun(_, State) -> rand:uniform_s(tuple_size(Words), State) end,
-                                 rand:seed_s(exsss, Size + 1),
-                                 lists:seq(1, min(Size, 100000) div 4 + 1)),
-    Part = << <<(element(N, Words))/binary>> || N <- Picked >>,
-    binary:part(binary:copy(Part, Size div byte_size(Part) + 1), 0, Size).
+                                 rand:seed_s(exsss, Seed + 1),
+                                 lists:seq(1, AtLeast div 4 + 1)),
+    << <<(element(N, Words))/binary>> || N <- Picked >>.
 
 noise(Size) -> crypto:strong_rand_bytes(Size).
 
@@ -175,6 +180,54 @@ schedulers() ->
         Keys = [Key || {put, Key, _} <- Several],
         on_dirty_cpu(fun() -> {ok, _} = hyper_lmdb:read_many(S, Keys) end)
     end).
+
+%% A batch of 256 MiB took the writer's queue for itself and only then was compressed: all other
+%% writers waited for that second.
+%% One attempt in which nobody did is enough: a put that has to wait does so in each.
+beside_large() ->
+    test_store:with_store(#{compression => zstd, durability => sync}, fun(S) ->
+        Batch = large_batch(1, 96),
+        ?assert(lists:any(fun(_) -> nobody_waits_beside(S, Batch) end, [1, 2, 3]))
+    end).
+
+nobody_waits_beside(S, Batch) ->
+    Self = self(),
+    {Small, Monitor} = spawn_monitor(fun() -> Self ! {worst, self(), worst_put(S, 0)} end),
+    {Took, ok} = timer:tc(hyper_lmdb, batch_write, [S, Batch]),
+    Small ! stop,
+    Worst = receive {worst, Small, Time} -> Time end,
+    receive {'DOWN', Monitor, process, Small, normal} -> ok end,
+    io:format(user, "~n  a batch of 96 MiB: ~b ms; a put beside it: at most ~b ms~n",
+              [Took div 1000, Worst div 1000]),
+    Worst * 2 < Took.
+
+worst_put(S, Worst) ->
+    {Time, ok} = timer:tc(hyper_lmdb, put, [S, <<"small">>, <<"v">>]),
+    receive stop -> max(Time, Worst) after 1 -> worst_put(S, max(Time, Worst)) end.
+
+large_batch(Id, Values) ->
+    Value = words(1 bsl 20, Id),
+    [{put, <<Id, N:32>>, <<Id, N:32, Value/binary>>} || N <- lists:seq(1, Values)].
+
+%% Each is larger than the queue, so that one goes at a time and the others wait, some in vain.
+several_large() ->
+    test_store:with_store(#{compression => lz4, write_buffer_bytes => 1 bsl 20}, fun(S) ->
+        Batches = [large_batch(Id, 2) || Id <- lists:seq(1, 8)],
+        Calls = [test_store:spawn_call(fun() -> write_until_told(S, Batch) end) || Batch <- Batches],
+        test_store:wait_until(fun() -> test_store:info(S, waiting_writers) > 3 end),
+        {Killed, Stopped} = lists:split(4, [Pid || {Pid, _} <- Calls]),
+        [exit(Pid, kill) || Pid <- Killed],
+        [Pid ! stop || Pid <- Stopped],
+        [ok = test_store:await(Call) || {Pid, _} = Call <- Calls, lists:member(Pid, Stopped)],
+        test_store:wait_until(fun() -> test_store:info(S, queued_bytes) =:= 0 end),
+        ?assertEqual(0, test_store:info(S, waiting_writers)),
+        [?assertEqual({ok, Value}, hyper_lmdb:get(S, Key))
+         || {put, Key, Value} <- lists:append(lists:nthtail(4, Batches))]
+    end).
+
+write_until_told(S, Batch) ->
+    ok = hyper_lmdb:batch_write(S, Batch),
+    receive stop -> ok after 0 -> write_until_told(S, Batch) end.
 
 on_dirty_cpu(Fun) ->
     erlang:system_flag(microstate_accounting, true),

@@ -41,7 +41,7 @@ Result<void> JournalWriter::learn_shape() noexcept {
 
 /// How full the active buffer is, from 0 to 1.
 double JournalWriter::fullness() const noexcept {
-  return static_cast<double>(active_->bytes_used()) /
+  return static_cast<double>(active_bytes_.load(std::memory_order_relaxed)) /
          static_cast<double>(parts_.settings->write_buffer_bytes);
 }
 
@@ -134,6 +134,7 @@ Result<void> JournalWriter::rotate(Applier::Next next_write) {
   parts_.log->rotate();
   parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),
                        parts_.links->known(), next_write);
+  active_bytes_.store(0, std::memory_order_relaxed);
   frozen_demand_ += std::exchange(pending_, {});
   dirty_.store(false, std::memory_order_release);
   return {};

@@ -58,11 +58,12 @@ JournalWriter::JournalWriter(const JournalParts& parts) noexcept
       active_(parts.buffers->active()) {}
 
 bool JournalWriter::may_wait() const noexcept {
-  return synced_ || parts_.applier->stalled();
+  if (synced_ || parts_.applier->stalled() || ahead_of_applier()) return true;
+  // What a link may lead elsewhere has to be looked up.
+  return parts_.links->count() != 0 && parts_.warmth->cold();
 }
 
 std::optional<Result<void>> JournalWriter::try_write(std::span<const Op> ops) {
-  if (ahead_of_applier()) return std::nullopt;
   auto fate = append(ops, Wait::never);
   if (!fate) return Result<void>(fate.error());
   if (fate.value() != Fate::done) return std::nullopt;
@@ -170,6 +171,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
   auto appended = wait == Wait::never ? parts_.log->append(draft_.payload()) : append_draft();
   if (!appended) return appended.error();
   draft_.insert_into(active_.get(), parts_.log->appended());
+  active_bytes_.store(active_->bytes_used(), std::memory_order_relaxed);
   links.keep();
   pending_.add(ops, shape_);
   if (!dirty_.load(std::memory_order_relaxed)) {

@@ -112,6 +112,7 @@ class JournalWriter final : public WriteWay {
   std::chrono::steady_clock::time_point first_write_{};
   std::atomic<bool> dirty_{false};  // the active buffer holds something
   std::atomic<bool> segment_low_{false};
+  std::atomic<std::uint64_t> active_bytes_{0};  // that the active buffer has used
 };
 
 }  // namespace hyper_lmdb

@@ -18,10 +18,10 @@ class WriteWay {
  public:
   virtual ~WriteWay() = default;
 
-  /// Whether a write on the caller's thread would have to wait.
+  /// Whether a write on the caller's thread would have to wait, as things are now.
   virtual bool may_wait() const noexcept = 0;
-  /// Writes now, or does nothing at all where that would have to wait. May throw std::bad_alloc,
-  /// and then has done nothing.
+  /// Where `may_wait` answered no under the same lock: writes now, or does nothing at all where
+  /// that would have to wait after all. May throw std::bad_alloc, and then has done nothing.
   virtual std::optional<Result<void>> try_write(std::span<const Op> ops) = 0;
   /// On the writer thread: does the requests and sets the outcome of each.
   virtual void write_group(Request* first, std::size_t requests) = 0;

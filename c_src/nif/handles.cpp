@@ -24,9 +24,7 @@ void destroy_handle(ErlNifEnv*, void* object) noexcept {
 }
 
 void destroy_ticket(ErlNifEnv*, void* object) noexcept {
-  auto* handle = static_cast<TicketHandle*>(object);
-  if (handle->store != nullptr && handle->ticket != nullptr) handle->store->cancel(*handle->ticket);
-  handle->~TicketHandle();
+  static_cast<TicketHandle*>(object)->~TicketHandle();
 }
 
 void destroy_snapshot(ErlNifEnv*, void* object) noexcept {

@@ -5,6 +5,7 @@
 #include <erl_nif.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "hyper_lmdb/store.h"
@@ -25,9 +27,28 @@ struct Handle {
 };
 
 /// The resource behind a ticket: gives the writer's turn back when the process that waits dies.
-struct TicketHandle {
-  std::shared_ptr<Store> store;
-  std::shared_ptr<Ticket> ticket;
+class TicketHandle {
+ public:
+  TicketHandle(std::shared_ptr<Store> of, std::shared_ptr<Ticket> parked) noexcept
+      : store(std::move(of)), ticket(std::move(parked)) {}
+  TicketHandle(const TicketHandle&) = delete;
+  TicketHandle& operator=(const TicketHandle&) = delete;
+  ~TicketHandle() {
+    store->cancel(*ticket);
+    (void)take();
+  }
+  /// Keeps a request that is ready for the turn. Before the term is anybody's but the caller's.
+  void keep(std::unique_ptr<Request> request) noexcept { request_.store(request.release()); }
+  /// What was kept, once.
+  std::unique_ptr<Request> take() noexcept {
+    return std::unique_ptr<Request>(request_.exchange(nullptr));
+  }
+
+  const std::shared_ptr<Store> store;
+  const std::shared_ptr<Ticket> ticket;
+
+ private:
+  std::atomic<Request*> request_{nullptr};
 };
 
 /// The resource behind a snapshot: it ends with the process that took it.

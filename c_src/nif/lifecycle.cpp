@@ -83,11 +83,7 @@ ERL_NIF_TERM begin_backup(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   request->kind = Request::Kind::backup;
   request->compact = compact;
   request->decode_file();
-  if (auto submitted = (*store)->submit(request.get(), nullptr); !submitted) {
-    return make_error(env, submitted.error());
-  }
-  (void)request.release();  // the store's now
-  return atoms().queued;
+  return submit(env, *store->get(), std::move(request));
 }
 
 ERL_NIF_TERM stores(ErlNifEnv* env, int, const ERL_NIF_TERM[]) {

@@ -59,6 +59,15 @@ void MessageRequest::done(const Result<void>& result) noexcept {
   delete this;
 }
 
+ERL_NIF_TERM submit(ErlNifEnv* env, Store& store, std::unique_ptr<Request> request,
+                    Ticket* ticket) {
+  if (auto submitted = store.submit(request.get(), ticket); !submitted) {
+    return make_error(env, submitted.error());
+  }
+  (void)request.release();  // the store's now
+  return atoms().queued;
+}
+
 MessageTicket::MessageTicket(ErlNifEnv* caller, ERL_NIF_TERM ref)
     : env_(own_env()), ref_(enif_make_copy(env_.get(), ref)) {
   enif_self(caller, &pid_);

@@ -43,6 +43,11 @@ class MessageRequest final : public Request {
   PackedValues packed_;
 };
 
+/// Hands a request over, with the room that was reserved for it or granted to the ticket: `queued`,
+/// or `{error, Reason}`.
+ERL_NIF_TERM submit(ErlNifEnv* env, Store& store, std::unique_ptr<Request> request,
+                    Ticket* ticket = nullptr);
+
 /// Sends `{Ref, go}`.
 class MessageTicket final : public Ticket {
  public:

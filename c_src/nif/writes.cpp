@@ -22,12 +22,12 @@ namespace {
 constexpr std::size_t kMostOpsNow = 100;           // more are never written on the caller's thread
 constexpr std::size_t kMostOpsOnScheduler = 1000;  // more are not even decoded there
 
-/// Tells the VM of the time that compressing the values took, of a timeslice of a millisecond.
+/// Tells the VM of the time that compressing the values took, of a timeslice of a millisecond. What
+/// takes longer than kMostPackingAtOnce is not done on a scheduler.
 void account_for_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops) noexcept {
   const auto time = store.packing_time(ops);
-  if (time.count() == 0) return;
-  const auto percent = time / std::chrono::microseconds(10) + 1;
-  enif_consume_timeslice(env, static_cast<int>(std::min<std::int64_t>(100, percent)));
+  if (time.count() == 0 || time > Store::kMostPackingAtOnce) return;
+  enif_consume_timeslice(env, static_cast<int>(time / std::chrono::microseconds(10) + 1));
 }
 
 /// `ok`, `{error, _}`, or `queue` where the write would have to wait.
@@ -58,24 +58,26 @@ Decoded decode_ops(ErlNifEnv* env, ERL_NIF_TERM term, std::size_t most_ops,
 /// The ticket a term holds; null for `none`.
 struct TicketArgument {
   bool valid = false;
-  Ticket* ticket = nullptr;
+  TicketHandle* handle = nullptr;
 };
 TicketArgument ticket_of(ErlNifEnv* env, ERL_NIF_TERM term) {
-  if (enif_is_identical(term, atoms().none) != 0) return {.valid = true, .ticket = nullptr};
+  if (enif_is_identical(term, atoms().none) != 0) return {.valid = true, .handle = nullptr};
   void* object = nullptr;
   if (enif_get_resource(env, term, state().ticket_type, &object) == 0) return {};
-  return {.valid = true, .ticket = static_cast<TicketHandle*>(object)->ticket.get()};
+  return {.valid = true, .handle = static_cast<TicketHandle*>(object)};
 }
 
-/// Parks a ticket for the calling process: `{wait, Ticket}`, or nothing where there is room by now.
+/// Parks a ticket for the calling process: `{wait, Ticket}`, which keeps the request if there is
+/// one already, or nothing where there is room by now.
 Result<std::optional<ERL_NIF_TERM>> wait_for_room(ErlNifEnv* env, const StoreRef& store,
                                                   ERL_NIF_TERM ref, std::uint64_t bytes,
+                                                  std::unique_ptr<Request>* request,
                                                   std::shared_ptr<Ticket>* granted) {
   auto ticket = std::make_shared<MessageTicket>(env, ref);
   ticket->bytes = bytes;
   void* memory = enif_alloc_resource(state().ticket_type, sizeof(TicketHandle));
   if (memory == nullptr) throw std::bad_alloc();
-  auto* handle = new (memory) TicketHandle{store.share(), ticket};
+  auto* handle = new (memory) TicketHandle(store.share(), ticket);
   const ERL_NIF_TERM term = enif_make_resource(env, handle);
   enif_release_resource(handle);  // the term holds it now, and its end cancels the ticket
   auto admission = store->park(ticket);
@@ -84,7 +86,41 @@ Result<std::optional<ERL_NIF_TERM>> wait_for_room(ErlNifEnv* env, const StoreRef
     *granted = ticket;
     return std::optional<ERL_NIF_TERM>();
   }
+  handle->keep(std::move(*request));
   return std::optional(enif_make_tuple2(env, atoms().wait, term));
+}
+
+/// Room in the queue, given back unless it is used.
+class Room {
+ public:
+  Room(Store* store, std::uint64_t bytes) noexcept : store_(store), bytes_(bytes) {}
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+  ~Room() {
+    if (reserved_) store_->give_back(bytes_);
+  }
+  Result<Admission> reserve() {
+    auto admission = store_->reserve(bytes_);
+    reserved_ = admission && admission.value() == Admission::reserved;
+    return admission;
+  }
+  void use() noexcept { reserved_ = false; }
+
+ private:
+  Store* store_;
+  std::uint64_t bytes_;
+  bool reserved_ = false;
+};
+
+/// A request for the elements, compressed.
+Result<std::unique_ptr<Request>> make_request(ErlNifEnv* env, const ERL_NIF_TERM argv[],
+                                              const Store& store, std::size_t count,
+                                              std::uint64_t bytes) {
+  auto request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
+  request->bytes = bytes;
+  request->decode_ops(count);
+  if (auto packed = request->pack(store); !packed) return packed.error();
+  return std::unique_ptr<Request>(std::move(request));
 }
 
 ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[],
@@ -95,6 +131,9 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
   const TicketArgument ticket = ticket_of(env, argv[3]);
   if (!ticket.valid) return make_badarg(env, 4);
   if (store->get() == nullptr) return store->refusal(env);
+  Ticket* used = ticket.handle == nullptr ? nullptr : ticket.handle->ticket.get();
+  std::unique_ptr<Request> request = ticket.handle == nullptr ? nullptr : ticket.handle->take();
+  if (request != nullptr) return submit(env, *store->get(), std::move(request), used);
 
   std::vector<Op> ops;
   switch (decode_ops(env, argv[1], most_ops, (*store)->settings().max_batch_bytes, &ops)) {
@@ -107,43 +146,41 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
   }
   if (auto good = (*store)->check(ops); !good) return make_error(env, good.error());
   const bool bounded = elsewhere != nullptr;
-  if (bounded && (*store)->packing_time(ops) > Store::kMostPackingAtOnce) {
+  const bool packs_for_long = (*store)->packing_time(ops) > Store::kMostPackingAtOnce;
+  if (bounded && packs_for_long) {
     return enif_schedule_nif(env, "enqueue", ERL_NIF_DIRTY_JOB_CPU_BOUND, elsewhere, argc, argv);
   }
   std::uint64_t bytes = 0;
   for (const Op& op : ops) bytes += bytes_of(op);
 
-  Ticket* used = ticket.ticket;
+  const auto make = [&]() -> Result<void> {
+    auto made = make_request(env, argv, *store->get(), ops.size(), bytes);
+    if (made) request = std::move(made).value();
+    return made ? Result<void>() : made.error();
+  };
+  // Ahead of the queue, where nobody waits for room that it would hold. Who then waits for room
+  // holds the compressed values beside the values: at most as much memory again.
+  if (packs_for_long) {
+    if (auto made = make(); !made) return make_error(env, made.error());
+  }
   std::shared_ptr<Ticket> granted;
+  Room room(store->get(), bytes);
   if (used == nullptr) {
-    auto admission = (*store)->reserve(bytes);
+    auto admission = room.reserve();
     if (!admission) return make_error(env, admission.error());
     if (admission.value() == Admission::full) {
-      auto parked = wait_for_room(env, *store, argv[2], bytes, &granted);
+      auto parked = wait_for_room(env, *store, argv[2], bytes, &request, &granted);
       if (!parked) return make_error(env, parked.error());
       if (parked.value()) return *parked.value();
       used = granted.get();
     }
   }
-  std::unique_ptr<MessageRequest> request;
-  try {
-    request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
-    request->bytes = bytes;
-    request->decode_ops(ops.size());
+  if (request == nullptr) {
     if (bounded) account_for_packing(env, *store->get(), ops);
-    if (auto packed = request->pack(*store->get()); !packed) {
-      if (used == nullptr) (*store)->give_back(bytes);
-      return make_error(env, packed.error());
-    }
-  } catch (const std::bad_alloc&) {
-    if (used == nullptr) (*store)->give_back(bytes);
-    throw;
+    if (auto made = make(); !made) return make_error(env, made.error());
   }
-  if (auto submitted = (*store)->submit(request.get(), used); !submitted) {
-    return make_error(env, submitted.error());
-  }
-  (void)request.release();  // the writer's now
-  return atoms().queued;
+  room.use();
+  return submit(env, *store->get(), std::move(request), used);
 }
 
 ERL_NIF_TERM enqueue_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
@@ -173,7 +210,7 @@ ERL_NIF_TERM put_at(ErlNifEnv* env, const ERL_NIF_TERM argv[], bool is_path) {
   if (store->get() == nullptr) return store->refusal(env);
   const Op op{.kind = OpKind::put, .key = *key, .value = *value, .is_path = is_path};
   const auto done = (*store)->try_write({&op, 1});
-  if (done) account_for_packing(env, *store->get(), {&op, 1});
+  account_for_packing(env, *store->get(), {&op, 1});
   if (done && !*done) return make_single_error(env, done->error());
   return answer_now(env, done);
 }
@@ -204,7 +241,7 @@ ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   }
   if (enif_is_empty_list(env, list) == 0) return make_badarg(env, 2);
   const auto done = (*store)->try_write(std::span(ops.data(), count));
-  if (done) account_for_packing(env, *store->get(), std::span(ops.data(), count));
+  account_for_packing(env, *store->get(), std::span(ops.data(), count));
   if (done && count >= 20) enif_consume_timeslice(env, static_cast<int>(count / 20));
   return answer_now(env, done);
 }
@@ -223,11 +260,7 @@ ERL_NIF_TERM enqueue_control(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   auto request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
   request->kind = *kind;
   if (*kind == Request::Kind::remove_prefix) request->decode_prefix();
-  if (auto submitted = (*store)->submit(request.get(), nullptr); !submitted) {
-    return make_error(env, submitted.error());
-  }
-  (void)request.release();
-  return atoms().queued;
+  return submit(env, *store->get(), std::move(request));
 }
 
 }  // namespace hyper_lmdb::nif

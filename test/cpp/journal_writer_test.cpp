@@ -137,3 +137,32 @@ TEST_CASE("A short write is done at once where the journal has room, and only in
   CHECK(rig.log->appended() == 2);
   CHECK(rig.log->flushed() == 0);
 }
+
+// A value was compressed and then had to queue all the same, where it was compressed again.
+TEST_CASE("That a write has to wait for LMDB, or for a cold disk, is known before it is tried") {
+  WriterRig rig(with_buffer(kAsync, 256 << 10));
+  const Ops op{put_op("x", "1")};
+  rig.start();
+  rig.push(Ops{put_op("a", "1")});
+  REQUIRE(rig.answers() == "ok");
+  CHECK_FALSE(rig.writer->would_wait(op));
+
+  rig.applier->hold([] { return false; });
+  const std::string value(2000, 'v');
+  std::vector<std::string> keys;
+  for (int i = 0; i < 200; ++i) keys.push_back(std::to_string(i));
+  for (const std::string& key : keys) rig.push(Ops{put_op(key, value)});
+  REQUIRE(rig.requests.back()->wait() == "ok");
+  CHECK_FALSE(rig.applier->idle());
+  CHECK(rig.writer->would_wait(op));
+  rig.applier->let_go();
+  REQUIRE(rig.applier->wait_idle());
+  CHECK_FALSE(rig.writer->would_wait(op));
+
+  using std::chrono::hours;
+  rig.warmth.blocked(hours(1), hours(1));
+  CHECK_FALSE(rig.writer->would_wait(op));  // there is nothing to look up
+  rig.push(Ops{link_op("b", "l")});
+  rig.requests.back()->wait();
+  CHECK(rig.writer->would_wait(op));
+}
