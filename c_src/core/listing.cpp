@@ -23,6 +23,7 @@ constexpr char kAfterSlash = '/' + 1;  // every key below a group sorts before g
 /// name.
 class Children {
  public:
+  /// The cursor shows removed keys, so that each of them counts.
   Children(ViewCursor* cursor, std::string_view group, std::uint64_t most_lookups)
       : cursor_(cursor), base_(group), lookups_left_(most_lookups) {
     if (!base_.empty()) base_ += '/';
@@ -99,8 +100,10 @@ class Children {
     return below.substr(0, slash);
   }
 
-  bool is_path_below(std::string_view key) const noexcept {
-    return key.size() > base_.size() && !is_reserved_path(key) && is_canonical_path(key);
+  bool is_at_path_below() const noexcept {
+    const std::string_view key = cursor_->key();
+    return !cursor_->removed() && key.size() > base_.size() && !is_reserved_path(key) &&
+           is_canonical_path(key);
   }
 
   /// Whether another move of the cursor is allowed.
@@ -116,7 +119,7 @@ class Children {
   Result<Name> settle(Result<bool> there, Move onwards) {
     while (there && there.value()) {
       const Name name = child_of(cursor_->key());
-      if (!name || is_path_below(cursor_->key())) return name;
+      if (!name || is_at_path_below()) return name;
       if (auto allowed = count_move(); !allowed) return allowed.error();
       there = (cursor_->*onwards)();
     }
@@ -154,7 +157,7 @@ class Children {
     auto there = cursor_->seek(start);
     while (there && there.value()) {
       if (!cursor_->key().starts_with(start)) return false;
-      if (is_path_below(cursor_->key())) return true;
+      if (is_at_path_below()) return true;
       if (auto allowed = count_move(); !allowed) return allowed.error();
       there = cursor_->next();
     }
@@ -171,7 +174,7 @@ class Children {
 }  // namespace
 
 Result<bool> has_children(const View& view, std::string_view group, std::uint64_t most_lookups) {
-  auto cursor = ViewCursor::open(view, most_lookups);
+  auto cursor = ViewCursor::open(view, most_lookups, ViewCursor::Removed::shown);
   if (!cursor) return cursor.error();
   auto name = Children(&cursor.value(), group, most_lookups).next({});
   if (!name) return name.error();
@@ -180,7 +183,7 @@ Result<bool> has_children(const View& view, std::string_view group, std::uint64_
 
 Result<void> list_children(const View& view, std::string_view group, const Page& page,
                            FunctionRef<bool(std::string_view)> on_name) {
-  auto cursor = ViewCursor::open(view, kNoLimit);
+  auto cursor = ViewCursor::open(view, kNoLimit, ViewCursor::Removed::shown);
   if (!cursor) return cursor.error();
   Children children(&cursor.value(), group, kNoLimit);
   std::string last;

@@ -69,7 +69,9 @@ Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorte
     if (buffers[i] == nullptr) continue;
     auto order = buffers[i]->order(most_unsorted);
     if (order == nullptr) return Error{.code = Code::work_limit, .operation = "order"};
-    cursor.layers_[i].emplace(Layer{BufferCursor(std::move(order), view.version())});
+    const auto later =
+        removed == Removed::shown ? BufferCursor::Later::shown : BufferCursor::Later::hidden;
+    cursor.layers_[i].emplace(Layer{BufferCursor(std::move(order), view.version(), later)});
     cursor.layered_ = true;
   }
   return cursor;
@@ -153,24 +155,29 @@ Result<bool> ViewCursor::step(Direction direction) {
   return settle(direction);
 }
 
-/// The nearest key of all layers; the newest layer that has it tells what it holds. A removed key
-/// hides what is below it.
+/// The nearest key of all layers; the newest layer in which the view sees it tells what it holds. A
+/// removed key hides what is below it.
 Result<bool> ViewCursor::settle(Direction direction) {
-  const auto nearer = [&](std::string_view key) {
-    return direction == Direction::forward ? key < key_ : key > key_;
-  };
   for (;;) {
     bool found = false;
+    bool told = false;  // what the key holds
+    const auto is_nearer = [&](std::string_view key) {
+      if (!found) return true;
+      if (key == key_) return !told;
+      return direction == Direction::forward ? key < key_ : key > key_;
+    };
     removed_ = false;
     for (const auto& layer : layers_) {
-      if (!layer || !layer->valid || (found && !nearer(layer->cursor.key()))) continue;
-      const WriteBuffer::Outcome outcome = layer->cursor.outcome();
+      if (!layer || !layer->valid || !is_nearer(layer->cursor.key())) continue;
+      found = true;
       key_ = layer->cursor.key();
+      told = layer->cursor.seen();
+      const WriteBuffer::Outcome outcome =
+          told ? layer->cursor.outcome() : WriteBuffer::Outcome{.removed = true};
       bytes_ = outcome.record;
       removed_ = outcome.removed;
-      found = true;
     }
-    if (tree_valid_ && (!found || nearer(to_view(tree_key_)))) {
+    if (tree_valid_ && is_nearer(to_view(tree_key_))) {
       key_ = to_view(tree_key_);
       bytes_ = to_view(tree_bytes_);
       removed_ = false;

@@ -97,8 +97,8 @@ class View {
 /// Walks the records of a view in key order, both ways. The view's draft is not looked at.
 class ViewCursor {
  public:
-  /// Whether the cursor stops at a key that a buffer says is removed. Where it passes them by, one
-  /// move may take as long as there are such keys.
+  /// Whether the cursor stops at a key that a buffer says is removed, or has but for later views.
+  /// Where it passes them by, one move may take as long as there are such keys.
   enum class Removed { hidden, shown };
 
   /// Where more than `most_unsorted` buffered keys would have to be sorted first: work_limit.

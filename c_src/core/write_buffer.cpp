@@ -163,13 +163,19 @@ void WriteBuffer::insert(std::string_view key, std::uint64_t version,
   const std::uint64_t hash = hash_of(key);
   const BufferKey* const known = look_up(key, hash);
 
+  const BufferVersion* older =
+      known == nullptr ? nullptr : known->newest.load(std::memory_order_relaxed);
+  // No view sees what the same write replaced: those that look for an older version have only whole
+  // writes to pass.
+  if (older != nullptr && older->version == version) older = older->older;
+
   char* const version_at = take(sizeof(BufferVersion) + record.size());
-  auto* const made = new (version_at) BufferVersion{
-      .older = known == nullptr ? nullptr : known->newest.load(std::memory_order_relaxed),
-      .version = version,
-      .size = static_cast<std::uint32_t>(record.size()),
-      .removed = outcome.removed};
-  assert(made->older == nullptr || made->older->version <= version);
+  auto* const made =
+      new (version_at) BufferVersion{.older = older,
+                                     .version = version,
+                                     .size = static_cast<std::uint32_t>(record.size()),
+                                     .removed = outcome.removed};
+  assert(older == nullptr || older->version < version);
   if (!record.empty()) std::memcpy(version_at + sizeof *made, record.data(), record.size());
   if (known != nullptr) {
     // All nodes are the writer's to change; readers see them through const.

@@ -139,9 +139,12 @@ std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* new
   return made;
 }
 
-BufferCursor::BufferCursor(std::shared_ptr<const WriteBufferOrder> order,
-                           std::uint64_t version) noexcept
-    : order_(std::move(order)), version_(version), runs_(order_->runs().size()) {
+BufferCursor::BufferCursor(std::shared_ptr<const WriteBufferOrder> order, std::uint64_t version,
+                           Later later) noexcept
+    : order_(std::move(order)),
+      version_(version),
+      shows_later_(later == Later::shown),
+      runs_(order_->runs().size()) {
   assert(runs_ <= kMostRuns);
   for (std::size_t i = 0; i < runs_; ++i) {
     const Run& run = *order_->runs()[i];
@@ -174,6 +177,12 @@ bool BufferCursor::last() noexcept {
   return previous();
 }
 
+/// At the key it has come to.
+bool BufferCursor::stops() noexcept {
+  outcome_ = (*current_->at)->at(version_);
+  return outcome_ != nullptr || shows_later_;
+}
+
 bool BufferCursor::next() noexcept {
   for (;;) {
     if (current_ != nullptr) ++current_->at;
@@ -187,7 +196,7 @@ bool BufferCursor::next() noexcept {
       key_ = key;
     }
     if (current_ == nullptr) return false;
-    if ((outcome_ = (*current_->at)->at(version_)) != nullptr) return true;
+    if (stops()) return true;
   }
 }
 
@@ -204,7 +213,7 @@ bool BufferCursor::previous() noexcept {
     }
     if (current_ == nullptr) return false;
     --current_->at;
-    if ((outcome_ = (*current_->at)->at(version_)) != nullptr) return true;
+    if (stops()) return true;
   }
 }
 

@@ -58,15 +58,20 @@ class BufferSorter {
   std::uint64_t sorting_ = 0;  // keys another thread is busy with
 };
 
-/// Walks the keys of a buffer as a view of one version sees them, both ways. Keys which the view
-/// does not see are passed over; removed ones are not, since they hide what lies below.
+/// Walks the keys of a buffer as a view of one version sees them, both ways. Removed ones are not
+/// passed over, since they hide what lies below.
 ///
 /// A step past either end answers false; the step back from there is the last or the first key. At
 /// the start the cursor is before the first key. Thread-safety: one thread at a time; the buffer
 /// may be written meanwhile. Allocates nothing.
 class BufferCursor {
  public:
-  BufferCursor(std::shared_ptr<const WriteBufferOrder> order, std::uint64_t version) noexcept;
+  /// Whether the cursor stops at a key that came after the view, too. Where it passes them by, one
+  /// step may take as long as there are such keys.
+  enum class Later { hidden, shown };
+
+  BufferCursor(std::shared_ptr<const WriteBufferOrder> order, std::uint64_t version,
+               Later later = Later::hidden) noexcept;
 
   bool seek(std::string_view key) noexcept;         ///< to the first key >= key
   bool seek_before(std::string_view key) noexcept;  ///< to the last key < key
@@ -77,7 +82,8 @@ class BufferCursor {
 
   /// Where the last call answered true. Both are valid as long as the buffer.
   std::string_view key() const noexcept { return key_; }
-  BufferOutcome outcome() const noexcept { return outcome_->outcome(); }
+  BufferOutcome outcome() const noexcept { return outcome_->outcome(); }  ///< if the view sees it
+  bool seen() const noexcept { return outcome_ != nullptr; }
 
  private:
   // Keys are numbered in 32 bits and each run is at least twice as long as the next.
@@ -91,9 +97,11 @@ class BufferCursor {
   };
 
   void place(std::string_view key) noexcept;
+  bool stops() noexcept;
 
   std::shared_ptr<const WriteBufferOrder> order_;
   const std::uint64_t version_;
+  const bool shows_later_;
   std::size_t runs_;
   Place* current_ = nullptr;  // the run of the key the cursor is on; null at either end
   std::string_view key_;

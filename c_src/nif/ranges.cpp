@@ -61,7 +61,7 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   if (range->after && range->after->size() > (*store)->max_key_bytes()) {
     return make_error(env, {.code = Code::bad_option, .option = "continue"});
   }
-  // A snapshot may have to pass any number of buffered keys that came after it.
+  // Of each key a snapshot may have to pass many versions that came after it.
   if (on_scheduler && (range->limit > kMostEntriesOnScheduler || store->is_snapshot())) {
     return go_elsewhere();
   }

@@ -127,6 +127,30 @@ TEST_CASE("An empty group is listed and lists nothing; a value is no group; the 
   REQUIRE(store->close().ok());
 }
 
+// One step past removed keys, or those of later writes, took as long as there were such keys.
+TEST_CASE("Whether a path has children is looked for behind so many removed keys only") {
+  const test::TempDir temp;
+  const auto store = open_store(temp);
+  // Without a limit first: sorting the keys counts by itself.
+  const auto type_of = [](const Reader& reader, std::string_view path) {
+    const auto whole = reader.type(path);
+    REQUIRE(whole.ok());
+    const auto type = reader.type(path, {.lookups = 200});
+    if (!type) return type.error().code == Code::work_limit ? "too much" : "?";
+    REQUIRE(type.value() == whole.value());
+    return type.value() == PathType::composite ? "group" : "nothing";
+  };
+  for (int i = 0; i < 300; ++i) REQUIRE(store->put("a/" + std::to_string(i), "v").ok());
+  CHECK(type_of(*store, "a") == std::string("group"));
+  for (int i = 0; i < 300; ++i) REQUIRE(store->remove("a/" + std::to_string(i)).ok());
+  CHECK(type_of(*store, "a") == std::string("too much"));
+  const auto snapshot = store->snapshot();
+  REQUIRE(snapshot.ok());
+  for (int i = 0; i < 300; ++i) REQUIRE(store->put("b/" + std::to_string(i), "v").ok());
+  CHECK(type_of(*store, "b") == std::string("group"));
+  CHECK(type_of(*snapshot.value(), "b") == std::string("too much"));
+}
+
 TEST_CASE("What is known of links outlives the store's being open") {
   const test::TempDir directory;
   auto store = open_store(directory);

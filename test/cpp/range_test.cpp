@@ -52,7 +52,7 @@ struct Part {
   std::optional<std::string> next;
 };
 
-Part part_of(const Store& store, const Range& range, const Effort& effort = {}) {
+Part part_of(const Reader& store, const Range& range, const Effort& effort = {}) {
   Part part;
   auto next = store.range(
       range,
@@ -178,6 +178,29 @@ TEST_CASE("Removed keys in the way end a part, not the range") {
     CHECK(together.size() == 2);
     CHECK(parts == 10);
   }
+}
+
+// A range through a snapshot passed all keys of later writes in one go, however many.
+TEST_CASE("Keys that came after a snapshot end a part of its range, not the range") {
+  const test::TempDir directory;
+  const auto store = must_open(options_for(directory.path(), Durability::async));
+  must(store->put("k999", "v"));
+  const auto snapshot = store->snapshot();
+  REQUIRE(snapshot.ok());
+  for (int i = 0; i < 500; ++i) must(store->put("k" + std::to_string(i), "later"));
+  std::uint64_t parts = 0;
+  Entries all;
+  std::optional<std::string> after;
+  do {
+    Range range{.prefix = "k"};
+    if (after) range.after = *after;
+    const Part part = part_of(*snapshot.value(), range, {.lookups = 100});
+    all.insert(all.end(), part.entries.begin(), part.entries.end());
+    after = part.next;
+    ++parts;
+  } while (after);
+  CHECK(all == Entries{{"k999", "v"}});
+  CHECK(parts == 6);
 }
 
 TEST_CASE("A part ends before the value that is too much, and one value may be so by itself") {

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -168,6 +169,39 @@ TEST_CASE("A view finds and lists what a map of its version has, both ways and t
       }
       Walk walk(view, layers.at(version));
       for (int i = 0; i < 80; ++i) walk.move(random);
+    }
+  }
+}
+
+// Keys of later writes were passed over uncounted: one move took as long as there were such keys.
+TEST_CASE("A cursor can be made to stop at every key of a buffer, whatever the view sees of it") {
+  std::mt19937_64 random(6);
+  for (int round = 0; round < 60; ++round) {
+    const Layers layers(random, random() % 40, random() % 40, random() % 40);
+    auto txn = ReadTxn::begin(layers.env().get());
+    const std::uint64_t version = random() % (layers.newest() + 1);
+    CAPTURE(round, version, layers.newest());
+    const View view = layers.view(txn.value(), version);
+    auto cursor = ViewCursor::open(view, kAny, ViewCursor::Removed::shown);
+    Model there, backwards;
+    std::set<std::string> stops, in_buffers;
+    for (auto at = cursor.value().first(); at.value(); at = cursor.value().next()) {
+      REQUIRE(stops.emplace(cursor.value().key()).second);
+      if (!cursor.value().removed()) there.emplace(cursor.value().key(), cursor.value().bytes());
+    }
+    for (auto at = cursor.value().last(); at.value(); at = cursor.value().previous()) {
+      REQUIRE(stops.contains(std::string(cursor.value().key())));
+      if (!cursor.value().removed()) {
+        backwards.emplace(cursor.value().key(), cursor.value().bytes());
+      }
+    }
+    REQUIRE(there == layers.at(version));
+    REQUIRE(backwards == there);
+    for (const WriteBuffer* buffer : {view.active(), view.frozen()}) {
+      if (buffer == nullptr) continue;
+      for (const auto& run : buffer->order(kAny)->runs()) {
+        for (const BufferKey* key : *run) REQUIRE(stops.contains(std::string(key->key())));
+      }
     }
   }
 }

@@ -73,6 +73,21 @@ TEST_CASE("A view sees the newest outcome that is not newer than itself") {
   CHECK(listed(buffer, 7) == Listed{{"a", "(removed)"}, {"b", "b"}});
 }
 
+// A batch of one key over and over made a chain that each read through an older snapshot walked.
+TEST_CASE("What a write replaces of its own is nothing to pass for those that look behind it") {
+  WriteBuffer buffer(1 << 20, kSeed);
+  put(buffer, "a", 1, "before");
+  for (int i = 0; i < 1000; ++i) put(buffer, "a", 2, std::to_string(i));
+  remove(buffer, "a", 3);
+  put(buffer, "a", 3, "after");
+  std::string versions;
+  const BufferKey* const key = buffer.order(kAny)->runs()[0]->front();
+  for (const BufferVersion* version = key->at(kAny); version; version = version->older) {
+    versions += std::to_string(version->version) + "=" + text(version->outcome()) + " ";
+  }
+  CHECK(versions == "3=after 2=999 1=before ");
+}
+
 TEST_CASE("Of several outcomes of one key and version the last counts") {
   WriteBuffer buffer(1 << 20, kSeed);
   put(buffer, "a", 1, "before");
