@@ -178,7 +178,7 @@ backup(Store, File) ->
     backup(Store, File, #{}).
 
 %% @doc Copies the store into a new file, as it is at one moment after the call, with everything
-%% acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} waits. The file appears
+%% acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} ends it: `closed'. The file appears
 %% under its name, for its owner only, when it is whole and on disk; until then it is a file
 %% `.hyper_lmdb-backup-*' beside it, which is removed where the backup fails and left where the VM is
 %% killed. Nothing is overwritten: a name that is taken is `exists'. One backup of a store at a time;

@@ -36,8 +36,10 @@ application_stops() ->
         Backup = test_store:spawn_call(fun() -> hyper_lmdb:backup(S, File) end),
         ok = test_store:wait_until(fun() -> backup_copies:leftovers(Dir) =/= [] orelse filelib:is_regular(File) end),
         ?assertEqual(ok, application:stop(hyper_lmdb)),
-        ?assertEqual(ok, test_store:await(Backup)),
-        backup_copies:with_copy(File, async, fun(C) -> ?assertEqual(1000, test_store:count(C)) end)
+        Result = test_store:await(Backup),
+        ?assert(lists:member(Result, [ok, {error, closed}])),
+        ?assertEqual(Result =:= ok, filelib:is_regular(File)),
+        ?assertEqual([], backup_copies:leftovers(Dir))
     end).
 
 %% -- other processes -----------------------------------------------------------------------------

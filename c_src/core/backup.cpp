@@ -25,10 +25,15 @@ Result<void> copy(const BackupSource& source, int fd, bool compact) {
     if (auto settled = source.journal->settle(begun); !settled) return settled;
   }
   if (source.tree != nullptr) source.tree->copying(true);
-  const int rc = mdb_env_copyfd2(source.env->get(), fd, compact ? MDB_CP_COMPACT : 0);
+  Result<void> going_on = source.stop->begin(fd);
+  int rc = 0;
+  if (going_on) {
+    rc = mdb_env_copyfd2(source.env->get(), fd, compact ? MDB_CP_COMPACT : 0);
+    going_on = source.stop->end();
+  }
   if (source.tree != nullptr) source.tree->copying(false);
   if (source.journal != nullptr) source.journal->go_on();
-  if (rc == 0) return {};
+  if (!going_on || rc == 0) return going_on;
   // That is what LMDB says of pages that are neither in the tree nor free.
   if (rc == MDB_INCOMPATIBLE) {
     return Error{.code = Code::corrupted, .native = rc, .operation = "mdb_env_copyfd2"};
@@ -64,6 +69,7 @@ Result<void> back_up(const BackupSource& source, const std::string& file, bool c
   if (!target) return target.error();
   auto done = copy(source, target.value().fd(), compact);
   if (done) done = complete(*source.recovered, target.value().path());
+  if (done) done = source.stop->check();
   if (done) done = target.value().keep();
   return done ? done : target.value().explain(done.error());
 } catch (const std::bad_alloc&) {

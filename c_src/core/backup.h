@@ -4,6 +4,7 @@
 #include <atomic>
 #include <string>
 
+#include "copy_stop.h"
 #include "env.h"
 #include "hyper_lmdb/result.h"
 #include "journal_writer.h"
@@ -19,6 +20,7 @@ struct BackupSource {
   JournalWriter* journal;      ///< null where the store has none
   const Recovered* recovered;  ///< what a read-only store found, and LMDB does not have
   const std::atomic<bool>* failed;
+  CopyStop* stop;
 };
 
 /// Copies the store, as it is at one moment after the call, into a new file: the `data.mdb` of
@@ -28,7 +30,7 @@ struct BackupSource {
 /// takes its name when it is whole and on disk; after an error nothing is left. Blocks, for as long
 /// as the copying takes. Thread-safety: any thread, one call at a time.
 /// Errors: as BackupTarget; disk_full, quota_exceeded, file_too_large, io_error of either file;
-/// readers_full, env_failed, corrupted, no_memory.
+/// readers_full, too_many_files, env_failed, corrupted, no_memory; closed once it was stopped.
 Result<void> back_up(const BackupSource& source, const std::string& file, bool compact);
 
 }  // namespace hyper_lmdb

@@ -27,6 +27,7 @@ void BackupThread::stop(const ThreadApi& threads) {
     stopped_ = true;
     thread = std::exchange(thread_, nullptr);
   }
+  copy_stop_.stop();
   if (thread != nullptr) threads.join(thread);
 }
 
@@ -39,7 +40,7 @@ void* BackupThread::run(void* self) {
   }
   Result<void> done;
   try {
-    done = all.make_(std::string(request->ops.front().key), request->compact);
+    done = all.make_(std::string(request->ops.front().key), request->compact, &all.copy_stop_);
   } catch (const std::bad_alloc&) {
     done = Error{.code = Code::no_memory, .operation = "backup"};
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "copy_stop.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 
@@ -13,20 +14,21 @@ namespace hyper_lmdb {
 /// Thread-safety: all functions may be called from any thread, `stop` once.
 class BackupThread {
  public:
-  using Make = std::function<Result<void>(const std::string& file, bool compact)>;
+  using Make = std::function<Result<void>(const std::string& file, bool compact, CopyStop* stop)>;
 
   explicit BackupThread(Make make) : make_(std::move(make)) {}
 
   /// Makes the backup the request asks for on a thread of its own, then calls its `done`.
   /// Errors: overloaded where one is being made, closed, no_memory, and as starting a thread.
   Result<void> begin(Request* request, const ThreadApi& threads);
-  /// Waits for the backup that is being made; later ones are refused.
+  /// Ends the backup that is being made, and waits until it has let go; later ones are refused.
   void stop(const ThreadApi& threads);
 
  private:
   static void* run(void* self);
 
   const Make make_;
+  CopyStop copy_stop_;
   std::mutex mutex_;
   void* thread_ = nullptr;      // guarded by mutex_; one that has ended too
   Request* request_ = nullptr;  // guarded by mutex_; null where no backup is being made

@@ -50,8 +50,8 @@ struct StoreImpl {
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
                                                            : env->version()),
         queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes),
-        backup([this](const std::string& file, bool compact) {
-          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed}, file,
+        backup([this](const std::string& file, bool compact, CopyStop* stop) {
+          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed, stop}, file,
                          compact);
         }) {
     if (recovered.buffer != nullptr) {

@@ -77,10 +77,10 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
   Store& operator=(const Store&) = delete;
   ~Store();
 
-  /// Lets calls in flight finish, does what is queued, flushes (map_async) or applies what is
-  /// buffered (else; on a full disk it stays in the journal, flushed) and closes. Blocks.
-  /// A second call waits for the first and answers closed. Errors: io_error where the last flush
-  /// failed; the store is closed all the same.
+  /// Lets calls in flight finish, but for a backup, does what is queued, flushes (map_async) or
+  /// applies what is buffered (else; on a full disk it stays in the journal, flushed) and closes.
+  /// Blocks. A second call waits for the first and answers closed. Errors: io_error where the last
+  /// flush failed; the store is closed all the same.
   Result<void> close();
   bool is_open() const noexcept;
   const Settings& settings() const noexcept;
@@ -107,12 +107,12 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
 
   /// Copies the store into a new file, as it is at one moment after the call, with everything
   /// acknowledged before it: the `data.mdb` of another store, with an id of its own. Reads and
-  /// writes go on meanwhile; `close` waits. `compact` leaves free pages out. The file, mode 0600,
-  /// takes its name when it is whole and on disk; after an error nothing is left. A read-only store
-  /// may be copied too. Blocks. One at a time: another one is overloaded.
-  /// Errors: bad_option (`file`), exists, no_such_directory, permission_denied, disk_full,
-  /// quota_exceeded, file_too_large, io_error, readers_full, too_many_files, overloaded,
-  /// env_failed, corrupted, no_memory.
+  /// writes go on meanwhile; `close` ends it: closed. `compact` leaves free pages out. The file,
+  /// mode 0600, takes its name when it is whole and on disk; after an error nothing is left. A
+  /// read-only store may be copied too. Blocks. One at a time: another one is overloaded. Errors:
+  /// bad_option (`file`), exists, no_such_directory, permission_denied, disk_full, quota_exceeded,
+  /// file_too_large, io_error, readers_full, too_many_files, overloaded, env_failed, corrupted,
+  /// no_memory.
   Result<void> backup(std::string_view file, bool compact);
 
   /// What is in the store now, to be read later. Does not block. Errors: readers_full where half of

@@ -201,7 +201,7 @@ TEST_CASE("After a flush that failed a store is not copied") {
   (void)store->close();
 }
 
-TEST_CASE("While a copy is being made, writes go on, a second one is overloaded, and close waits") {
+TEST_CASE("While a copy is being made, writes go on, and a second one is overloaded") {
   for (const Durability mode : kAllModes) {
     for (const bool compact : {false, true}) {
       INFO(name_of(mode) << (compact ? ", compact" : ""));
@@ -226,24 +226,49 @@ TEST_CASE("While a copy is being made, writes go on, a second one is overloaded,
         CHECK(store->info().value().applied_buffers == applied);
         CHECK(get(*store, "meanwhile 0").size() == 1000);
       }
-      Gate closed;
-      std::string closing;
-      std::thread closer([&] {
-        closing = outcome(store->close());
-        closed.open();
-      });
-      CHECK(!closed.opens_within(kWatched));
       faults::release_held();
       CHECK(request.wait() == "ok");
-      closed.wait();
-      closer.join();
-      CHECK(closing == "ok");
+      CHECK(outcome(store->close()) == "ok");
       CHECK(outcome(store->backup(temp / "second", compact)) == "closed");
       const StorePtr copy =
           must_open(options_for(directory_from(temp / "copy", temp / "started"), mode));
       CHECK(count_keys(*copy) == 600);
       must(copy->close());
       CHECK(only_holds(temp.path(), {"copy", "started", "store"}));
+    }
+  }
+}
+
+// A stop waited for a backup: of a large store, longer than a supervisor waits for a stop.
+TEST_CASE("A store that is closed ends the copy that is being made, and nothing is left of it") {
+  for (const Durability mode : kAllModes) {
+    for (const bool compact : {false, true}) {
+      INFO(name_of(mode) << (compact ? ", compact" : ""));
+      const TempDir temp(memory_directory());
+      const StorePtr store = must_open(options_for(temp / "store", mode));
+      fill(*store, 600);
+      BackupRequest request(temp / "copy", compact);
+      faults::hold(faults::kWrite);
+      must(store->submit(&request));
+      faults::wait_for_held();
+      Gate closed;
+      std::string closing;
+      std::thread closer([&] {
+        closing = outcome(store->close());
+        closed.open();
+      });
+      // It waits for the one write, which nothing can end.
+      CHECK(!closed.opens_within(kWatched));
+      faults::release_held();
+      CHECK(request.wait() == "closed");
+      closed.wait();
+      closer.join();
+      CHECK(closing == "ok");
+      CHECK(only_holds(temp.path(), {"store"}));
+      const StorePtr again = must_open(options_for(temp / "store", mode));
+      CHECK(count_keys(*again) == 600);
+      CHECK(outcome(again->backup(temp / "copy", compact)) == "ok");
+      must(again->close());
     }
   }
 }
