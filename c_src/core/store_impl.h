@@ -57,7 +57,11 @@ struct StoreImpl {
     if (recovered.buffer != nullptr) {
       buffers.start(recovered.buffer, nullptr, recovered.replayed.last_seq);
     }
-    if (settings.read_only) return;
+    if (settings.read_only) {
+      // Others write to a shared store: a snapshot that nobody ends makes the file grow.
+      if (settings.shared) make_writer(&no_writes);
+      return;
+    }
     const std::chrono::milliseconds interval(settings.sync_interval_ms);
     if (has_journal()) {
       make_journal();
@@ -71,8 +75,7 @@ struct StoreImpl {
     tree = std::make_unique<TreeWriter>(env.get(), settings, &links,
                                         has_journal() ? nullptr : flusher.get(), &failed);
     if (has_journal()) make_journal_writer();
-    WriteWay* const way = has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get();
-    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
+    make_writer(has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get());
   }
 
   /// Whether a key may be used, now or ever. Errors: bad_key, key_too_large.
@@ -101,7 +104,7 @@ struct StoreImpl {
       if (auto done = applier->start(threads); !done) return done;
     }
     if (auto done = writer->start(threads); !done) return done;
-    return flusher->start(threads);
+    return flusher == nullptr ? Result<void>() : flusher->start(threads);
   }
 
   /// Does what is queued; what was acknowledged is in LMDB afterwards, or in the journal on disk.
@@ -113,7 +116,7 @@ struct StoreImpl {
     Result<void> finished;
     if (journal != nullptr) finished = journal->finish();
     if (applier != nullptr) applier->stop(threads);
-    flusher->stop(threads);
+    if (flusher != nullptr) flusher->stop(threads);
     if (log != nullptr) log->close();
     return finished;
   }
@@ -134,7 +137,9 @@ struct StoreImpl {
   BackupThread backup;
   std::mutex write_mutex;
 
-  // None of these where the store is read-only.
+  // None of these where the store is read-only, but for the writer of a shared one: there its
+  // thread ends snapshots and clears dead readers.
+  NoWrites no_writes;
   std::unique_ptr<JournalLog> log;   // with a journal
   std::unique_ptr<Applier> applier;  // with a journal
   std::unique_ptr<Flusher> flusher;
@@ -153,6 +158,10 @@ struct StoreImpl {
   static Settings as_running(Settings chosen, const Env& env) noexcept {
     chosen.page_size = env.page_bytes();
     return chosen;
+  }
+
+  void make_writer(WriteWay* way) {
+    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
   }
 
   void make_journal() {
