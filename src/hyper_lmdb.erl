@@ -20,6 +20,8 @@
 %% Longer than any key of any store, and of the last byte.
 -define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 65536))).
 
+-define(LONGEST_PAUSE_MS, 8). % of a read that is busy
+
 %% Of a fold: what one call on a normal scheduler may answer.
 -define(SHORT_PART, 256).
 
@@ -236,6 +238,7 @@ format_error(Reason) ->
 get(Store, Key) ->
     case hyper_lmdb_nif:get(Store, Key) of
         {badarg, N} -> hyper_lmdb_args:retry(get, [Store, Key], N);
+        busy -> again(get, [Store, Key]);
         Result -> Result
     end.
 
@@ -262,6 +265,7 @@ delete(Store, Key) ->
 exists(Store, Key) ->
     case hyper_lmdb_nif:exists(Store, Key) of
         {badarg, N} -> hyper_lmdb_args:retry(exists, [Store, Key], N);
+        busy -> again(exists, [Store, Key]);
         Result -> Result
     end.
 
@@ -301,7 +305,7 @@ end_early({Pid, Monitor}) ->
 %% Nobody waits for what a caller that was killed has asked for.
 -spec prefetch_part(pid(), store(), [key()]) -> no_return().
 prefetch_part(Caller, Store, Keys) ->
-    case is_process_alive(Caller) andalso hyper_lmdb_nif:prefetch(Store, Keys) of
+    case is_process_alive(Caller) andalso patiently(prefetch, [Store, Keys]) of
         false -> exit({prefetched, caller_gone});
         {more, Rest} -> prefetch_part(Caller, Store, Rest);
         Result -> exit({prefetched, Result})
@@ -363,6 +367,7 @@ delete_prefix(Store, Prefix, Removed) ->
 read(Store, Path) ->
     case hyper_lmdb_nif:read(Store, Path) of
         {badarg, N} -> hyper_lmdb_args:retry(read, [Store, Path], N);
+        busy -> again(read, [Store, Path]);
         Result -> Result
     end.
 
@@ -388,6 +393,7 @@ write(Store, Path, Value) ->
 read_many(Store, Paths) ->
     case hyper_lmdb_nif:read_many(Store, Paths) of
         {badarg, N} -> hyper_lmdb_args:retry(read_many, [Store, Paths], N);
+        busy -> again(read_many, [Store, Paths]);
         Result -> Result
     end.
 
@@ -416,13 +422,14 @@ make_link(Store, Existing, New) ->
 type(Store, Path) ->
     case hyper_lmdb_nif:type(Store, Path) of
         {badarg, N} -> hyper_lmdb_args:retry(type, [Store, Path], N);
+        busy -> again(type, [Store, Path]);
         Result -> Result
     end.
 
 %% @doc The names of the immediate children of a group, in byte order. The root is always a group.
 -spec list(store(), path()) -> {ok, [binary()]} | not_found | {error, reason()}.
 list(Store, Path) ->
-    case hyper_lmdb_nif:list(Store, Path, {infinity, nil, false}) of
+    case patiently(list, [Store, Path, {infinity, nil, false}]) of
         {ok, Names, false} -> {ok, Names};
         {badarg, N} -> hyper_lmdb_args:retry(list, [Store, Path, #{}], N);
         Result -> Result
@@ -439,6 +446,7 @@ list(Store, Path, Listing) ->
 resolve(Store, Path) ->
     case hyper_lmdb_nif:resolve(Store, Path) of
         {badarg, N} -> hyper_lmdb_args:retry(resolve, [Store, Path], N);
+        busy -> again(resolve, [Store, Path]);
         Result -> Result
     end.
 
@@ -472,7 +480,7 @@ list_prefix(Store, Prefix, Listing) ->
 page(Function, Store, At, Listing) when is_map(Listing) ->
     case hyper_lmdb_options:listing(Function, Listing) of
         {ok, {_, Cursor, Reverse} = Page, ReturnCursor} ->
-            case hyper_lmdb_nif:Function(Store, At, Page) of
+            case patiently(Function, [Store, At, Page]) of
                 {ok, Names, _More} when not ReturnCursor -> {ok, Names};
                 {ok, Names, false} -> {ok, Names, nil};
                 %% A limit of 0: the next part begins where this one did.
@@ -500,7 +508,7 @@ page(Function, Store, At, Listing) ->
 range(Store, Range) when is_map(Range) ->
     case hyper_lmdb_options:range(Range) of
         {ok, Wanted} ->
-            case hyper_lmdb_nif:range(Store, Wanted) of
+            case patiently(range, [Store, Wanted]) of
                 {badarg, N} -> hyper_lmdb_args:retry(range, [Store, Range], N);
                 Result -> Result
             end;
@@ -529,7 +537,7 @@ fold(Store, Fun, Acc, Range) ->
 %% A range of one part is one moment without a snapshot.
 fold_range(Store, Fun, Acc, Range, Wanted) ->
     Limit = element(7, Wanted),
-    case hyper_lmdb_nif:range(Store, setelement(7, Wanted, min(Limit, ?SHORT_PART))) of
+    case patiently(range, [Store, setelement(7, Wanted, min(Limit, ?SHORT_PART))]) of
         {ok, Entries, Next} when Next =:= done; length(Entries) =:= Limit ->
             {ok, fold_part(Entries, Fun, Acc)};
         {ok, _, _} ->
@@ -541,7 +549,7 @@ fold_range(Store, Fun, Acc, Range, Wanted) ->
     end.
 
 fold_parts(Snapshot, Fun, Acc, Wanted) ->
-    case hyper_lmdb_nif:range(Snapshot, Wanted) of
+    case patiently(range, [Snapshot, Wanted]) of
         {ok, Entries, done} ->
             {ok, fold_part(Entries, Fun, Acc)};
         {ok, Entries, Continue} ->
@@ -654,6 +662,26 @@ write_fast(Store, Key, Value) -> put(Store, Key, Value).
 read_many_fast(Store, Keys) ->
     case hyper_lmdb_nif:read_many_keys(Store, Keys) of
         {badarg, N} -> hyper_lmdb_args:retry(read_many_fast, [Store, Keys], N);
+        busy -> again(read_many_keys, [Store, Keys]);
+        Result -> Result
+    end.
+
+%%% Reading
+
+%% A read that may wait for the disk does so on a dirty IO scheduler, beside the VM's own file
+%% operations. The reads of cold stores may have half of those; the others are `busy' and come again.
+patiently(Function, Args) ->
+    case apply(hyper_lmdb_nif, Function, Args) of
+        busy -> again(Function, Args);
+        Result -> Result
+    end.
+
+again(Function, Args) -> again(Function, Args, 1).
+
+again(Function, Args, Ms) ->
+    receive after Ms -> ok end,
+    case apply(hyper_lmdb_nif, Function, Args) of
+        busy -> again(Function, Args, min(2 * Ms, ?LONGEST_PAUSE_MS));
         Result -> Result
     end.
 

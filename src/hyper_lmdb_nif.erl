@@ -1,5 +1,6 @@
 %% @doc The NIF's functions, one to one. No function here raises for what it is given: a wrong type
-%% is `{badarg, Position}', a write that would have to wait is `queue'.
+%% is `{badarg, Position}', a write that would have to wait is `queue', and a read that would have to
+%% wait for the disk beside many others `busy'.
 %% @private
 -module(hyper_lmdb_nif).
 
@@ -23,7 +24,8 @@
 -type error() :: {error, hyper_lmdb:reason()} | badarg().
 
 load() ->
-    erlang:load_nif(filename:join(priv_dir(), "hyper_lmdb_nif"), 0).
+    erlang:load_nif(filename:join(priv_dir(), "hyper_lmdb_nif"),
+                    erlang:system_info(dirty_io_schedulers)).
 
 %% An application that is not on the code path as such still has its priv beside its ebin.
 priv_dir() ->
@@ -51,41 +53,41 @@ stores() -> erlang:nif_error(not_loaded).
           queued | error().
 begin_backup(_Store, _File, _Compact, _Ref) -> erlang:nif_error(not_loaded).
 
--spec get(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | error().
+-spec get(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | busy | error().
 get(_Store, _Key) -> erlang:nif_error(not_loaded).
 
--spec exists(hyper_lmdb:store(), binary()) -> boolean() | error().
+-spec exists(hyper_lmdb:store(), binary()) -> boolean() | busy | error().
 exists(_Store, _Key) -> erlang:nif_error(not_loaded).
 
 %% Pages of the first keys; `{more, Rest}' where others are left.
--spec prefetch(hyper_lmdb:store(), [binary()]) -> ok | {more, [binary()]} | error().
+-spec prefetch(hyper_lmdb:store(), [binary()]) -> ok | {more, [binary()]} | busy | error().
 prefetch(_Store, _Keys) -> erlang:nif_error(not_loaded).
 
 -spec read_many(hyper_lmdb:store(), [binary()]) ->
-          {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | error().
+          {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | busy | error().
 read_many(_Store, _Keys) -> erlang:nif_error(not_loaded).
 
 -spec read_many_keys(hyper_lmdb:store(), [binary()]) ->
-          {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | error().
+          {ok, [{binary(), {ok, binary()} | not_found | {error, hyper_lmdb:reason()}}]} | busy | error().
 read_many_keys(_Store, _Keys) -> erlang:nif_error(not_loaded).
 
--spec read(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | error().
+-spec read(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | busy | error().
 read(_Store, _Path) -> erlang:nif_error(not_loaded).
 
--spec type(hyper_lmdb:store(), binary()) -> simple | composite | not_found | error().
+-spec type(hyper_lmdb:store(), binary()) -> simple | composite | not_found | busy | error().
 type(_Store, _Path) -> erlang:nif_error(not_loaded).
 
--spec resolve(hyper_lmdb:store(), binary()) -> binary() | not_found | error().
+-spec resolve(hyper_lmdb:store(), binary()) -> binary() | not_found | busy | error().
 resolve(_Store, _Path) -> erlang:nif_error(not_loaded).
 
 %% Of both listings the third element says whether there is more.
 -type page() :: {non_neg_integer() | infinity, binary() | nil, Reverse :: boolean()}.
 
 -spec list(hyper_lmdb:store(), binary(), page()) ->
-          {ok, [binary()], boolean()} | not_found | error().
+          {ok, [binary()], boolean()} | not_found | busy | error().
 list(_Store, _Path, _Page) -> erlang:nif_error(not_loaded).
 
--spec list_prefix(hyper_lmdb:store(), binary(), page()) -> {ok, [binary()], boolean()} | error().
+-spec list_prefix(hyper_lmdb:store(), binary(), page()) -> {ok, [binary()], boolean()} | busy | error().
 list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
 
 %% Keys where only they are asked for; the third element is the key to go on after.
@@ -94,7 +96,7 @@ list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
                   non_neg_integer() | infinity}.
 
 -spec range(hyper_lmdb:store(), range()) ->
-          {ok, [{binary(), binary()}] | [binary()], binary() | done} | error().
+          {ok, [{binary(), binary()}] | [binary()], binary() | done} | busy | error().
 range(_Store, _Range) -> erlang:nif_error(not_loaded).
 
 %% `snapshot' where the argument is one.

@@ -159,6 +159,10 @@ bool Store::is_open() const noexcept {
   return impl_->state == Impl::State::open;
 }
 
+bool Store::is_cold() const noexcept {
+  return impl_->warmth.cold();
+}
+
 const Settings& Store::settings() const noexcept {
   return impl_->settings;
 }

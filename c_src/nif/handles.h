@@ -107,6 +107,8 @@ struct State {
   ErlNifResourceType* snapshot_type = nullptr;
   Names names;
   void* process_state = nullptr;
+  std::atomic<int> disk_readers{0};  // see DiskTurn
+  std::atomic<int> most_disk_readers{1};
 };
 State& state() noexcept;
 void set_state(State* state) noexcept;

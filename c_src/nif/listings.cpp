@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "disk_turn.h"
 #include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
@@ -39,6 +40,8 @@ ERL_NIF_TERM list_names(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   auto page = as_page(env, argv[2]);
   if (!page) return make_badarg(env, 3);
   if (store->get() == nullptr) return make_not_started(env);
+  const DiskTurn turn(*store->store());
+  if (!turn.granted()) return atoms().busy;
   const std::uint64_t limit = page->limit;
   if (page->limit != kNoLimit) ++page->limit;
   std::vector<ERL_NIF_TERM> names;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "calls.h"
+#include "disk_turn.h"
 #include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/process_state.h"
@@ -25,12 +26,19 @@ struct Shared {
 constexpr int kSettled = 0;
 constexpr int kRefused = 1;
 
-int load(ErlNifEnv* env, void** priv_data, ERL_NIF_TERM) noexcept try {
+/// `info` is the number of the VM's dirty IO schedulers.
+void learn_schedulers(ErlNifEnv* env, ERL_NIF_TERM info) noexcept {
+  int dirty_io = 0;
+  if (enif_get_int(env, info, &dirty_io) != 0) DiskTurn::set_schedulers(dirty_io);
+}
+
+int load(ErlNifEnv* env, void** priv_data, ERL_NIF_TERM info) noexcept try {
   make_atoms(env);
   // After a delete and purge the library stays mapped, and so do the stores that were left open.
   if (!has_state()) set_state(new State);
   State& all = state();
   all.process_state = process_state();
+  learn_schedulers(env, info);
   if (!open_resource_types(env, &all)) return kRefused;
   all.names.renew_handles(all.handle_type);
   static Shared shared{HYPER_LMDB_LAYOUT, nullptr};
@@ -41,7 +49,8 @@ int load(ErlNifEnv* env, void** priv_data, ERL_NIF_TERM) noexcept try {
   return kRefused;
 }
 
-int upgrade(ErlNifEnv* env, void** priv_data, void** old_priv_data, ERL_NIF_TERM) noexcept try {
+int upgrade(ErlNifEnv* env, void** priv_data, void** old_priv_data, ERL_NIF_TERM info) noexcept
+    try {
   auto* old = static_cast<Shared*>(*old_priv_data);
   if (old == nullptr ||
       std::memcmp(old->layout, HYPER_LMDB_LAYOUT, sizeof HYPER_LMDB_LAYOUT) != 0) {
@@ -51,6 +60,7 @@ int upgrade(ErlNifEnv* env, void** priv_data, void** old_priv_data, ERL_NIF_TERM
   if (!open_resource_types(env, old->state)) return kRefused;
   adopt_process_state(old->state->process_state);
   set_state(old->state);
+  learn_schedulers(env, info);
   *priv_data = old;
   return kSettled;
 } catch (...) {
@@ -62,7 +72,8 @@ void unload(ErlNifEnv*, void*) noexcept {}
 
 // Normal: bounded work on memory that is mostly warm. Dirty IO: opens, closes, asks the file
 // system, or walks as far as the data goes. Each normal function moves itself to a dirty scheduler
-// when the job turns out large.
+// when the job turns out large. A read on dirty IO answers `busy` where reads of cold stores have
+// their share of those schedulers already.
 ErlNifFunc functions[] = {
     {"open", 2, &guarded<open>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // creates and maps files
     {"close", 1, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // waits for calls, flushes

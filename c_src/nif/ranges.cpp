@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "disk_turn.h"
 #include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/store.h"
@@ -49,7 +50,8 @@ std::optional<Range> as_range(ErlNifEnv* env, ERL_NIF_TERM term) {
 
 template <bool on_scheduler>
 ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto go_elsewhere = [&] {
+  const auto go_elsewhere = [&](const Store& read) {
+    if (on_scheduler && DiskTurn::hopeless(read)) return ERL_NIF_TERM{atoms().busy};
     return enif_schedule_nif(env, "range", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<entries_in<false>>,
                              argc, argv);
   };
@@ -63,9 +65,11 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   }
   // Of each key a snapshot may have to pass many versions that came after it.
   if (on_scheduler && (range->limit > kMostEntriesOnScheduler || store->is_snapshot())) {
-    return go_elsewhere();
+    return go_elsewhere(*store->store());
   }
   range->limit = std::min(range->limit, kMostEntries);
+  const DiskTurn turn(*store->store());
+  if (!turn.granted()) return atoms().busy;
 
   std::vector<ERL_NIF_TERM> entries;  // stay where they are: some get their term later
   entries.reserve(range->limit);
@@ -86,7 +90,7 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   };
   const auto next = (*store)->range(*range, on_entry, on_scheduler ? kOnScheduler : kElsewhere);
   if (no_memory) return make_error(env, {.code = Code::no_memory});
-  if (!next && next.error().code == Code::work_limit) return go_elsewhere();
+  if (!next && next.error().code == Code::work_limit) return go_elsewhere(*store->store());
   if (!next) return make_error(env, next.error());
   values.finish();
   const auto count = static_cast<unsigned>(entries.size());

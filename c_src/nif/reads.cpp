@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "disk_turn.h"
 #include "guard.h"
 #include "handles.h"
 #include "hyper_lmdb/path.h"
@@ -57,48 +58,91 @@ bool over_limit(const Error& error) noexcept {
   return error.code == Code::work_limit;
 }
 
-/// Where what is over the limit goes on: memory that is far away, or work for a processor. What is
-/// on a dirty scheduler already stays with its kind.
-int job_for(const Error& over) noexcept {
-  const bool inflates = std::string_view(over.operation) == "inflate" ||
-                        enif_thread_type() == ERL_NIF_THR_DIRTY_CPU_SCHEDULER;
-  return inflates ? ERL_NIF_DIRTY_JOB_CPU_BOUND : ERL_NIF_DIRTY_JOB_IO_BOUND;
+/// What is asked about one key or path.
+using Question = Result<ERL_NIF_TERM> (*)(ErlNifEnv* env, const Reader& reader,
+                                          std::string_view key, const Effort& effort);
+
+template <Question question>
+ERL_NIF_TERM ask(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], const Allowance& allowed) {
+  const auto store = ReaderRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  const auto key = as_binary(env, argv[1]);
+  if (!key) return make_badarg(env, 2);
+  if (store->get() == nullptr) return make_not_started(env);
+  const auto answer = question(env, *store->get(), *key, allowed.effort);
+  if (answer) return answer.value();
+  if (!over_limit(answer.error())) return make_error(env, answer.error());
+  return go_elsewhere(env, *store->store(), answer.error(), allowed.elsewhere, argc, argv);
+}
+
+template <Question question>
+ERL_NIF_TERM ask_elsewhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  const auto store = ReaderRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (store->get() == nullptr) return make_not_started(env);
+  const DiskTurn turn(*store->store());
+  if (!turn.granted()) return atoms().busy;
+  return ask<question>(env, argc, argv, on_dirty(&guarded<ask_elsewhere<question>>));
+}
+
+template <Question question>
+ERL_NIF_TERM ask_here(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return ask<question>(env, argc, argv, on_scheduler(&guarded<ask_elsewhere<question>>));
 }
 
 /// `{ok, Value}`, or `{error, no_memory}`.
 ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
   const auto term = make_binary(env, value);
   if (!term) return make_error(env, {.code = Code::no_memory});
+  if (value.size() > (64 << 10)) {
+    const auto slices = static_cast<int>(value.size() / (64 << 10));
+    enif_consume_timeslice(env, std::min(100, slices * kSlicePercentPer64KiB));
+  }
   return enif_make_tuple2(env, atoms().ok, *term);
 }
 
-ERL_NIF_TERM read_one(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
-                      const Allowance& allowed) {
-  const auto store = ReaderRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto key = as_binary(env, argv[1]);
-  if (!key) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
+template <By by>
+Result<ERL_NIF_TERM> value_at(ErlNifEnv* env, const Reader& reader, std::string_view key,
+                              const Effort& effort) {
   ERL_NIF_TERM answer = atoms().not_found;
-  const auto on_value = [&](std::string_view value) {
-    answer = make_value(env, value);
-    if (value.size() > (64 << 10)) {
-      const auto slices = static_cast<int>(value.size() / (64 << 10));
-      enif_consume_timeslice(env, std::min(100, slices * kSlicePercentPer64KiB));
-    }
-  };
-  const auto found = by == By::key ? (*store)->get(*key, on_value, allowed.effort)
-                                   : (*store)->read(*key, on_value, allowed.effort);
-  if (!found && over_limit(found.error())) {
-    return enif_schedule_nif(env, "read", job_for(found.error()), allowed.elsewhere, argc, argv);
-  }
-  if (!found) return make_error(env, found.error());
+  const auto on_value = [&](std::string_view value) { answer = make_value(env, value); };
+  const auto found =
+      by == By::key ? reader.get(key, on_value, effort) : reader.read(key, on_value, effort);
+  if (!found) return found.error();
   return answer;
 }
 
-template <By by>
-ERL_NIF_TERM read_one_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_one(env, argc, argv, by, on_dirty(&guarded<read_one_large<by>>));
+Result<ERL_NIF_TERM> type_at(ErlNifEnv*, const Reader& reader, std::string_view path,
+                             const Effort& effort) {
+  const auto type = reader.type(path, effort);
+  if (!type) return type.error();
+  switch (type.value()) {
+    case PathType::simple:
+      return ERL_NIF_TERM{atoms().simple};
+    case PathType::composite:
+      return ERL_NIF_TERM{atoms().composite};
+    case PathType::not_found:
+      break;
+  }
+  return ERL_NIF_TERM{atoms().not_found};
+}
+
+Result<ERL_NIF_TERM> key_at(ErlNifEnv* env, const Reader& reader, std::string_view path,
+                            const Effort& effort) {
+  ERL_NIF_TERM answer = atoms().not_found;
+  const auto on_key = [&](std::string_view key) {
+    answer = make_binary(env, key).value_or(make_error(env, {.code = Code::no_memory}));
+  };
+  const auto found = reader.resolve(path, on_key, effort);
+  if (!found) return found.error();
+  return answer;
+}
+
+Result<ERL_NIF_TERM> is_at(ErlNifEnv*, const Reader& reader, std::string_view key,
+                           const Effort& effort) {
+  const auto found = reader.exists(key, effort);
+  if (!found) return found.error();
+  return found.value() ? ERL_NIF_TERM{atoms().true_} : ERL_NIF_TERM{atoms().false_};
 }
 
 /// Keys of a call.
@@ -132,18 +176,18 @@ ERL_NIF_TERM canonical_term(ErlNifEnv* env, std::string_view path, ERL_NIF_TERM 
 
 ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], By by,
                           const Allowance& allowed) {
-  const auto go_elsewhere = [&](int job) {
-    return enif_schedule_nif(env, "read_many", job, allowed.elsewhere, argc, argv);
-  };
   const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   const bool bounded = allowed.most_keys == kMostKeysOnScheduler;
   auto keys = Keys::from(env, argv[1], bounded ? allowed.most_keys + 1 : allowed.most_keys);
   if (!keys) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
-  if (bounded && keys->views.size() > allowed.most_keys) {
-    return go_elsewhere(ERL_NIF_DIRTY_JOB_IO_BOUND);
-  }
+  const auto leave = [&](const Error& over) {
+    return go_elsewhere(env, *store->store(), over, allowed.elsewhere, argc, argv);
+  };
+  if (bounded && keys->views.size() > allowed.most_keys) return leave({.code = Code::work_limit});
+  const DiskTurn turn(*store->store());
+  if (!turn.granted()) return atoms().busy;
 
   std::vector<ERL_NIF_TERM> answers(keys->views.size(), atoms().not_found);
   SmallValues values(env);
@@ -171,9 +215,9 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
   }
   const auto done = by == By::key ? (*store)->read_many(keys->views, on_result, effort)
                                   : (*store)->read_many_paths(keys->views, on_result, effort);
-  if (!done && over_limit(done.error())) return go_elsewhere(job_for(done.error()));
+  if (!done && over_limit(done.error())) return leave(done.error());
   if (!done) return make_error(env, done.error());
-  if (too_much) return go_elsewhere(ERL_NIF_DIRTY_JOB_IO_BOUND);
+  if (too_much) return leave({.code = Code::work_limit});
   values.finish();
   const std::size_t count = answers.size();
   ERL_NIF_TERM list = enif_make_list(env, 0);
@@ -194,73 +238,14 @@ ERL_NIF_TERM read_several_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM arg
   return read_several(env, argc, argv, by, on_dirty(&guarded<read_several_large<by>>));
 }
 
-template <bool bounded>
-ERL_NIF_TERM type_of(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = ReaderRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto path = as_binary(env, argv[1]);
-  if (!path) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  const auto type = (*store)->type(*path, bounded ? kOnScheduler : kElsewhere);
-  if (!type && over_limit(type.error())) {
-    return enif_schedule_nif(env, "type", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<type_of<false>>,
-                             argc, argv);
-  }
-  if (!type) return make_error(env, type.error());
-  switch (type.value()) {
-    case PathType::simple:
-      return atoms().simple;
-    case PathType::composite:
-      return atoms().composite;
-    case PathType::not_found:
-      break;
-  }
-  return atoms().not_found;
-}
-
-template <bool bounded>
-ERL_NIF_TERM resolve_path(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = ReaderRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto path = as_binary(env, argv[1]);
-  if (!path) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  ERL_NIF_TERM answer = atoms().not_found;
-  const auto found = (*store)->resolve(
-      *path,
-      [&](std::string_view key) { answer = make_binary(env, key).value_or(atoms().not_found); },
-      bounded ? kOnScheduler : kElsewhere);
-  if (!found && over_limit(found.error())) {
-    return enif_schedule_nif(env, "resolve", ERL_NIF_DIRTY_JOB_IO_BOUND,
-                             &guarded<resolve_path<false>>, argc, argv);
-  }
-  return found ? answer : make_error(env, found.error());
-}
-
-template <bool bounded>
-ERL_NIF_TERM value_exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto store = ReaderRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
-  const auto key = as_binary(env, argv[1]);
-  if (!key) return make_badarg(env, 2);
-  if (store->get() == nullptr) return make_not_started(env);
-  const auto found = (*store)->exists(*key, bounded ? kOnScheduler : kElsewhere);
-  if (!found && over_limit(found.error())) {
-    return enif_schedule_nif(env, "exists", ERL_NIF_DIRTY_JOB_IO_BOUND,
-                             &guarded<value_exists<false>>, argc, argv);
-  }
-  if (!found) return make_error(env, found.error());
-  return found.value() ? atoms().true_ : atoms().false_;
-}
-
 }  // namespace
 
 ERL_NIF_TERM get(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_one(env, argc, argv, By::key, on_scheduler(&guarded<read_one_large<By::key>>));
+  return ask_here<value_at<By::key>>(env, argc, argv);
 }
 
 ERL_NIF_TERM read(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return read_one(env, argc, argv, By::path, on_scheduler(&guarded<read_one_large<By::path>>));
+  return ask_here<value_at<By::path>>(env, argc, argv);
 }
 
 ERL_NIF_TERM read_many_keys(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
@@ -274,15 +259,15 @@ ERL_NIF_TERM read_many(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 }
 
 ERL_NIF_TERM type(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return type_of<true>(env, argc, argv);
+  return ask_here<type_at>(env, argc, argv);
 }
 
 ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return resolve_path<true>(env, argc, argv);
+  return ask_here<key_at>(env, argc, argv);
 }
 
 ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  return value_exists<true>(env, argc, argv);
+  return ask_here<is_at>(env, argc, argv);
 }
 
 // `ok`, or `{more, Rest}`: a dirty scheduler and a snapshot are held for a short while only.
@@ -292,6 +277,8 @@ ERL_NIF_TERM prefetch(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   auto keys = Keys::from(env, argv[1], kMostKeysPrefetched);
   if (!keys) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
+  const DiskTurn turn(*store->store());
+  if (!turn.granted()) return atoms().busy;
   const auto done = (*store)->prefetch(keys->views, kLongestPrefetch);
   if (!done) return make_error(env, done.error());
   ERL_NIF_TERM rest = argv[1];

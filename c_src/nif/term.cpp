@@ -81,7 +81,8 @@ void make_atoms(ErlNifEnv* env) {
                .done = atom("done"),
                .lz4 = atom("lz4"),
                .zstd = atom("zstd"),
-               .snapshot = atom("snapshot")};
+               .snapshot = atom("snapshot"),
+               .busy = atom("busy")};
   for (std::size_t i = 0; i < kCodes; ++i) {
     code_atoms[i] = atom(name_of(static_cast<Code>(i)));
   }

@@ -60,7 +60,9 @@ struct Info {
   const char* lmdb_version = "";
 };
 
-/// Thread-safety: every function may be called from any thread at any time, `close` included.
+/// Thread-safety: every function may be called from any thread at any time, `close` included. A
+/// child of `fork` has neither the store's threads nor its locks: there nothing of it may be called
+/// or destroyed, and `exec` is all there is to do.
 /// Errors common to all: closed, and internal where LMDB answers what its manual does not list.
 class Store final : public Reader, public std::enable_shared_from_this<Store> {
  public:
@@ -84,6 +86,8 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
   Result<void> close();
   bool is_open() const noexcept;
   const Settings& settings() const noexcept;
+  /// As Info::cold.
+  bool is_cold() const noexcept;
 
   /// Writes all elements or none and returns when the write is visible and as durable as the store
   /// promises. In order; a check sees the elements before it. Blocks.
