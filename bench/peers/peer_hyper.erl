@@ -21,8 +21,16 @@ open(Dir, Mode) ->
 close({Store, _}) -> hyper_lmdb:stop(Store).
 
 %% A stop leaves nothing to do. The value written after it makes the next write find a journal to go
-%% on with.
-settle({Store, Options}, Kind) ->
+%% on with. Reads after reads go on as they are: a store that was just started has every page of its map to
+%% fault in once more.
+settle({Store, _} = State, read) ->
+    case hyper_lmdb:info(Store) of
+        {ok, #{buffered_keys := 0}} -> State;
+        {ok, _} -> restarted(State, read)
+    end;
+settle(State, write) -> restarted(State, write).
+
+restarted({Store, Options}, Kind) ->
     ok = hyper_lmdb:stop(Store),
     {ok, Again} = hyper_lmdb:start(Options),
     case Kind of
