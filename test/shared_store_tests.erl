@@ -5,6 +5,7 @@
 all_test_() ->
     test_store:each_mode("another process is refused", 120, fun refused/1)
     ++ [test_store:titled("two that share see each other's writes", 120, fun share/0),
+        test_store:titled("what is remembered of paths outlives others' writes, not their links", 120, fun remembered/0),
         test_store:titled("sharing takes two", 120, fun takes_two/0),
         test_store:titled("writers in two processes", 120, fun two_writers/0),
         test_store:titled("the other one is killed", 120, fun killed/0),
@@ -72,6 +73,32 @@ share() ->
         ?assertEqual(Id, test_store:info(S, store_id)),
         ok = there(Peer, Dir, stop, []),
         ?assertEqual(ok, hyper_lmdb:put(S, <<"alone">>, <<"again">>))
+    end).
+
+%% Only another process's change of a link ends what is remembered here; either way the answers are
+%% those of the file.
+remembered() ->
+    with_shared(fun(S, Dir, Peer) ->
+        ok = hyper_lmdb:batch_write(S, [{put, <<"one/x">>, <<"1">>}, {put, <<"two/x">>, <<"2">>}, {link, <<"one">>, <<"l">>}]),
+        Read = fun() ->
+            Misses = test_store:info(S, path_cache_misses),
+            Value = hyper_lmdb:read(S, <<"l/x">>),
+            {Value, case test_store:info(S, path_cache_misses) of Misses -> remembered; _ -> looked_up end}
+        end,
+        {{ok, <<"1">>}, looked_up} = Read(),
+        [begin
+             ok = there(Peer, Dir, put, [Key, Value]),
+             ?assertEqual({Key, {{ok, <<"1">>}, remembered}}, {Key, Read()})
+         end || {Key, Value} <- [{<<"else">>, <<>>}, {<<"two/x">>, <<"3">>}, {<<"l2">>, <<>>}]],
+        ok = there(Peer, Dir, put, [<<"one/x">>, <<"4">>]),
+        ?assertEqual({{ok, <<"4">>}, remembered}, Read()),
+        ok = there(Peer, Dir, make_link, [<<"two">>, <<"l">>]),
+        ?assertEqual({{ok, <<"3">>}, looked_up}, Read()),
+        ?assertEqual({{ok, <<"3">>}, remembered}, Read()),
+        ok = there(Peer, Dir, make_link, [<<"one">>, <<"elsewhere">>]),
+        ?assertEqual({{ok, <<"3">>}, looked_up}, Read()),
+        ok = there(Peer, Dir, delete, [<<"l">>]),
+        ?assertEqual({not_found, looked_up}, Read())
     end).
 
 takes_two() ->

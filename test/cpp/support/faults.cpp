@@ -9,11 +9,14 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cinttypes>
 #include <climits>
 #include <condition_variable>
 #include <cstdio>
+#include <fstream>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace hyper_lmdb::test::faults {
@@ -22,6 +25,7 @@ namespace {
 
 std::atomic<bool> armed{false};
 std::atomic<std::uint32_t> held{0};
+std::atomic<std::uint32_t> noted{0};
 
 struct State {
   std::mutex mutex;
@@ -31,6 +35,8 @@ struct State {
   std::condition_variable changed;
   unsigned waiting = 0;
   Range last_msync;
+  std::string traced_directory;
+  std::vector<Call> trace;
 };
 
 State& state() {
@@ -38,12 +44,41 @@ State& state() {
   return *all;
 }
 
-bool is_below(int fd, const std::string& directory) {
+std::string path_of(int fd) {
   char link[32];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   char target[PATH_MAX];
   const ssize_t length = ::readlink(link, target, sizeof target);
-  return length > 0 && std::string(target, static_cast<std::size_t>(length)).starts_with(directory);
+  return length > 0 ? std::string(target, static_cast<std::size_t>(length)) : "";
+}
+
+bool is_below(int fd, const std::string& directory) {
+  return path_of(fd).starts_with(directory);
+}
+
+/// The file that is mapped there.
+std::string path_of(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t from = 0, to = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR, &from, &to) != 2) continue;
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    const auto path = line.find('/');
+    if (from <= at && at < to && path != std::string::npos) return line.substr(path);
+  }
+  return "";
+}
+
+template <typename Place>
+void note(std::uint32_t call, Place place, off_t offset = 0) {
+  if ((noted.load(std::memory_order_acquire) & call) == 0) return;
+  const std::string path = path_of(place);
+  State& all = state();
+  const std::lock_guard lock(all.mutex);
+  const std::string& directory = all.traced_directory;
+  if (path == directory) all.trace.push_back({call, "", offset});
+  if (!path.starts_with(directory + '/')) return;
+  all.trace.push_back({call, path.substr(directory.size() + 1), offset});
 }
 
 enum class Verdict { pass, fail, cut_short };
@@ -132,6 +167,19 @@ Range last_msync() {
   return state().last_msync;
 }
 
+void trace(const std::string& directory, std::uint32_t calls) {
+  const std::lock_guard lock(state().mutex);
+  state().traced_directory = directory;
+  state().trace.clear();
+  noted.store(calls, std::memory_order_release);
+}
+
+std::vector<Call> traced() {
+  noted.store(0, std::memory_order_release);
+  const std::lock_guard lock(state().mutex);
+  return std::exchange(state().trace, {});
+}
+
 }  // namespace hyper_lmdb::test::faults
 
 using namespace hyper_lmdb::test::faults;
@@ -147,6 +195,7 @@ EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
 
 EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  note(kPwrite, fd, offset);
   const Verdict verdict = judge(kPwrite, fd);
   if (verdict == Verdict::fail) return -1;
   return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count, offset);
@@ -163,6 +212,7 @@ EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
 
 EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev");
+  note(kWritev, fd, offset);
   const Verdict verdict = judge(kWritev, fd);
   if (verdict == Verdict::fail) return -1;
   if (verdict == Verdict::pass) return next(fd, parts, count, offset);
@@ -173,12 +223,14 @@ EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
 EXPORTED int fdatasync(int fd) {
   static const auto next = real<int (*)(int)>("fdatasync");
   wait_if_held(kFdatasync);
+  note(kFdatasync, fd);
   return judge(kFdatasync, fd) == Verdict::pass ? next(fd) : -1;
 }
 
 EXPORTED int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
   wait_if_held(kFsync);
+  note(kFsync, fd);
   return judge(kFsync, fd) == Verdict::pass ? next(fd) : -1;
 }
 
@@ -189,11 +241,13 @@ EXPORTED int msync(void* address, size_t length, int flags) {
     const std::lock_guard lock(state().mutex);
     state().last_msync = {address, length};
   }
+  note(kMsync, static_cast<const void*>(address));
   return judge(kMsync, -1) == Verdict::pass ? next(address, length, flags) : -1;
 }
 
 EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {
   static const auto next = real<int (*)(int, off_t, off_t)>("posix_fallocate");
+  note(kFallocate, fd);
   return judge(kFallocate, fd) == Verdict::pass ? next(fd, offset, length) : errno;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace hyper_lmdb::test::faults {
 
@@ -52,5 +53,16 @@ struct Range {
 };
 /// What the last msync call was about.
 Range last_msync();
+
+struct Call {
+  std::uint32_t call = 0;   ///< one of Calls
+  std::string file;         ///< its name without the directory; "" for the directory itself
+  std::int64_t offset = 0;  ///< of a write; else 0
+};
+/// Notes, in order and from now on, the calls of `calls` that are about files in this directory.
+/// Each is noted before it is made.
+void trace(const std::string& directory, std::uint32_t calls);
+/// Ends that, and returns them.
+std::vector<Call> traced();
 
 }  // namespace hyper_lmdb::test::faults
