@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "journal_replay.h"
+#include "support/faults.h"
 #include "support/ops.h"
 #include "support/writer_rig.h"
 
@@ -165,4 +166,26 @@ TEST_CASE("That a write has to wait for LMDB, or for a cold disk, is known befor
   rig.push(Ops{link_op("b", "l")});
   rig.requests.back()->wait();
   CHECK(rig.writer->would_wait(op));
+}
+
+// Between its look at the buffer and the lock another rotated: an empty buffer was rotated then,
+// behind whatever was being applied and with the lock held for as long.
+TEST_CASE("A buffer that another has just rotated is not rotated again by who tends it") {
+  WriterRig rig(kAsync);
+  rig.start();
+  rig.push(Ops{put_op("a", "1")});
+  REQUIRE(rig.answers() == "ok");
+  // The writer's thread looks again and again, and has seen a buffer that will soon be old.
+  faults::hold(faults::kTryLock);
+  faults::wait_for_held();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  REQUIRE(outcome(rig.journal->settle([] { return true; })) == "ok");
+  REQUIRE(rig.applier->applied_buffers() == 1);
+  faults::release_held();
+  // Served once it is done with looking.
+  rig.push(Request::Kind::sync);
+  REQUIRE(rig.answers() == "ok");
+  REQUIRE(outcome(rig.applier->wait_idle()) == "ok");
+  CHECK(rig.applier->applied_buffers() == 1);
+  CHECK(rig.identity().applied_seq == 1);
 }

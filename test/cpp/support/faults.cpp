@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -243,6 +244,12 @@ EXPORTED int msync(void* address, size_t length, int flags) {
   }
   note(kMsync, static_cast<const void*>(address));
   return judge(kMsync, -1) == Verdict::pass ? next(address, length, flags) : -1;
+}
+
+EXPORTED int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
+  static const auto next = real<int (*)(pthread_mutex_t*)>("pthread_mutex_trylock");
+  wait_if_held(kTryLock);
+  return next(mutex);
 }
 
 EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {

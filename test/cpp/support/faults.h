@@ -21,6 +21,7 @@ enum Calls : std::uint32_t {
   kFallocate = 64,  // posix_fallocate
   kFtruncate = 128,
   kRename = 256,
+  kTryLock = 512,  // pthread_mutex_trylock: held up only
   kAnyWrite = kWrite | kPwrite | kWritev,
   kAll = 511,
 };
@@ -40,7 +41,7 @@ std::uint64_t disarm();
 /// Whether the plan in force has failed a call.
 bool has_failed();
 
-/// Holds calls up, any of kMsync, kFdatasync, kFsync and kWrite, from now on and until
+/// Holds calls up, any of kMsync, kFdatasync, kFsync, kWrite and kTryLock, from now on and until
 /// `release_held`.
 void hold(std::uint32_t calls);
 void release_held();
