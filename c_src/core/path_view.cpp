@@ -147,6 +147,9 @@ Result<void> PathView::locate(std::string_view path, Found* found) {
   }
   if (at.steps == 0) {
     next_time(Hint::itself);
+    // Perhaps not looked up: a view of before, through links that are gone, may have found that
+    // nothing lies below the directory.
+    (void)found->key.assign(path);
     return {};
   }
   next_time(Hint::through_parents);
