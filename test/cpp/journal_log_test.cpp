@@ -1,11 +1,14 @@
-// A segment that is made ahead of its use, and one that goes after it was of use.
+// What a segment says of those before, one that is made ahead of its use, and one that goes after
+// it was of use.
 #include "journal_log.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "journal_reader.h"
 #include "support/faults.h"
 #include "support/journal.h"
 
@@ -15,6 +18,7 @@ using namespace hyper_lmdb::test;
 namespace {
 
 using Names = std::vector<std::string>;
+using Numbers = std::vector<std::uint64_t>;
 
 struct Rig {
   explicit Rig(Way way = Way::mapped)
@@ -22,6 +26,13 @@ struct Rig {
 
   std::string put(std::uint64_t seq) { return outcome(log.append(payload_of(seq, 100))); }
   Names files() const { return journal_segments(directory).value(); }
+  /// The flushed numbers in a segment: of its header, then of its records.
+  Numbers said(const std::string& name, std::uint64_t seq) const {
+    JournalReader reader = JournalReader::open(directory, name).value();
+    Numbers all{reader.read_header().value().id.flushed_seq};
+    while (const auto record = reader.next(seq++).value()) all.push_back(record->flushed_seq);
+    return all;
+  }
   test::Replay replayed(std::uint64_t applied = 0) const { return replay(temp.path(), applied); }
 
   const TempDir temp{memory_directory()};
@@ -36,6 +47,45 @@ const std::string kSecond = journal::segment_name(2);
 const std::string kThird = journal::segment_name(3);
 
 }  // namespace
+
+// What replay tells damage from a torn tail by.
+TEST_CASE("Records and segments say how far the journal was on disk when they were written") {
+  for (const Way way : kBothWays) {
+    INFO(name_of(way));
+    Rig rig(way);
+    REQUIRE(outcome(rig.log.open_segment()) == "ok");
+    REQUIRE((rig.put(1) == "ok" && rig.put(2) == "ok"));
+    REQUIRE(outcome(rig.log.flush()) == "ok");
+    REQUIRE((rig.put(3) == "ok" && rig.put(4) == "ok"));
+    rig.log.rotate();
+    REQUIRE(outcome(rig.log.open_segment()) == "ok");
+    REQUIRE(rig.put(5) == "ok");
+    REQUIRE(outcome(rig.log.flush()) == "ok");
+    REQUIRE(rig.put(6) == "ok");
+    CHECK(rig.said(kFirst, 1) == Numbers{0, 0, 0, 2, 2});
+    CHECK(rig.said(kSecond, 5) == Numbers{2, 2, 5});
+  }
+}
+
+TEST_CASE("A record that is appended while a flush runs is not counted as flushed by it") {
+  for (const Way way : kBothWays) {
+    INFO(name_of(way));
+    Rig rig(way);
+    REQUIRE(outcome(rig.log.open_segment()) == "ok");
+    REQUIRE(rig.put(1) == "ok");
+    faults::hold(faults::kMsync | faults::kFdatasync);
+    std::string word;
+    std::thread flusher([&] { word = outcome(rig.log.flush()); });
+    faults::wait_for_held();
+    CHECK(rig.put(2) == "ok");
+    faults::release_held();
+    flusher.join();
+    CHECK(word == "ok");
+    CHECK(rig.log.flushed() == 1);
+    REQUIRE(outcome(rig.log.flush()) == "ok");
+    CHECK(rig.log.flushed() == 2);
+  }
+}
 
 TEST_CASE("A spare segment is opened without a call to the disk, and its records follow") {
   for (const Way way : kBothWays) {
