@@ -111,6 +111,27 @@ TEST_CASE("A capacity that no file system or address space holds is halved until
   }
 }
 
+// What was acknowledged below the capacity has to fit, and a removal at the limit takes pages too.
+TEST_CASE("The map has an eighth of the capacity to spare, 64 MiB at least and 1 GiB at most") {
+  constexpr std::uint64_t kMiB = 1 << 20;
+  const std::pair<std::uint64_t, std::uint64_t> cases[] = {{kMiB, kMiB},
+                                                           {100 * kMiB, 64 * kMiB},
+                                                           {1024 * kMiB, 128 * kMiB},
+                                                           {16384 * kMiB, 1024 * kMiB}};
+  for (const auto& [capacity, spare] : cases) {
+    const TempDir temp;
+    Settings settings = kAsync;
+    settings.capacity = capacity;
+    settings.capacity_given = true;
+    EnvPtr env = must_open(temp.path(), settings);
+    CHECK(env->capacity() == capacity);
+    MDB_envinfo info;
+    REQUIRE(mdb_env_info(env->get(), &info) == 0);
+    CHECK(info.me_mapsize == capacity + spare);
+    CHECK(closed(env) == "ok");
+  }
+}
+
 TEST_CASE("Under a limit on file sizes an environment opens without a signal") {
   const TempDir temp;
   const std::string ended = run_child([&] {
