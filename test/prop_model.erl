@@ -14,6 +14,7 @@ new() -> #{}.
 run({restart, _}, M) -> {ok, M};
 run(sync, M) -> {ok, M};
 run({filler, _}, M) -> {ok, M};
+run({fillers, _}, M) -> {ok, M};
 run(reset, _) -> {ok, new()};
 run({put, K, V}, M) -> exact(key(K), fun(Key) -> {ok, set(Key, {value, V}, M)} end, M);
 run({write_fast, K, V}, M) -> run({put, K, V}, M);
@@ -126,6 +127,7 @@ observe({range, Range}, M) ->
                   #{} -> Values
               end,
     {ok, case Reverse of true -> lists:reverse(Entries); false -> Entries end, done};
+observe({read_many_fast, Ks}, M) -> {ok, [{K, observe({get, K}, M)} || K <- Ks]};
 observe({read, P}, M) -> read(path(P), M);
 observe({type, P}, M) -> type(path(P), M);
 observe({resolve, P}, M) -> resolve(path(P), M);

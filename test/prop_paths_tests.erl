@@ -8,7 +8,6 @@
 -define(TESTS, 110).
 -define(LONGEST, 80).
 -define(LEAST_COMMANDS, 2500).
--define(FILLER, <<"zz filler">>).
 -define(KILL_TESTS, 25).
 -define(LEAST_KILL_COMMANDS, 400).
 
@@ -108,25 +107,7 @@ command({restart, same}, #{options := Options}) ->
 command({restart, Mode}, #{options := Options}) ->
     put(?MODULE, test_store:restart(get(?MODULE), Options#{durability => Mode})),
     ok;
-command(Command, Runner) -> at_store(Runner, fun(S) -> call(Command, S) end).
-
-call({old_batch, Elements}, S) ->
-    {ok, B} = hyper_lmdb:begin_batch(S),
-    Adds = [add(B, Element) || Element <- Elements],
-    Result = hyper_lmdb:commit_batch(B),
-    {error, committed} = hyper_lmdb:commit_batch(B),
-    {Adds, Result};
-call({filler, Bytes}, S) ->
-    ok = hyper_lmdb:put(S, ?FILLER, binary:copy(<<"f">>, Bytes)),
-    hyper_lmdb:delete(S, ?FILLER);
-call(Name, S) when is_atom(Name) -> hyper_lmdb:Name(S);
-call(Command, S) ->
-    [Function | Args] = tuple_to_list(Command),
-    apply(hyper_lmdb, Function, [S | Args]).
-
-add(B, {write, P, V}) -> hyper_lmdb:batch_write(B, P, V);
-add(B, {make_group, P}) -> hyper_lmdb:batch_make_group(B, P);
-add(B, {make_link, Existing, New}) -> hyper_lmdb:batch_make_link(B, Existing, New).
+command(Command, Runner) -> at_store(Runner, fun(S) -> prop_commands:call(Command, S) end).
 
 look(Paths, S, M) ->
     Keys = [Key || P <- Paths, Key <- [prop_model:path(P)], Key =/= <<>>],
@@ -148,72 +129,15 @@ expected({paged_back, P}, M) ->
     end;
 expected(Look, M) -> prop_model:observe(Look, M).
 
-seen(paged, P, S) -> pages(P, S, #{limit => 1, return_cursor => true}, []);
-seen(paged_back, P, S) -> pages(P, S, #{limit => 2, return_cursor => true, reverse => true}, []);
+seen(paged, P, S) -> prop_commands:pages(P, S, #{limit => 1, return_cursor => true}, []);
+seen(paged_back, P, S) -> prop_commands:pages(P, S, #{limit => 2, return_cursor => true, reverse => true}, []);
 seen(Function, Arg, S) -> hyper_lmdb:Function(S, Arg).
-
-pages(P, S, Page, Sofar) ->
-    case hyper_lmdb:list(S, P, Page) of
-        {ok, Names, nil} -> {ok, Sofar ++ Names};
-        {ok, Names, Cursor} -> pages(P, S, Page#{cursor => Cursor}, Sofar ++ Names);
-        Other -> Other
-    end.
 
 %% -- what is tried -------------------------------------------------------------------------------
 
 %% In the store's own mode, or in any.
 restart() -> frequency([{3, same}, {1, oneof(test_store:modes())}]).
 
-step() -> {command(), [path_form() || _ <- lists:seq(1, 4)]}.
+step() -> {command(), [prop_commands:path_form() || _ <- lists:seq(1, 4)]}.
 
-command() ->
-    frequency([{12, {make_link, path_form(), path_form()}},
-               {10, {write, path_form(), value()}},
-               {5, {make_group, path_form()}},
-               {6, {put, key(), value()}},
-               {6, {delete, key()}},
-               {2, {put_new, key(), value()}},
-               {2, {write_fast, key(), value()}},
-               {8, {batch_write, short_list(op())}},
-               {8, {old_batch, short_list(element())}},
-               {2, {delete_prefix, prefix()}},
-               {1, reset}, {1, sync}, {1, {restart, restart()}}, {8, {filler, range(1000, 15000)}}]).
-
-op() ->
-    frequency([{4, {put, plain_key(), value()}}, {2, {delete, plain_key()}}, {5, {link, path(), plain_key()}},
-               {2, {group, plain_key()}}, {1, {check, plain_key(), absent}}, {1, {check, plain_key(), value()}}]).
-
-element() ->
-    frequency([{4, {write, path_form(), value()}}, {4, {make_link, path_form(), path_form()}},
-               {2, {make_group, path_form()}}]).
-
-short_list(Type) -> resize(6, list(Type)).
-
-%% A few values, so that checks hold at times; some look like what they are not.
-value() -> oneof([<<>>, <<"1">>, <<"2">>, <<"link:a">>, <<"group">>, <<2, "a">>, <<4>>]).
-
-%% `a-' sorts between `a' and `a/'.
-segment() -> oneof([<<"a">>, <<"b">>, <<"c">>, <<"a-">>]).
-
-path() ->
-    ?LET(Depth, frequency([{1, 0}, {10, 1}, {10, 2}, {5, 3}, {1, 5}]),
-         ?LET(Segments, vector(Depth, segment()), iolist_to_binary(lists:join($/, Segments)))).
-
-plain_key() -> ?SUCHTHAT(Key, frequency([{9, path()}, {1, untidy()}]), Key =/= <<>>).
-key() -> frequency([{9, path()}, {1, untidy()}]).
-prefix() -> frequency([{1, <<>>}, {6, path()}, {2, ?LET(P, path(), <<P/binary, "/">>)}]).
-
-%% No path function ever gets to see such a key.
-untidy() ->
-    ?LET({Before, Path, After}, {oneof([<<>>, <<"/">>]), path(), oneof([<<"/">>, <<"//a">>])},
-         <<Before/binary, Path/binary, After/binary>>).
-
-path_form() ->
-    ?LET({Form, Path}, {frequency([{8, binary}, {1, slashes}, {1, parts}, {1, string}, {1, atom}]), path()},
-         in_form(Form, Path)).
-
-in_form(binary, Path) -> Path;
-in_form(slashes, Path) -> <<"//", (binary:replace(Path, <<"/">>, <<"///">>, [global]))/binary, "/">>;
-in_form(parts, Path) -> [<<>> | binary:split(Path, <<"/">>, [global])];
-in_form(string, Path) -> binary_to_list(Path);
-in_form(atom, Path) -> binary_to_atom(Path).
+command() -> frequency([{70, prop_commands:command(prop_commands:value())}, {1, {restart, restart()}}]).
