@@ -12,18 +12,25 @@
 -define(ATTEMPTS, 8).
 -define(CALLERS, 4).
 -define(LOAD_MS, 1000).
+-define(KEYS, 5000).
+-define(LARGE, 10).
 
 all_test_() ->
-    test_store:each_mode("mixed load", 240, fun mixed_load/1).
+    test_store:each_mode("mixed load", 240, fun(Mode) -> load(Mode, fun our_step/3) end)
+    ++ test_store:each_mode("large reads, snapshots, backups, compressed values", 240,
+                            fun(Mode) -> load(Mode, fun our_large_step/3) end)
+    ++ [test_store:titled("a call that holds a scheduler is seen", 120, fun control/0)].
 
-mixed_load(Mode) ->
-    test_store:with_store(#{durability => Mode, sync_interval_ms => 100}, fun(S) ->
-        Keys = list_to_tuple([<<"key ", I:32>> || I <- lists:seq(1, 5000)]),
+load(Mode, Step) ->
+    Options = #{durability => Mode, sync_interval_ms => 100, compression => zstd, compression_threshold => 1024},
+    test_store:with_store(Options, fun(S, Dir) ->
+        Keys = list_to_tuple([<<"key ", I:32>> || I <- lists:seq(1, ?KEYS)]),
         ok = hyper_lmdb:batch_write(S, [{put, K, rand:bytes(100)} || K <- tuple_to_list(Keys)]),
+        [ok = hyper_lmdb:put(S, large(I), text()) || I <- lists:seq(1, ?LARGE)],
         {ok, _} = hyper_lmdb:read_many(S, tuple_to_list(Keys)),
         Table = ets:new(control, [public]),
         true = ets:insert(Table, [{K, K} || K <- tuple_to_list(Keys)]),
-        Ours = fun() -> our_step(S, Keys) end,
+        Ours = fun() -> Step(S, Dir, Keys) end,
         Theirs = fun() -> their_step(Table, Keys) end,
         attempts(Mode, Ours, Theirs, [])
     end).
@@ -42,7 +49,7 @@ attempts(Mode, Ours, Theirs, Counts) ->
         _ -> attempts(Mode, Ours, Theirs, [{length(OurSlices), length(TheirSlices)} | Counts])
     end.
 
-our_step(S, Keys) ->
+our_step(S, _, Keys) ->
     Key = element(rand:uniform(tuple_size(Keys)), Keys),
     case rand:uniform(20) of
         N when N =< 10 -> {ok, _} = hyper_lmdb:get(S, Key);
@@ -54,6 +61,45 @@ our_step(S, Keys) ->
         19 -> ok = hyper_lmdb:batch_write(S, [{put, K, Key} || K <- some(Keys, 2000)]);
         20 -> {ok, _} = hyper_lmdb:info(S)
     end.
+
+our_large_step(S, Dir, Keys) ->
+    Part = some(Keys, 100),
+    case rand:uniform(16) of
+        N when N =< 2 -> {ok, [_ | _], _} = hyper_lmdb:range(S, #{from => hd(Part), limit => 256});
+        3 -> {ok, Entries, _} = hyper_lmdb:range(S, #{prefix => <<"key">>, limit => 2000, reverse => true}), 2000 = length(Entries);
+        4 -> {ok, ?KEYS} = hyper_lmdb:fold(S, fun(_, Count) -> Count + 1 end, 0, #{prefix => <<"key">>, keys_only => true});
+        N when N =< 6 -> ok = hyper_lmdb:with_snapshot(S, fun(Snapshot) -> through(Snapshot, Part) end);
+        N when N =< 8 -> {ok, _} = hyper_lmdb:read_many_fast(S, Part);
+        9 -> {ok, _} = hyper_lmdb:read_many_fast(S, some(Keys, 3000));
+        10 -> ok = hyper_lmdb:prefetch(S, Part);
+        11 -> ok = hyper_lmdb:put(S, large(rand:uniform(?LARGE)), text());
+        12 -> {ok, <<"words ", _/binary>>} = hyper_lmdb:get(S, large(rand:uniform(?LARGE)));
+        13 -> backed_up(hyper_lmdb:backup(S, copy(Dir)));
+        14 -> {ok, _} = hyper_lmdb:list_prefix(S, <<"key">>);
+        _ -> ok = hyper_lmdb:batch_write(S, [{put, K, K} || K <- Part])
+    end.
+
+%% A snapshot that is read by one is waited for elsewhere.
+through(Snapshot, [Key | _] = Part) ->
+    {ok, _} = hyper_lmdb:get(Snapshot, Key),
+    {ok, _} = hyper_lmdb:read_many(Snapshot, Part),
+    {ok, _, _} = hyper_lmdb:range(Snapshot, #{from => Key, limit => 1000}),
+    ok.
+
+%% One copy is made at a time.
+backed_up(ok) -> ok;
+backed_up({error, overloaded}) -> ok.
+
+copy(Dir) -> filename:join(Dir, "copy-" ++ integer_to_list(erlang:unique_integer([positive]))).
+
+%% Two thirds of a mebibyte, which a scheduler must not be held by.
+large(I) -> <<"large ", I:32>>.
+text() -> binary:copy(<<"words ", (rand:bytes(4))/binary, " and more words ">>, 25000).
+
+control() ->
+    Held = fun() -> atomics:info(atomics:new(16000000, [])) end,
+    {Ours, _} = observe(Held, fun() -> ok end),
+    ?assertNotEqual([], Ours).
 
 their_step(Table, Keys) ->
     Key = element(rand:uniform(tuple_size(Keys)), Keys),
