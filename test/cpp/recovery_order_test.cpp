@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <string>
 
 #include "draft.h"
@@ -39,6 +41,40 @@ TEST_CASE("Recovery has the journal on disk before it touches the tree") {
     CHECK(get(*store, "key19") == "value");
     must(store->close());
   }
+}
+
+// A flush of the journal that failed before the kill left pages that the kernel calls clean and the
+// disk does not have: another flush of them alone succeeds and writes nothing.
+TEST_CASE("Recovery writes the journal over itself before it flushes it and touches the tree") {
+  const TempDir temp(memory_directory());
+  const std::string directory = temp / "store";
+  const Options options = options_for(directory, Durability::async);
+  REQUIRE(run_child([&] {
+            const StorePtr store = must_open(options);
+            for (int i = 0; i < 20; ++i) must(store->put("key" + std::to_string(i), "value"));
+            ::_exit(0);
+            return 0;
+          }) == "exit 0");
+  const std::string journal = journal_segments(open_directory(directory)).value().at(0);
+  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_of(directory, 1)));
+  faults::trace(directory, faults::kAnyWrite | faults::kFdatasync);
+  const StorePtr store = must_open(options);
+  std::int64_t written_from = bytes;
+  bool flushed = false;
+  for (const auto& [call, file, offset] : faults::traced()) {
+    if (file == journal && call == faults::kPwrite) {
+      CHECK_FALSE(flushed);
+      written_from = std::min(written_from, offset);
+    } else if (file == journal && call == faults::kFdatasync) {
+      CHECK(written_from == 0);
+      flushed = true;
+    } else if (file == "data.mdb" && call != faults::kFdatasync) {
+      CHECK(flushed);
+    }
+  }
+  CHECK(flushed);
+  CHECK(store->info().value().entries == 20);
+  must(store->close());
 }
 
 // Where a segment had lost its end, removals were flushed together: a power cut that kept the later
