@@ -140,8 +140,11 @@ Result<void> Applier::tidy_up() noexcept try {
   // From here on only snapshots keep the buffer.
   if (snapshots_ != nullptr) snapshots_->enforce();
   buffers_->collect([&](const Buffers::State* state) { return pool_->pins(state); });
-  // One that cannot be removed is in nobody's way, and is of use to the next write.
-  if (to_rest_) (void)log_->remove_spare();
+  if (to_rest_) {
+    buffers_->chunks()->rest();
+    // One that cannot be removed is in nobody's way, and is of use to the next write.
+    (void)log_->remove_spare();
+  }
   return log_->remove_retired();
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "remove journal"};

@@ -26,7 +26,9 @@ class Buffers {
     std::shared_ptr<WriteBuffer> frozen;
   };
 
-  Buffers() = default;
+  /// The buffers' memory: as much as `chunk_bytes` waits for the next ones.
+  explicit Buffers(std::uint64_t chunk_bytes = 0)
+      : chunks_(std::make_shared<ChunkPool>(chunk_bytes)) {}
   Buffers(const Buffers&) = delete;
   Buffers& operator=(const Buffers&) = delete;
 
@@ -61,12 +63,17 @@ class Buffers {
   /// Memory of the buffers that are in states which are `held`, and not in the published one.
   std::uint64_t retired_bytes(FunctionRef<bool(const State*)> held) const noexcept;
 
+  /// For new buffers.
+  const std::shared_ptr<ChunkPool>& chunks() const noexcept { return chunks_; }
+
   // Of the published state. Both are null in a store without a journal.
   std::shared_ptr<WriteBuffer> active() const;
   std::shared_ptr<WriteBuffer> frozen() const;
 
  private:
   void publish(std::unique_ptr<const State> next);
+
+  const std::shared_ptr<ChunkPool> chunks_;
 
   std::atomic<const State*> published_{nullptr};
   std::atomic<std::uint64_t> visible_{0};

@@ -129,7 +129,7 @@ Result<void> JournalWriter::rotate(Applier::Next next_write) {
   if (auto shown = show(); !shown) return shown;
   unshown_ = current_;
   (void)learn_shape();  // what is not known to be in the tree still counts
-  auto next = new_buffer(*parts_.settings, parts_.hash_seed);
+  auto next = new_buffer(*parts_.settings, *parts_.buffers, parts_.hash_seed);
   parts_.buffers->rotate(next);
   parts_.log->rotate();
   parts_.applier->give(std::exchange(active_, std::move(next)), parts_.log->appended(),

@@ -47,8 +47,9 @@ class LinksWrite {
 }  // namespace
 
 std::shared_ptr<WriteBuffer> JournalWriter::new_buffer(const Settings& settings,
+                                                       const Buffers& buffers,
                                                        std::uint64_t hash_seed) {
-  return std::make_shared<WriteBuffer>(settings.write_buffer_bytes, hash_seed);
+  return std::make_shared<WriteBuffer>(settings.write_buffer_bytes, hash_seed, buffers.chunks());
 }
 
 JournalWriter::JournalWriter(const JournalParts& parts) noexcept
@@ -178,7 +179,8 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     first_write_ = steady_clock::now();
     dirty_.store(true, std::memory_order_release);
   }
-  segment_low_.store(parts_.log->running_low(), std::memory_order_relaxed);
+  const bool memory_low = active_->running_low() && parts_.buffers->chunks()->empty();
+  room_low_.store(memory_low || parts_.log->running_low(), std::memory_order_relaxed);
   return Fate::done;
 }
 
@@ -229,7 +231,7 @@ Result<void> JournalWriter::remove_some(Request& request) {
 }
 
 bool JournalWriter::wants_tending() const noexcept {
-  return segment_low_.load(std::memory_order_relaxed);
+  return room_low_.load(std::memory_order_relaxed);
 }
 
 std::chrono::milliseconds JournalWriter::until_tending() const noexcept {
@@ -239,9 +241,10 @@ std::chrono::milliseconds JournalWriter::until_tending() const noexcept {
 
 void JournalWriter::tend() noexcept try {
   if (parts_.failed->load(std::memory_order_acquire)) return;
-  if (segment_low_.load(std::memory_order_relaxed)) {
+  if (room_low_.load(std::memory_order_relaxed)) {
     parts_.log->prepare_ahead();
-    segment_low_.store(false, std::memory_order_relaxed);
+    room_low_.store(false, std::memory_order_relaxed);
+    if (const auto& chunks = parts_.buffers->chunks(); chunks->empty()) chunks->add();
   }
   if (const auto buffer = parts_.buffers->active()) buffer->tend();
   parts_.buffers->collect([&](const Buffers::State* state) { return parts_.pool->pins(state); });

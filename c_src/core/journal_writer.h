@@ -68,7 +68,8 @@ class JournalWriter final : public WriteWay {
   void go_on() { parts_.applier->let_go(); }
 
   /// A buffer of the store's size.
-  static std::shared_ptr<WriteBuffer> new_buffer(const Settings& settings, std::uint64_t hash_seed);
+  static std::shared_ptr<WriteBuffer> new_buffer(const Settings& settings, const Buffers& buffers,
+                                                 std::uint64_t hash_seed);
 
  private:
   enum class Wait { never, allowed };
@@ -110,8 +111,8 @@ class JournalWriter final : public WriteWay {
   Request* unshown_ = nullptr;           // the first of it whose records nobody has seen yet
   std::chrono::nanoseconds patience_{};  // for which it may still be held back
   std::chrono::steady_clock::time_point first_write_{};
-  std::atomic<bool> dirty_{false};  // the active buffer holds something
-  std::atomic<bool> segment_low_{false};
+  std::atomic<bool> dirty_{false};     // the active buffer holds something
+  std::atomic<bool> room_low_{false};  // in the segment, or of memory for the active buffer
   std::atomic<std::uint64_t> active_bytes_{0};  // that the active buffer has used
 };
 

@@ -1,6 +1,9 @@
 #include "pages.h"
 
 #include <sys/mman.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include <cstdint>
 #include <new>
@@ -13,6 +16,9 @@ constexpr std::size_t kUnitBytes = 64 << 10;  // a multiple of any system's page
 
 #if defined(__linux__) && !defined(MADV_COLLAPSE)
 constexpr int MADV_COLLAPSE = 25;  // Linux 6.1; the C library's headers may be older
+#endif
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+constexpr int MADV_POPULATE_WRITE = 23;  // Linux 5.14
 #endif
 
 char* map(std::size_t bytes) {
@@ -50,6 +56,25 @@ void Pages::make_huge() noexcept {
   prefer_huge();
 #ifdef __linux__
   (void)::madvise(at_, bytes_, MADV_COLLAPSE);
+#endif
+}
+
+void Pages::touch() noexcept {
+#ifdef __linux__
+  if (::madvise(at_, bytes_, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  for (std::size_t at = 0; at < bytes_; at += kSmallBytes) {
+    __atomic_fetch_add(at_ + at, 0, __ATOMIC_RELAXED);
+  }
+}
+
+void Pages::guard([[maybe_unused]] bool guarded) noexcept {
+#ifdef __SANITIZE_ADDRESS__
+  if (guarded) {
+    ASAN_POISON_MEMORY_REGION(at_, bytes_);
+  } else {
+    ASAN_UNPOISON_MEMORY_REGION(at_, bytes_);
+  }
 #endif
 }
 

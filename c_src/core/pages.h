@@ -32,6 +32,11 @@ class Pages {
   void prefer_huge() noexcept;
   /// All of it becomes huge pages now, whatever was touched. Others may use it meanwhile.
   void make_huge() noexcept;
+  /// All of it is there now, as if each page had been stored into. Takes its time.
+  void touch() noexcept;
+
+  /// With AddressSanitizer a guarded mapping must not be touched; otherwise nothing.
+  void guard(bool guarded) noexcept;
 
  private:
   char* at_;

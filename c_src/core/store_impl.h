@@ -128,7 +128,7 @@ struct StoreImpl {
   Recovered recovered;
   std::atomic<bool> failed{false};                // a flush failed: nothing more is written
   const std::uint64_t hash_seed = random_seed();  // of the buffers
-  Buffers buffers;
+  Buffers buffers{settings.write_buffer_bytes};
   ReadPool pool;
   Snapshots snapshots;
   mutable Warmth warmth;
@@ -165,7 +165,7 @@ struct StoreImpl {
   }
 
   void make_journal() {
-    buffers.start(JournalWriter::new_buffer(settings, hash_seed), nullptr,
+    buffers.start(JournalWriter::new_buffer(settings, buffers, hash_seed), nullptr,
                   recovered.replayed.last_seq);
     constexpr std::uint64_t kSegmentSlackBytes = 1 << 20;  // what flushes skip, the header
     log = std::make_unique<JournalLog>(

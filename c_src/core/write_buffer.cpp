@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint64_t kBytesPerBucket = 256;
 constexpr std::size_t kFirstChunkBytes = 64 << 10;
-constexpr std::size_t kMostChunkBytes = Pages::kHugeBytes;
+constexpr std::size_t kMostChunkBytes = ChunkPool::kChunkBytes;
 // From here on a reservation gets a chunk of its own, so that little is lost at the end of a shared
 // one.
 constexpr std::size_t kBigBytes = kMostChunkBytes / 16;
@@ -55,8 +55,9 @@ std::size_t buckets_for(std::uint64_t most_bytes) noexcept {
 }  // namespace
 
 WriteBuffer::WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed,
-                         std::uint64_t expected_bytes)
-    : most_bytes_(std::min(most_bytes, kMostBytes)),
+                         std::uint64_t expected_bytes, std::shared_ptr<ChunkPool> pool)
+    : pool_(pool != nullptr ? std::move(pool) : std::make_shared<ChunkPool>(0)),
+      most_bytes_(std::min(most_bytes, kMostBytes)),
       seed_(hash_seed),
       buckets_(buckets_for(std::min(expected_bytes, most_bytes_))),
       index_(index_bytes()),
@@ -64,6 +65,12 @@ WriteBuffer::WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed,
               filter_words(buckets_)),
       next_chunk_(kFirstChunkBytes) {
   static_assert(sizeof(Bucket) == sizeof(void*) && Bucket::is_always_lock_free);
+}
+
+WriteBuffer::~WriteBuffer() {
+  for (Pages& chunk : chunks_) {
+    if (chunk.bytes() == ChunkPool::kChunkBytes) pool_->give(std::move(chunk));
+  }
 }
 
 std::uint64_t WriteBuffer::index_bytes() const noexcept {
@@ -100,8 +107,9 @@ void WriteBuffer::count(std::uint64_t bytes) noexcept {
 
 // What is left of the room's chunk is lost; a chunk of which nothing was used is given back.
 void WriteBuffer::add_chunk(Room* room, std::size_t bytes) {
-  Pages made(bytes);
-  if (bytes >= Pages::kHugeBytes) made.prefer_huge();
+  const bool pooled = bytes == ChunkPool::kChunkBytes;
+  Pages made = pooled ? pool_->take() : Pages(bytes);
+  if (!pooled && bytes >= Pages::kHugeBytes) made.prefer_huge();
   if (room->untouched()) {
     chunks_[room->chunk] = std::move(made);
   } else {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chunk_pool.h"
 #include "key_filter.h"
 #include "pages.h"
 #include "write_buffer_node.h"
@@ -30,14 +31,16 @@ class WriteBuffer {
   using Outcome = BufferOutcome;
 
   /// Index, nodes and order stay within `most_bytes`; memory is taken as it is used, in steps of up
-  /// to 2 MiB. Throws std::bad_alloc.
-  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed)
-      : WriteBuffer(most_bytes, hash_seed, most_bytes) {}
+  /// to 2 MiB, those from `pool` if there is one. Throws std::bad_alloc.
+  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed,
+              std::shared_ptr<ChunkPool> pool = nullptr)
+      : WriteBuffer(most_bytes, hash_seed, most_bytes, std::move(pool)) {}
   /// With an index for `expected_bytes` of nodes.
-  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed, std::uint64_t expected_bytes);
+  WriteBuffer(std::uint64_t most_bytes, std::uint64_t hash_seed, std::uint64_t expected_bytes,
+              std::shared_ptr<ChunkPool> pool = nullptr);
   WriteBuffer(const WriteBuffer&) = delete;
   WriteBuffer& operator=(const WriteBuffer&) = delete;
-  ~WriteBuffer() = default;
+  ~WriteBuffer();
 
   /// Makes sure that the inserts up to the next reserve cannot fail, if they are at most `outcomes`
   /// with `bytes` of keys and records in all. What an earlier reserve was not used for is given
@@ -71,6 +74,11 @@ class WriteBuffer {
     return first_version_.load(std::memory_order_relaxed);
   }
 
+  /// Whether a chunk of the pool will be needed before long. The writer's to ask.
+  bool running_low() const noexcept {
+    return next_chunk_ == ChunkPool::kChunkBytes && shared_.left < ChunkPool::kChunkBytes / 2;
+  }
+
   /// What the inserts took of most_bytes; 0 while the buffer is empty.
   std::uint64_t bytes_used() const noexcept { return used_.load(std::memory_order_relaxed); }
   std::uint64_t keys() const noexcept {
@@ -102,6 +110,7 @@ class WriteBuffer {
   char* take(std::size_t bytes) noexcept;
   void count(std::uint64_t bytes) noexcept;
 
+  const std::shared_ptr<ChunkPool> pool_;
   const std::uint64_t most_bytes_;
   const std::uint64_t seed_;
   const std::size_t buckets_;  // a power of two

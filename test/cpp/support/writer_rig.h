@@ -101,7 +101,7 @@ struct WriterRig {
   Settings settings;
   EnvPtr env;
   std::atomic<bool> failed{false};
-  Buffers buffers;
+  Buffers buffers{settings.write_buffer_bytes};
   ReadPool pool;
   Warmth warmth{Warmth::Start::warm};
   Links links{{.entries = 0}, 0, false, {}, 0};
@@ -126,7 +126,7 @@ struct WriterRig {
     return Error{.code = Code::io_error, .operation = "mdb_env_sync"};
   }
   void make_journal() {
-    buffers.start(JournalWriter::new_buffer(settings, kSeed), nullptr, env->applied_seq());
+    buffers.start(JournalWriter::new_buffer(settings, buffers, kSeed), nullptr, env->applied_seq());
     log = std::make_unique<JournalLog>(
         env->directory(),
         JournalLog::Start{.store_id = env->store_id(),
