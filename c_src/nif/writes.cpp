@@ -22,12 +22,33 @@ namespace {
 constexpr std::size_t kMostOpsNow = 100;           // more are never written on the caller's thread
 constexpr std::size_t kMostOpsOnScheduler = 1000;  // more are not even decoded there
 
-/// Tells the VM of the time that compressing the values took, of a timeslice of a millisecond. What
-/// takes longer than kMostPackingAtOnce is not done on a scheduler.
-void account_for_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops) noexcept {
+/// Tells the VM of time spent. What is less than a percent of a timeslice, which is a millisecond,
+/// waits for what the thread does next.
+void charge(ErlNifEnv* env, std::chrono::nanoseconds time) noexcept {
+  constexpr std::chrono::microseconds kPercent{10};
+  static thread_local std::chrono::nanoseconds owed{0};
+  owed += time;
+  if (owed < kPercent) return;
+  enif_consume_timeslice(env, static_cast<int>(std::min<std::int64_t>(100, owed / kPercent)));
+  owed %= kPercent;
+}
+
+/// What takes longer than kMostPackingAtOnce is not done on a scheduler.
+void charge_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops) noexcept {
   const auto time = store.packing_time(ops);
-  if (time.count() == 0 || time > Store::kMostPackingAtOnce) return;
-  enif_consume_timeslice(env, static_cast<int>(time / std::chrono::microseconds(10) + 1));
+  if (time <= Store::kMostPackingAtOnce) charge(env, time);
+}
+
+/// By what a write takes beside other writers. Without it a process that writes in a loop would run
+/// for several milliseconds before others have their turn.
+void charge_writes(ErlNifEnv* env, std::span<const Op> ops) noexcept {
+  constexpr std::chrono::nanoseconds kCall{1500}, kOp{1000};
+  constexpr std::uint64_t kBytesPerNanosecond = 2;
+  std::chrono::nanoseconds time = kCall;
+  for (const Op& op : ops) {
+    time += kOp + std::chrono::nanoseconds(bytes_of(op) / kBytesPerNanosecond);
+  }
+  charge(env, time);
 }
 
 /// `ok`, `{error, _}`, or `queue` where the write would have to wait.
@@ -176,7 +197,7 @@ ERL_NIF_TERM enqueue_anywhere(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[
     }
   }
   if (request == nullptr) {
-    if (bounded) account_for_packing(env, *store->get(), ops);
+    if (bounded) charge_packing(env, *store->get(), ops);
     if (auto made = make(); !made) return make_error(env, made.error());
   }
   room.use();
@@ -210,7 +231,8 @@ ERL_NIF_TERM put_at(ErlNifEnv* env, const ERL_NIF_TERM argv[], bool is_path) {
   if (store->get() == nullptr) return store->refusal(env);
   const Op op{.kind = OpKind::put, .key = *key, .value = *value, .is_path = is_path};
   const auto done = (*store)->try_write({&op, 1});
-  account_for_packing(env, *store->get(), {&op, 1});
+  charge_packing(env, *store->get(), {&op, 1});
+  if (done) charge_writes(env, {&op, 1});
   if (done && !*done) return make_single_error(env, done->error());
   return answer_now(env, done);
 }
@@ -241,8 +263,8 @@ ERL_NIF_TERM write(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   }
   if (enif_is_empty_list(env, list) == 0) return make_badarg(env, 2);
   const auto done = (*store)->try_write(std::span(ops.data(), count));
-  account_for_packing(env, *store->get(), std::span(ops.data(), count));
-  if (done && count >= 20) enif_consume_timeslice(env, static_cast<int>(count / 20));
+  charge_packing(env, *store->get(), std::span(ops.data(), count));
+  if (done) charge_writes(env, std::span(ops.data(), count));
   return answer_now(env, done);
 }
 
