@@ -3,9 +3,13 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <filesystem>
+#include <map>
 #include <string>
 #include <thread>
+#include <utility>
 
+#include "journal_reader.h"
 #include "support/faults.h"
 #include "support/gate.h"
 #include "support/journal.h"
@@ -189,4 +193,49 @@ TEST_CASE("A spare segment does not keep room that a buffer was refused") {
   rig.applier->try_again();
   wait_idle(rig);
   CHECK(rig.identity().applied_seq == rig.applier->given());
+}
+
+TEST_CASE("A segment holds the records of one buffer, and the next one those of the next") {
+  for (const Settings& settings : {kSynced, kAsync}) {
+    INFO(static_cast<int>(settings.durability));
+    WriterRig rig(small(settings));
+    rig.start();
+    rig.push({put_op("first", "value")});
+    REQUIRE(rig.answers() == "ok");
+    // From here on no buffer goes into LMDB, so no segment goes either.
+    REQUIRE(outcome(rig.journal->settle([] { return false; })) == "ok");
+    give_a_buffer(rig);
+    rig.push({put_op("last", "value")});
+    REQUIRE(rig.answers() == "ok");
+    const Directory directory = open_directory(rig.temp.path());
+    std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> segments;  // first and last
+    for (const auto& entry : std::filesystem::directory_iterator(rig.temp.path())) {
+      const std::string name = entry.path().filename();
+      if (!name.starts_with("journal-")) continue;
+      auto reader = JournalReader::open(directory, name);
+      REQUIRE(reader);
+      const auto header = reader.value().read_header();
+      REQUIRE(header);
+      const auto first = reader.value().first_seq();
+      REQUIRE(first);
+      REQUIRE(first.value());
+      std::uint64_t seq = *first.value();
+      for (auto next = reader.value().next(seq); next && next.value();) {
+        next = reader.value().next(++seq);
+      }
+      segments[header.value().id.generation] = {*first.value(), seq - 1};
+    }
+    REQUIRE(segments.size() == 2);
+    const auto [old_first, old_last] = segments.begin()->second;
+    const auto [new_first, new_last] = segments.rbegin()->second;
+    const auto frozen = rig.buffers.frozen(), active = rig.buffers.active();
+    REQUIRE(frozen);
+    CHECK(frozen->first_version() == old_first);
+    CHECK(frozen->keys() == old_last - old_first + 1);  // each record wrote another key
+    CHECK(new_first == old_last + 1);
+    CHECK(active->first_version() == new_first);
+    CHECK(active->keys() == new_last - new_first + 1);
+    CHECK(new_last == rig.log->appended());
+    rig.journal->go_on();
+  }
 }
