@@ -268,3 +268,22 @@ TEST_CASE("A thread that cannot be started is an error, and stopping is fine all
   broken.start = [](const char*, void* (*)(void*), void*, void**) { return EAGAIN; };
   CHECK_FALSE(rig.writer->start(broken).ok());
 }
+
+TEST_CASE("A write that gets the lock once another is queued goes behind it") {
+  WriterRig rig(kAsync);  // not started: what is queued stays so
+  REQUIRE(rig.log->open_segment());
+  rig.log->prepare_ahead();
+  REQUIRE(rig.try_write({put_op("a", "1")}) == "ok");
+  std::string answer;
+  faults::hold(faults::kTryLock);
+  std::thread writer([&] { answer = rig.try_write({put_op("a", "2")}); });
+  faults::wait_for_held();  // it has seen an empty queue
+  rig.push({put_op("a", "3")});
+  faults::release_held();
+  writer.join();
+  CHECK(answer == "would wait");
+  CHECK(rig.at("a") == "1");
+  rig.start();
+  CHECK(rig.answers() == "ok");
+  CHECK(rig.at("a") == "3");
+}
