@@ -7,7 +7,7 @@
 -define(OTHER_THRESHOLDS, [64, 256, 4096, 16384]).
 
 -type row() :: #{tree := whole | text, compression := none | lz4 | zstd, threshold := pos_integer(),
-                 files := pos_integer(), raw_bytes := pos_integer(), used_bytes := pos_integer(),
+                 files := pos_integer(), raw_bytes := pos_integer(), used_bytes := float(),
                  put_us := float(), applied_us := float(), get_us := float()}.
 %% Of the median round: microseconds a value. `applied' is the put and its share of the stop, which
 %% brings everything into LMDB.
@@ -61,7 +61,7 @@ row(Half, Files, {Codec, Threshold} = How, Dir, Rounds) ->
     Shuffled = [File || {_, File} <- lists:sort([{erlang:phash2(Name), File} || {Name, _} = File <- Files])],
     Samples = [once(Shuffled, How, Dir) || _ <- lists:seq(1, Rounds)],
     Count = length(Files),
-    [Used, Put, Applied, Get] = [median([maps:get(What, Sample) || Sample <- Samples])
+    [Used, Put, Applied, Get] = [bench_rounds:median([maps:get(What, Sample) || Sample <- Samples])
                                  || What <- [used, put, applied, get]],
     #{tree => Half, compression => Codec, threshold => Threshold, files => Count, raw_bytes => Raw,
       used_bytes => Used, put_us => Put / Count, applied_us => Applied / Count, get_us => Get / Count}.
@@ -85,8 +85,6 @@ us(Fun) ->
     erlang:garbage_collect(),
     {Us, _} = timer:tc(Fun),
     Us.
-
-median(Values) -> lists:nth((length(Values) + 1) div 2, lists:sort(Values)).
 
 %% @doc The rows in Markdown.
 -spec table([row()]) -> iodata().

@@ -42,7 +42,7 @@ void ChunkPool::give(Pages chunk) noexcept try {
 
 void ChunkPool::add() {
   Pages chunk = new_chunk();
-  chunk.touch();
+  (void)touch_pages(chunk.at(), chunk.bytes());  // else by who stores there
   give(std::move(chunk));
 }
 

@@ -14,6 +14,7 @@
 
 #include "errors.h"
 #include "file_blocks.h"
+#include "pages.h"
 
 namespace hyper_lmdb {
 
@@ -199,15 +200,8 @@ Result<void> JournalSegment::prepare_ahead() noexcept {
 
 Result<void> JournalSegment::touch(std::uint64_t from, std::uint64_t to) noexcept {
 #ifdef __linux__
-#ifndef MADV_POPULATE_WRITE
-  constexpr int MADV_POPULATE_WRITE = 23;
-#endif
-  if (::madvise(map_ + from, to - from, MADV_POPULATE_WRITE) != 0) {
-    if (errno != EINVAL) return from_errno(errno, "touch journal");
-    // A kernel before 5.14. An append may be storing there: adding nothing loses nothing of it.
-    for (std::uint64_t at = from; at < to; at += kPageBytes) {
-      __atomic_fetch_add(map_ + at, 0, __ATOMIC_RELAXED);
-    }
+  if (const int rc = touch_pages(map_ + from, to - from); rc != 0) {
+    return from_errno(rc, "touch journal");
   }
 #endif
   touched_.store(to, std::memory_order_release);

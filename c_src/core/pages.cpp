@@ -5,6 +5,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include <cerrno>
 #include <cstdint>
 #include <new>
 
@@ -38,6 +39,18 @@ char* map_aligned(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
+int touch_pages(char* at, std::size_t bytes) noexcept {
+#ifdef __linux__
+  if (::madvise(at, bytes, MADV_POPULATE_WRITE) == 0) return 0;
+  if (errno != EINVAL) return errno;  // else a kernel before 5.14
+#endif
+  // Adding nothing loses nothing of what somebody stores there.
+  for (std::size_t i = 0; i < bytes; i += Pages::kSmallBytes) {
+    __atomic_fetch_add(at + i, 0, __ATOMIC_RELAXED);
+  }
+  return 0;
+}
+
 Pages::Pages(std::size_t bytes) : bytes_((bytes + kUnitBytes - 1) / kUnitBytes * kUnitBytes) {
   at_ = bytes_ < kHugeBytes ? map(bytes_) : map_aligned(bytes_, kHugeBytes);
 }
@@ -57,15 +70,6 @@ void Pages::make_huge() noexcept {
 #ifdef __linux__
   (void)::madvise(at_, bytes_, MADV_COLLAPSE);
 #endif
-}
-
-void Pages::touch() noexcept {
-#ifdef __linux__
-  if (::madvise(at_, bytes_, MADV_POPULATE_WRITE) == 0) return;
-#endif
-  for (std::size_t at = 0; at < bytes_; at += kSmallBytes) {
-    __atomic_fetch_add(at_ + at, 0, __ATOMIC_RELAXED);
-  }
 }
 
 void Pages::guard([[maybe_unused]] bool guarded) noexcept {

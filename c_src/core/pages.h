@@ -6,6 +6,10 @@
 
 namespace hyper_lmdb {
 
+/// Mapped pages are there now, as if each had been stored into; what others store meanwhile stays.
+/// Takes its time. Returns 0 or an errno.
+int touch_pages(char* at, std::size_t bytes) noexcept;
+
 /// Owns a mapping. A large one begins where a huge page may.
 class Pages {
  public:
@@ -32,9 +36,6 @@ class Pages {
   void prefer_huge() noexcept;
   /// All of it becomes huge pages now, whatever was touched. Others may use it meanwhile.
   void make_huge() noexcept;
-  /// All of it is there now, as if each page had been stored into. Takes its time.
-  void touch() noexcept;
-
   /// With AddressSanitizer a guarded mapping must not be touched; otherwise nothing.
   void guard(bool guarded) noexcept;
 

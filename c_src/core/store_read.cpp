@@ -23,15 +23,6 @@ bool over_limit(const Reader::Lookup& found) noexcept {
   return !found && found.error().code == Code::work_limit;
 }
 
-/// The canonical form of a path that a key can hold. Errors: bad_key, key_too_large.
-Result<void> make_canonical(const View& store, std::string_view path, PathText* text) {
-  if (!text->assign_canonical(path, store.max_key_bytes())) {
-    return Error{.code = Code::key_too_large, .operation = "path"};
-  }
-  if (is_reserved_path(text->view())) return Error{.code = Code::bad_key, .operation = "path"};
-  return {};
-}
-
 /// A snapshot with paths in it.
 struct PathSnapshot {
   ReadPool::Lease lease;
@@ -50,20 +41,26 @@ Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, cons
                       PathView(store, &impl.links, links.value(), &steady_ms, effort.lookups)};
 }
 
-Reader::Lookup read_path(PathSnapshot& snapshot, std::string_view path, ValueReader* reader) {
+/// Where a path leads that a key can hold. Errors: bad_key, key_too_large, and as PathView::locate.
+Result<void> locate(PathSnapshot& snapshot, std::string_view path, PathView::Found* found) {
   PathText text;
-  if (auto good = make_canonical(snapshot.store, path, &text); !good) return good.error();
+  if (!text.assign_canonical(path, snapshot.store.max_key_bytes())) {
+    return Error{.code = Code::key_too_large, .operation = "path"};
+  }
+  if (is_reserved_path(text.view())) return Error{.code = Code::bad_key, .operation = "path"};
+  return snapshot.paths.locate(text.view(), found);
+}
+
+Reader::Lookup read_path(PathSnapshot& snapshot, std::string_view path, ValueReader* reader) {
   PathView::Found found;
-  if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
+  if (auto done = locate(snapshot, path, &found); !done) return done.error();
   return reader->read(found.key.view(), found.bytes);
 }
 
 /// What is at the end of a path: its type, and the key in `*key`.
 Result<PathType> type_at(PathSnapshot& snapshot, std::string_view path, PathText* key) {
-  PathText text;
-  if (auto good = make_canonical(snapshot.store, path, &text); !good) return good.error();
   PathView::Found found;
-  if (auto done = snapshot.paths.locate(text.view(), &found); !done) return done.error();
+  if (auto done = locate(snapshot, path, &found); !done) return done.error();
   if (found.resolved == Resolved::dead) return PathType::not_found;
   *key = found.key;
   if (key->view().empty()) return PathType::composite;

@@ -50,11 +50,6 @@ std::optional<Range> as_range(ErlNifEnv* env, ERL_NIF_TERM term) {
 
 template <bool on_scheduler>
 ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
-  const auto go_elsewhere = [&](const Store& read) {
-    if (on_scheduler && DiskTurn::hopeless(read)) return ERL_NIF_TERM{atoms().busy};
-    return enif_schedule_nif(env, "range", ERL_NIF_DIRTY_JOB_IO_BOUND, &guarded<entries_in<false>>,
-                             argc, argv);
-  };
   const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   auto range = as_range(env, argv[1]);
@@ -63,9 +58,13 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   if (range->after && range->after->size() > (*store)->max_key_bytes()) {
     return make_error(env, {.code = Code::bad_option, .option = "continue"});
   }
+  const auto leave = [&] {
+    return go_elsewhere(env, *store->store(), {.code = Code::work_limit},
+                        &guarded<entries_in<false>>, argc, argv);
+  };
   // Of each key a snapshot may have to pass many versions that came after it.
   if (on_scheduler && (range->limit > kMostEntriesOnScheduler || store->is_snapshot())) {
-    return go_elsewhere(*store->store());
+    return leave();
   }
   range->limit = std::min(range->limit, kMostEntries);
   const DiskTurn turn(*store->store());
@@ -90,7 +89,7 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   };
   const auto next = (*store)->range(*range, on_entry, on_scheduler ? kOnScheduler : kElsewhere);
   if (no_memory) return make_error(env, {.code = Code::no_memory});
-  if (!next && next.error().code == Code::work_limit) return go_elsewhere(*store->store());
+  if (!next && next.error().code == Code::work_limit) return leave();
   if (!next) return make_error(env, next.error());
   values.finish();
   const auto count = static_cast<unsigned>(entries.size());

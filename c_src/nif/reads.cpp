@@ -131,7 +131,8 @@ Result<ERL_NIF_TERM> key_at(ErlNifEnv* env, const Reader& reader, std::string_vi
                             const Effort& effort) {
   ERL_NIF_TERM answer = atoms().not_found;
   const auto on_key = [&](std::string_view key) {
-    answer = make_binary(env, key).value_or(make_error(env, {.code = Code::no_memory}));
+    const auto term = make_binary(env, key);
+    answer = term ? *term : make_error(env, {.code = Code::no_memory});
   };
   const auto found = reader.resolve(path, on_key, effort);
   if (!found) return found.error();
