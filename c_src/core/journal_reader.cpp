@@ -17,6 +17,19 @@ using namespace journal;
 
 constexpr std::uint64_t kWindowBytes = 256 << 10;
 
+/// Where the head of a record may be that says that `seq` was flushed. Where there is none, the
+/// first place too near the end to know.
+std::size_t find_flushed(std::string_view bytes, std::uint64_t seq, std::uint64_t salt) noexcept {
+  std::size_t at = 0;
+  for (; at + kHeadBytes <= bytes.size(); at += kStepBytes) {
+    // Any two numbers may be like that, and mostly are not; a head is checked, which takes longer.
+    const std::uint64_t own = load_little_endian(bytes.data() + at + 8);
+    const std::uint64_t flushed = load_little_endian(bytes.data() + at + 16);
+    if (flushed >= seq && flushed < own && decode_head(salt, bytes.data() + at)) break;
+  }
+  return at;
+}
+
 }  // namespace
 
 Result<JournalReader> JournalReader::open(const Directory& directory, const std::string& name) {
@@ -124,18 +137,16 @@ Result<std::optional<JournalReader::Record>> JournalReader::next(std::uint64_t s
 }
 
 Result<bool> JournalReader::says_flushed(std::uint64_t seq) {
-  for (std::uint64_t at = at_; at + kHeadBytes < file_bytes_;) {
-    auto bytes = bytes_at(at, kHeadBytes);
+  for (std::uint64_t at = at_; at < file_bytes_;) {
+    auto bytes = bytes_at(at, kWindowBytes);
     if (!bytes) return bytes.error();
     if (bytes.value().size() < kHeadBytes) break;
-    // A checksum costs something only where the numbers could be those that are looked for.
-    const std::uint64_t own = load_little_endian(bytes.value().data() + 8);
-    const std::uint64_t flushed = load_little_endian(bytes.value().data() + 16);
-    if (flushed >= seq && flushed < own) {
-      auto record = record_at(at);
-      if (!record) return record.error();
-      if (record.value()) return true;
-    }
+    const std::size_t found = find_flushed(bytes.value(), seq, salt_);
+    at += found;
+    if (found + kHeadBytes > bytes.value().size()) continue;  // on, with the bytes that follow
+    auto record = record_at(at);
+    if (!record) return record.error();
+    if (record.value()) return true;
     at += kStepBytes;
   }
   return false;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,6 +22,25 @@ struct Placed {
   std::uint64_t seq, flushed_seq;
   std::size_t marker, begin, end;  // in the file; the bytes before `begin` that must be zeros
 };
+
+/// What a header takes of its page; one alone may end in a zero.
+std::size_t header_bytes() {
+  std::size_t most = 0;
+  for (std::uint64_t salt = 1; salt <= 8; ++salt) {
+    const std::string page = journal::encode_header({.id = segment_id(1, 1), .salt = salt});
+    most = std::max(most, page.find_last_not_of('\0') + 1);
+  }
+  return most;
+}
+
+/// Bytes this process has read from files so far, from the cache or not.
+std::uint64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  std::uint64_t bytes = 0;
+  io >> name >> bytes;
+  return name == "rchar:" ? bytes : 0;
+}
 
 /// A small journal with flushes in between, as bytes.
 struct Small {
@@ -87,7 +107,7 @@ TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, els
     const Small small = small_journal(way);
     const TempDir temp(memory_directory());
     std::size_t corrupted = 0, torn = 0, harmless = 0;
-    const std::size_t header = small.image.find_last_not_of('\0', kPage - 1) + 1;
+    const std::size_t header = header_bytes();
     for (std::size_t at = 0; at < small.image.size(); ++at) {
       std::size_t hit = 0;
       for (; hit < small.records.size(); ++hit) {
@@ -179,6 +199,46 @@ TEST_CASE("A lost sector in what was flushed is corrupted, if a later record kno
     CHECK(all.word == (hit <= 149 ? "corrupted" : "ok"));
     CHECK(all.delivered.size() == hit - 1);
   }
+}
+
+TEST_CASE("A record that knows is found wherever it lies, across two pieces of the search too") {
+  constexpr std::size_t kPiece = 256 << 10;  // the file is searched by so many bytes at a time
+  for (std::size_t between = kPiece - 64; between <= kPiece + 192; between += 8) {
+    for (const std::uint64_t flushed : {0, 1}) {
+      const TempDir temp(memory_directory());
+      const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+      REQUIRE(append(*segment, 1, 0, std::string(100, '\0')) == "ok");
+      REQUIRE(outcome(segment->flush()) == "ok");
+      const std::string zeros(between - kRecordOf100 - journal::kHeadBytes, '\0');
+      REQUIRE(append(*segment, 2, 0, zeros) == "ok");
+      REQUIRE(segment->bytes() == between);
+      REQUIRE(append(*segment, 3, flushed, payload_of(3, 100)) == "ok");
+      std::string bad = read_whole(path_of(temp.path(), 1), kPage + segment->bytes());
+      bad[kPage + 50] ^= 1;
+      INFO("the record lies " << between << " bytes behind the damage and says " << flushed);
+      CHECK(replayed(temp, bad).word == (flushed == 1 ? "corrupted" : "ok"));
+    }
+  }
+}
+
+TEST_CASE("The search behind damage reads the file once, whatever is in it") {
+  std::mt19937_64 random(13);
+  const TempDir temp(memory_directory());
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+  for (std::uint64_t seq = 1; seq <= 64; ++seq) {
+    std::string payload(128 << 10, '\0');
+    for (std::size_t at = 0; at < payload.size(); at += 8) {
+      // Small numbers, of which any two may be those of a record.
+      payload[at] = static_cast<char>(random());
+    }
+    REQUIRE(append(*segment, seq, 0, payload) == "ok");
+  }
+  std::string bad = read_whole(path_of(temp.path(), 1), kPage + segment->bytes());
+  bad[kPage + 50] ^= 1;
+  write_whole(path_of(temp.path(), 1), bad);
+  const std::uint64_t before = bytes_read();
+  CHECK(replay(temp.path()).word == "ok");
+  CHECK(bytes_read() - before < 2 * bad.size());
 }
 
 TEST_CASE("What an older use of the same blocks left behind the end is no part of the journal") {
