@@ -14,7 +14,10 @@ namespace {
 // Past these a write is no longer short, and a scheduler should not run it.
 constexpr std::size_t kMostInlineOps = 100;
 constexpr std::uint64_t kMostInlineBytes = 64 << 10;
-constexpr auto kSpin = std::chrono::microseconds(2);
+// For the lock, which is mostly held for one write or for a group of small ones. A write that is
+// queued costs more than that: a wake-up of the writer thread, a message to the caller, and all who
+// come before the thread has its lock are queued as well.
+constexpr auto kSpin = std::chrono::microseconds(20);
 constexpr auto kBetweenReaderChecks = std::chrono::seconds(60);
 
 void pause_briefly() noexcept {
