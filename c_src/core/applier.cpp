@@ -12,6 +12,8 @@ namespace hyper_lmdb {
 
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr auto kBetweenTries = std::chrono::seconds(1);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
 
@@ -52,12 +54,29 @@ void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
   wake_.notify_one();
 }
 
+/// Rests a while where there is time. False where somebody waits. A job that could not be finished
+/// before is not held up: those who wait for it were told, and are not known here.
+bool Applier::breathe(Doing doing) noexcept {
+  const auto now = steady_clock::now();
+  if (stalled() || !pace_.due(now)) return true;
+  const double fullness = std::max(buffers_->active()->fullness(), log_->fullness());
+  const auto rest = pace_.rest(now, progress(), fullness);
+  if (rest.count() == 0) return true;
+  std::unique_lock lock(mutex_);
+  const bool awaited = wake_.wait_for(lock, rest, [&] {
+    return stopping_ || waiting_ != 0 || (doing == Doing::tidying_up && !idle());
+  });
+  pace_.rested(steady_clock::now());
+  return !awaited;
+}
+
 double Applier::progress() const noexcept {
   return idle() ? 1 : job_.progress();
 }
 
 Result<void> Applier::wait_idle() {
   std::unique_lock lock(mutex_);
+  const Hurry hurry(this);
   finished_.wait(lock, [&] { return idle() || !stall_; });
   return idle() ? Result<void>() : stall_;
 }
@@ -69,6 +88,7 @@ void Applier::hold(std::function<bool()> over) {
 
 Result<void> Applier::wait_held() {
   std::unique_lock lock(mutex_);
+  const Hurry hurry(this);
   finished_.wait(lock, [&] { return idle() || held_ || !stall_; });
   return idle() || held_ ? Result<void>() : stall_;
 }
@@ -83,6 +103,7 @@ void Applier::let_go() {
 
 Result<void> Applier::wait_tidy() {
   std::unique_lock lock(mutex_);
+  const Hurry hurry(this);
   finished_.wait(lock, [&] { return tidy_ || !stall_; });
   return tidy_ ? Result<void>() : stall_;
 }
@@ -97,9 +118,9 @@ void Applier::try_again() {
 
 std::chrono::nanoseconds Applier::wait_past(double fraction, std::chrono::nanoseconds most) {
   using std::chrono::nanoseconds;
-  using std::chrono::steady_clock;
   const auto until = steady_clock::now() + most;
   std::unique_lock lock(mutex_);
+  const Hurry hurry(this);
   for (;;) {
     const nanoseconds left = std::max(nanoseconds(0), nanoseconds(until - steady_clock::now()));
     if (idle() || !stall_ || progress() > fraction || left.count() == 0) return left;
@@ -120,7 +141,8 @@ Result<void> Applier::do_job() noexcept try {
     job_.flushed();
     // What is in the way of a spare segment will be in the writer's way, and is said there.
     if (next_ == Next::soon && !stalled()) (void)log_->make_spare();
-    if (auto applied = apply_buffer(env_, &job_); !applied) {
+    pace_.begin(steady_clock::now(), job_.progress(), buffer_->keys());
+    if (auto applied = apply_buffer(env_, &job_, [this] { breathe(Doing::job); }); !applied) {
       // It may have taken the room that LMDB was refused.
       if (may_pass(applied.error().code)) (void)log_->remove_spare();
       return applied;
@@ -145,7 +167,7 @@ Result<void> Applier::tidy_up() noexcept try {
     // One that cannot be removed is in nobody's way, and is of use to the next write.
     (void)log_->remove_spare();
   }
-  return log_->remove_retired();
+  return log_->remove_retired([this] { return breathe(Doing::tidying_up); });
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "remove journal"};
 }

@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "apply_buffer.h"
+#include "apply_pace.h"
 #include "buffers.h"
 #include "env.h"
 #include "hyper_lmdb/options.h"
@@ -69,9 +70,27 @@ class Applier {
   std::uint64_t applied_buffers() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
+  /// While there is one the thread does not rest. Made and destroyed under mutex_.
+  class Hurry {
+   public:
+    explicit Hurry(Applier* applier) noexcept : waiting_(applier->waiting_) {
+      ++waiting_;
+      applier->wake_.notify_one();
+    }
+    Hurry(const Hurry&) = delete;
+    Hurry& operator=(const Hurry&) = delete;
+    ~Hurry() { --waiting_; }
+
+   private:
+    int& waiting_;
+  };
+
+  enum class Doing { job, tidying_up };
+
   static void* run(void* self);
   void loop();
   Result<void> do_job() noexcept;
+  bool breathe(Doing doing) noexcept;
   Result<void> tidy_up() noexcept;
 
   Env* env_;
@@ -87,6 +106,7 @@ class Applier {
   ApplyJob job_;
   Next next_ = Next::perhaps_never;
   bool applied_ = false;  // all of it is in the tree; of the thread
+  ApplyPace pace_;        // of the thread
   // Of the job before, the thread's own.
   std::shared_ptr<const WriteBuffer> applied_buffer_;
   bool to_rest_ = false;
@@ -107,6 +127,7 @@ class Applier {
   bool tidy_ = true;                  // guarded by mutex_; nothing of the jobs before is left
   bool stopping_ = false;             // guarded by mutex_
   bool again_ = false;                // guarded by mutex_
+  int waiting_ = 0;                   // guarded by mutex_; those for whom the thread does not rest
   bool ended_ = false;                // guarded by mutex_; no job is tried any more
 };
 

@@ -7,6 +7,7 @@
 
 #include "data_file.h"
 #include "env.h"
+#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 #include "write_buffer.h"
 
@@ -31,8 +32,13 @@ struct ApplyJob {
     done_.store(0, std::memory_order_relaxed);
   }
 
-  /// The journal is flushed, and nothing is sorted yet.
-  void flushed() noexcept { done_.store(before_keys() / 2, std::memory_order_relaxed); }
+  /// The journal is flushed; a job that goes on is as far as it was.
+  void flushed() noexcept { committed == 0 ? sorted(0) : came_to(0); }
+  /// So much is sorted, from 0 to 1.
+  void sorted(double part) noexcept {
+    const auto half = static_cast<double>(before_keys()) / 2;
+    done_.store(static_cast<std::uint64_t>(half + half * part), std::memory_order_relaxed);
+  }
   /// All is sorted, and so many keys beyond those committed are in the transaction under way.
   void came_to(std::uint64_t open) noexcept {
     done_.store(before_keys() + 2 * committed + open, std::memory_order_relaxed);
@@ -58,9 +64,10 @@ struct ApplyJob {
 /// any point: the first of several transactions marks the tree as half applied, and only the last
 /// one says that it has everything up to `seq`. A job that is done again goes on where it was.
 /// Blocks; write transactions are begun and ended on this thread, one at a time with others.
+/// `breathe` is called again and again, with a transaction under way, and may take its time.
 /// Errors: disk_full, quota_exceeded, file_too_large, map_full, no_memory: nothing is lost and it
 /// may be tried again; others as LMDB.
-Result<void> apply_buffer(Env* env, ApplyJob* job);
+Result<void> apply_buffer(Env* env, ApplyJob* job, FunctionRef<void()> breathe);
 
 /// The records of a buffer up to `seq`, in a write transaction of the caller's. Errors: as LMDB.
 Result<void> apply_records(MDB_txn* txn, MDB_dbi dbi, const WriteBuffer& buffer, std::uint64_t seq);

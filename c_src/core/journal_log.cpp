@@ -151,13 +151,14 @@ void JournalLog::retire_frozen() noexcept {
   if (frozen_ != nullptr) retired_ = std::exchange(frozen_, nullptr);
 }
 
-Result<void> JournalLog::remove_retired() {
+Result<void> JournalLog::remove_retired(FunctionRef<bool()> breathe) {
   std::shared_ptr<Segment> segment;  // outlives the lock: its map is large
   {
     const std::lock_guard lock(segments_mutex_);
     segment = retired_;
   }
   if (segment == nullptr) return {};
+  segment->file->leave_cache(breathe);
   if (auto removed = unlink(*segment); !removed) return removed;
   if (auto synced = directory_.sync(); !synced) return synced;
   const std::lock_guard lock(segments_mutex_);

@@ -9,15 +9,16 @@
 #include <string>
 
 #include "directory.h"
+#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 #include "journal_segment.h"
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `flush`, `appended` and `flushed` may be called from any thread, `retire_frozen`
-/// and `remove_retired` by the applier, `make_spare` and `remove_spare` by anybody who may block;
-/// the rest by the holder of the write lock. Lock order: flush lock or spare lock, then the lock on
-/// which segments there are.
+/// Thread-safety: `flush`, `appended`, `flushed`, `bytes` and `fullness` may be called from any
+/// thread, `retire_frozen` and `remove_retired` by the applier, `make_spare` and `remove_spare` by
+/// anybody who may block; the rest by the holder of the write lock. Lock order: flush lock or spare
+/// lock, then the lock on which segments there are.
 class JournalLog {
  public:
   struct Start {
@@ -33,6 +34,10 @@ class JournalLog {
   std::uint64_t flushed() const noexcept { return flushed_.load(std::memory_order_acquire); }
   /// What the segment that is appended to takes.
   std::uint64_t bytes() const noexcept;
+  /// The same of what it may take, from 0 to 1.
+  double fullness() const noexcept {
+    return static_cast<double>(bytes()) / static_cast<double>(start_.segment_bytes);
+  }
 
   bool has_segment() const noexcept { return active_ != nullptr; }
   /// The spare one, or else makes one, which blocks. Errors: as JournalSegment::create.
@@ -62,8 +67,9 @@ class JournalLog {
   /// LMDB has all of the frozen segment, durably: it is no longer in the way of the next one. What
   /// was retired before must have been removed.
   void retire_frozen() noexcept;
-  /// Removes the retired segment's file. Blocks. Errors: as unlink(2); may be tried again.
-  Result<void> remove_retired();
+  /// Removes the retired segment's file. Blocks; `breathe` is called again and again, and may take
+  /// its time; it answers false where somebody waits. Errors: as unlink(2); may be tried again.
+  Result<void> remove_retired(FunctionRef<bool()> breathe = [] { return true; });
   /// Lets go of the files, which stay; nothing is appended or flushed any more. A handle may live
   /// long after its store was stopped.
   void close() noexcept;

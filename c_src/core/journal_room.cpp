@@ -1,15 +1,13 @@
 // Where a write finds room: the part of JournalWriter that knows segment, buffers and capacity.
 #include <utility>
 
+#include "apply_pace.h"
 #include "journal_writer.h"
 
 namespace hyper_lmdb {
 
 namespace {
 
-// The buffer that is written may be so full when the work on the one before has not begun, and full
-// when it is done.
-constexpr double kHeadStart = 0.25;
 // Who was held back may go on for so much of a buffer: few writes wait, and none for long.
 constexpr double kStride = 1.0 / 128;
 // What large writes are held back for: no more than if a whole buffer took that long.
@@ -45,12 +43,9 @@ double JournalWriter::fullness() const noexcept {
          static_cast<double>(parts_.settings->write_buffer_bytes);
 }
 
-double JournalWriter::allowed_fullness() const noexcept {
-  return kHeadStart + (1 - kHeadStart) * parts_.applier->progress();
-}
-
 bool JournalWriter::ahead_of_applier() const noexcept {
-  return !parts_.applier->idle() && fullness() > allowed_fullness();
+  return !parts_.applier->idle() &&
+         fullness() > ApplyPace::allowed_fullness(parts_.applier->progress());
 }
 
 /// Holds a writer of so many bytes back until LMDB has caught up, or for as long as it may be.
@@ -60,7 +55,7 @@ void JournalWriter::pace(std::uint64_t bytes) {
       static_cast<double>(bytes) / static_cast<double>(parts_.settings->write_buffer_bytes);
   patience_ += duration_cast<std::chrono::nanoseconds>(share * kSlowestBuffer);
   if (!ahead_of_applier()) return;
-  const double progress = (fullness() + kStride - kHeadStart) / (1 - kHeadStart);
+  const double progress = ApplyPace::progress_for(fullness() + kStride);
   patience_ = parts_.applier->wait_past(progress, patience_);
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "directory.h"
+#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 #include "journal_format.h"
 #include "posix.h"
@@ -17,7 +18,8 @@ namespace hyper_lmdb {
 
 /// Thread-safety: `begin`, `append`, `has_room`, `room_ready` and `running_low` by one thread at a
 /// time (the holder of the write lock), `flush` by one at a time, `prepare_ahead` by one at a time;
-/// the three may overlap. `bytes`, `way` and `failed` from anywhere. The destructor only lets go.
+/// the three may overlap. `leave_cache` after all of these. `bytes`, `way` and `failed` from
+/// anywhere. The destructor only lets go.
 class JournalSegment {
  public:
   /// `mapped`: an append is a copy into a shared map. `written`: an append is a pwrite.
@@ -62,6 +64,10 @@ class JournalSegment {
   /// Makes durable what was appended before the call. Blocks. Errors: io_error, which is final:
   /// from then on `flush` and `append` answer env_failed.
   Result<void> flush();
+
+  /// What was flushed leaves the page cache by and by: with the file it would all at once, which
+  /// takes milliseconds. Calls `breathe` in between, and ends where that answers false.
+  void leave_cache(FunctionRef<bool()> breathe) noexcept;
 
   /// What the records take, with the room that flushes skipped.
   std::uint64_t bytes() const noexcept;

@@ -89,7 +89,6 @@ class JournalWriter final : public WriteWay {
   bool fits_capacity(std::span<const Op> ops);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   double fullness() const noexcept;
-  double allowed_fullness() const noexcept;
   bool ahead_of_applier() const noexcept;
   void pace(std::uint64_t bytes);
   Result<void> open_segment();

@@ -100,7 +100,7 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     }
     ApplyJob job;
     job.begin(buffer.get(), found.replayed.last_seq, found.counts);
-    if (auto applied = apply_buffer(env, &job); !applied) return applied.error();
+    if (auto applied = apply_buffer(env, &job, [] {}); !applied) return applied.error();
   }
   if (auto gone = remove_segments(env->directory(), found.replayed); !gone) return gone.error();
   return found;

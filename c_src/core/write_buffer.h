@@ -81,15 +81,21 @@ class WriteBuffer {
 
   /// What the inserts took of most_bytes; 0 while the buffer is empty.
   std::uint64_t bytes_used() const noexcept { return used_.load(std::memory_order_relaxed); }
+  /// From 0 to 1.
+  double fullness() const noexcept {
+    return static_cast<double>(bytes_used()) / static_cast<double>(most_bytes_);
+  }
   std::uint64_t keys() const noexcept {
     const BufferKey* const newest = newest_.load(std::memory_order_acquire);
     return newest == nullptr ? 0 : newest->number;
   }
 
   /// The keys so far, in order, or null: see BufferSorter::order.
-  std::shared_ptr<const WriteBufferOrder> order(std::uint64_t most_unsorted) const {
-    return sorter_.order(newest_.load(std::memory_order_acquire), most_unsorted);
+  std::shared_ptr<const WriteBufferOrder> order(
+      std::uint64_t most_unsorted, FunctionRef<void(double)> breathe = [](double) {}) const {
+    return sorter_.order(newest_.load(std::memory_order_acquire), most_unsorted, breathe);
   }
+  bool order_is_awaited() const noexcept { return sorter_.awaited(); }
 
  private:
   using Bucket = std::atomic<const BufferKey*>;

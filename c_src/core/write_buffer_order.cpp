@@ -17,6 +17,9 @@ using Run = WriteBufferOrder::Run;
 using Runs = WriteBufferOrder::Runs;
 
 constexpr std::size_t kManyKeys = 64 << 10;
+constexpr std::size_t kPieceKeys = 4 << 10;  // sorted at a time
+// Looked at, sorted in pieces, merged.
+constexpr std::uint64_t kTimesMoved = 3;
 
 bool key_less(const BufferKey* a, const BufferKey* b) noexcept {
   return a->key() < b->key();  // bytes as unsigned, then the length: LMDB's order
@@ -36,18 +39,54 @@ std::size_t common_prefix(std::string_view a, std::string_view b) noexcept {
   return static_cast<std::size_t>(ends.first - a.begin());
 }
 
-/// The `count` keys up to `newest`, in order.
-std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count) {
-  // The keys lie apart in memory, so most comparisons go by a few bytes kept beside the pointer:
-  // those behind what all keys begin with.
-  struct Entry {
-    std::uint64_t digest;
-    const BufferKey* key;
+/// The keys lie apart in memory, so most comparisons go by a few bytes kept beside the pointer:
+/// those behind what all keys begin with.
+struct Entry {
+  std::uint64_t digest;
+  const BufferKey* key;
+
+  friend bool operator<(const Entry& a, const Entry& b) noexcept {
+    return a.digest != b.digest ? a.digest < b.digest : key_less(a.key, b.key);
+  }
+};
+
+/// Entries that are sorted piece by piece, in order as a whole.
+std::shared_ptr<const Run> merged(std::span<const Entry> entries, FunctionRef<void()> breathe) {
+  struct Piece {
+    const Entry* at;
+    const Entry* end;
   };
+  std::vector<Piece> pieces;
+  for (std::size_t at = 0; at < entries.size(); at += kPieceKeys) {
+    const auto piece = entries.subspan(at, std::min(kPieceKeys, entries.size() - at));
+    pieces.push_back({piece.data(), piece.data() + piece.size()});
+  }
+  const auto later = [](const Piece& a, const Piece& b) { return *b.at < *a.at; };
+  std::make_heap(pieces.begin(), pieces.end(), later);
+  auto run = std::make_shared<Run>();
+  run->reserve(entries.size());
+  while (!pieces.empty()) {
+    std::pop_heap(pieces.begin(), pieces.end(), later);
+    Piece& first = pieces.back();
+    run->push_back(first.at->key);
+    if (++first.at == first.end) {
+      pieces.pop_back();
+    } else {
+      std::push_heap(pieces.begin(), pieces.end(), later);
+    }
+    if (run->size() % kPieceKeys == 0) breathe();
+  }
+  return run;
+}
+
+/// The `count` keys up to `newest`, in order.
+std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count,
+                                  FunctionRef<void()> breathe) {
   std::size_t prefix = newest->size;
   const BufferKey* key = newest;
   for (std::size_t i = 0; i < count; ++i, key = key->older) {
     prefix = common_prefix(newest->key().substr(0, prefix), key->key());
+    if (i % kPieceKeys == 0) breathe();
   }
   // Many are not from the heap, which would keep what is needed for moments.
   std::vector<Entry> few(count < kManyKeys ? count : 0);
@@ -55,17 +94,16 @@ std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count) {
       count < kManyKeys ? std::nullopt : std::make_optional<Pages>(count * sizeof(Entry));
   const std::span<Entry> entries(many ? reinterpret_cast<Entry*>(many->at()) : few.data(), count);
   key = newest;
-  for (Entry& entry : entries) {
-    entry = {.digest = digest(key->key(), prefix), .key = key};
-    key = key->older;
+  for (std::size_t from = 0; from < count; from += kPieceKeys) {
+    const auto piece = entries.subspan(from, std::min(kPieceKeys, count - from));
+    for (Entry& entry : piece) {
+      entry = {.digest = digest(key->key(), prefix), .key = key};
+      key = key->older;
+    }
+    std::sort(piece.begin(), piece.end());
+    breathe();
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return a.digest != b.digest ? a.digest < b.digest : key_less(a.key, b.key);
-  });
-  auto run = std::make_shared<Run>();
-  run->reserve(count);
-  for (const Entry& entry : entries) run->push_back(entry.key);
-  return run;
+  return merged(entries, breathe);
 }
 
 std::shared_ptr<const Run> merged(const Run& a, const Run& b) {
@@ -92,8 +130,9 @@ Plan plan_for(const Runs& runs, std::uint64_t unsorted) noexcept {
 }
 
 std::shared_ptr<const WriteBufferOrder> extended(const WriteBufferOrder& old, const Plan& plan,
-                                                 const BufferKey* newest) {
-  std::shared_ptr<const Run> run = sorted(newest, newest->number - old.keys());
+                                                 const BufferKey* newest,
+                                                 FunctionRef<void()> breathe) {
+  std::shared_ptr<const Run> run = sorted(newest, newest->number - old.keys(), breathe);
   for (std::size_t i = old.runs().size(); i > plan.runs_kept; --i) {
     run = merged(*old.runs()[i - 1], *run);
   }
@@ -107,12 +146,15 @@ std::shared_ptr<const WriteBufferOrder> extended(const WriteBufferOrder& old, co
 }  // namespace
 
 std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* newest,
-                                                            std::uint64_t most) {
+                                                            std::uint64_t most,
+                                                            FunctionRef<void(double)> breathe) {
   const std::uint64_t wanted = newest == nullptr ? 0 : newest->number;
   std::unique_lock lock(mutex_);
   while (order_->keys() < wanted && sorting_ != 0) {
     if (sorting_ > most) return nullptr;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
     done_.wait(lock);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
   if (order_->keys() >= wanted) return order_;
   const std::shared_ptr<const WriteBufferOrder> old = order_;
@@ -130,7 +172,12 @@ std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* new
   };
   std::shared_ptr<const WriteBufferOrder> made;
   try {
-    made = extended(*old, plan, newest);
+    std::uint64_t moved = 0;
+    const std::uint64_t all = kTimesMoved * plan.keys_moved;
+    made = extended(*old, plan, newest, [&] {
+      moved = std::min(moved + kPieceKeys, all);
+      breathe(static_cast<double>(moved) / static_cast<double>(all));
+    });
   } catch (...) {
     publish(nullptr);
     throw;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "hyper_lmdb/function_ref.h"
 #include "write_buffer_node.h"
 
 namespace hyper_lmdb {
@@ -48,14 +50,21 @@ class BufferSorter {
   /// An order that has all keys up to `newest`, which may be null. Null where that takes sorting
   /// and merging more than `most` keys, or waiting for another thread that sorts so many. Throws
   /// std::bad_alloc. Sorting takes 8 bytes a key beyond what the buffer counts while it lasts, and
-  /// orders that are still held keep their runs.
-  std::shared_ptr<const WriteBufferOrder> order(const BufferKey* newest, std::uint64_t most);
+  /// orders that are still held keep their runs. `breathe` is called again and again while it
+  /// sorts, with how much is done, from 0 to 1.
+  std::shared_ptr<const WriteBufferOrder> order(
+      const BufferKey* newest, std::uint64_t most,
+      FunctionRef<void(double)> breathe = [](double) {});
+
+  /// Whether a thread waits for another one's sorting; a hint.
+  bool awaited() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }
 
  private:
   std::mutex mutex_;
   std::condition_variable done_;
   std::shared_ptr<const WriteBufferOrder> order_;
-  std::uint64_t sorting_ = 0;  // keys another thread is busy with
+  std::uint64_t sorting_ = 0;         // keys another thread is busy with
+  std::atomic<unsigned> waiting_{0};  // threads for another that sorts
 };
 
 /// Walks the keys of a buffer as a view of one version sees them, both ways. Removed ones are not

@@ -162,6 +162,29 @@ TEST_CASE("A flush of a map syncs all pages that hold unflushed records, and no 
   CHECK(second.address == static_cast<const char*>(first.address) + first.bytes);
 }
 
+TEST_CASE("What leaves the page cache is still in the file, and nobody who waits is held up") {
+  for (const Way way : kBothWays) {
+    const TempDir temp;  // on a disk, as far as there is one
+    const auto segment = must_create(temp.path(), segment_id(1, 1), way);
+    Payloads written;
+    for (std::uint64_t seq = 1; seq <= 50; ++seq) {
+      written.emplace_back(seq, payload_of(seq, 100'000));
+      REQUIRE(append(*segment, seq, 0, written.back().second) == "ok");
+    }
+    int calls = 0;
+    const auto count = [&] { return ++calls < 3; };
+    segment->leave_cache(count);
+    CHECK(calls == 1);  // nothing but the header was flushed
+    REQUIRE(outcome(segment->flush()) == "ok");
+    segment->leave_cache(count);
+    CHECK(calls == 3);
+    segment->leave_cache([&] { return ++calls > 0; });
+    CHECK(calls == 3 + 5);  // for each MiB
+    INFO(name_of(way));
+    CHECK(replay(temp.path()).delivered == written);
+  }
+}
+
 TEST_CASE("A flush that failed is the segment's last") {
   for (const Way way : kBothWays) {
     INFO(name_of(way));

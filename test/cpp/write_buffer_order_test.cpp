@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <future>
 #include <limits>
 #include <map>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -166,6 +169,60 @@ TEST_CASE("All keys are walked both ways, whatever runs they lie in") {
     REQUIRE(cursor.key() == one->first);
   }
   CHECK(!cursor.previous());
+}
+
+TEST_CASE("Many keys that are sorted at once come in order, and how much is done is said") {
+  std::mt19937 random(6);
+  for (const std::size_t keys : {1U, 4095U, 4096U, 4097U, 50'000U, 70'000U}) {
+    WriteBuffer buffer(64 << 20, kSeed);
+    Model model;
+    while (model.size() < keys) {
+      const std::string key = "prefix/of/all/" + std::to_string(random());
+      put(buffer, key, 1, "r");
+      model[key][1] = "r";
+    }
+    double done = 0;
+    int times = 0;
+    const auto order = buffer.order(kAny, [&](double now) {
+      CHECK(now >= done);
+      done = now;
+      ++times;
+    });
+    CHECK(done <= 1);
+    if (keys >= 4096) CHECK(done == 1);
+    CHECK(times >= static_cast<int>(3 * keys / 4096));
+    REQUIRE(order->runs().size() == 1);
+    REQUIRE(order->keys() == keys);
+    BufferCursor cursor(order, 1);
+    for (const auto& one : seen_at(model, 1)) {
+      REQUIRE(cursor.next());
+      REQUIRE(cursor.key() == one.first);
+    }
+    CHECK(!cursor.next());
+  }
+}
+
+TEST_CASE("Who sorts is told that another thread waits for it") {
+  WriteBuffer buffer(1 << 20, kSeed);
+  for (int i = 0; i < 100; ++i) put(buffer, std::to_string(i), 1, "r");
+  CHECK(!buffer.order_is_awaited());
+  std::promise<void> sorting;
+  auto other = std::async(std::launch::async, [&] {
+    sorting.get_future().wait();
+    return buffer.order(kAny)->keys();
+  });
+  bool told = false, begun = false;
+  const auto order = buffer.order(kAny, [&](double) {
+    if (!std::exchange(begun, true)) sorting.set_value();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!told && std::chrono::steady_clock::now() < deadline) {
+      told = buffer.order_is_awaited();
+      std::this_thread::yield();
+    }
+  });
+  CHECK(told);
+  CHECK(other.get() == 100);
+  CHECK(!buffer.order_is_awaited());
 }
 
 TEST_CASE("An order that takes too much is not made") {
