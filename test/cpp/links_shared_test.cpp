@@ -34,6 +34,27 @@ TEST_CASE("A view learns what another process has committed") {
   CHECK(other.links.count() == 0);
 }
 
+TEST_CASE("What lies below a directory is not known once another process has committed") {
+  const SharedStore store;
+  Process one(store.env, true);
+  Process other(store.env, true);
+  one.change("l", 1);
+  one.remember("l/a", "t/a");
+  PathCache& cache = one.links.cache();
+  cache.looked_below(cache.key_of("l/a"), one.version(), kNow, true);
+  const auto bare = [&] {
+    PathCache::Resolution found;
+    REQUIRE(cache.find(cache.key_of("l/a"), one.version(), kNow, &found, nullptr));
+    return found.below == PathCache::Below::nothing;
+  };
+  CHECK(bare());
+  (void)one.view();
+  CHECK(bare());
+  other.write(true, [&] { other.links.appears("l/a/x"); });
+  (void)one.view();
+  CHECK(!bare());
+}
+
 TEST_CASE("A writer begins with what is in the file") {
   const SharedStore store;
   Process one(store.env, true);

@@ -115,6 +115,21 @@ TEST_CASE("drop_all takes all links, and is no change where there are none") {
   CHECK(process.recall("x") == "(miss)");
 }
 
+TEST_CASE("drop_all takes the marks where there is no link, too") {
+  const RawEnv env;
+  Process process(env, false);
+  process.write(true, [&] { process.links.change_mark(1); });
+  CHECK(process.stored().marks == 1);
+  process.write(true, [&] {
+    process.links.drop_all();
+    CHECK(process.links.counts_changed());
+  });
+  CHECK(process.stored().marks == 0);
+  process.write(true, [] {});  // begins with what the process knows
+  CHECK(process.stored().marks == 0);
+  CHECK(process.stored().link_generation == 0);
+}
+
 TEST_CASE("Links made and dropped in one transaction were a change") {
   const RawEnv env;
   Process process(env, false);

@@ -19,7 +19,19 @@ namespace {
 using test::outcome;
 
 std::atomic<std::uint64_t> the_time{0};
+/// Of a thread that is held up when it has a place and looks at the clock a second time.
+struct Held {
+  std::atomic<bool> there{false};
+  std::atomic<bool> go_on{false};
+};
+thread_local Held* held = nullptr;
+thread_local int looks = 0;
+
 std::uint64_t test_clock() {
+  if (held != nullptr && ++looks == 2) {
+    held->there = true;
+    while (!held->go_on) std::this_thread::yield();
+  }
   return the_time.load();
 }
 
@@ -190,6 +202,23 @@ TEST_CASE("Half of the slots may have a snapshot; the others are for reads") {
   leases.clear();
   taken.back()->end(OpenSnapshot::End::released);
   CHECK(outcome(rig.snapshots.open()) == "ok");
+}
+
+TEST_CASE("A snapshot that is being opened has its place") {
+  Rig rig;
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  while (taken.size() + 1 < rig.pool.size() / 2) taken.push_back(rig.take());
+  Held first;
+  std::string word;
+  std::thread other([&] {
+    held = &first;
+    word = outcome(rig.snapshots.open());
+  });
+  while (!first.there) std::this_thread::yield();
+  CHECK(outcome(rig.snapshots.open()) == "readers_full");
+  first.go_on = true;
+  other.join();
+  CHECK(word == "ok");
 }
 
 TEST_CASE("Once closed, snapshots are closed and no more are had") {
