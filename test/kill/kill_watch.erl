@@ -96,6 +96,8 @@ line(<<"refused ", Rest/binary>>, #{refused := Refused} = Report) ->
     {Writer, Seq} = numbers(Rest),
     Report#{refused := Refused#{Writer => Seq}};
 line(<<"lost ", _/binary>> = Line, #{lost := Lost} = Report) -> Report#{lost := [Line | Lost]};
+%% OTP's helper process for ports, when its VM is killed before the two have met.
+line(<<"erl_child_setup: ", _/binary>>, Report) -> Report;
 line(Line, Report) -> unexpected(Line, Report).
 
 unexpected(What, #{unexpected := Sofar} = Report) -> Report#{unexpected := [What | Sofar]}.
