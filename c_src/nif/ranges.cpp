@@ -11,6 +11,7 @@
 #include "hyper_lmdb/store.h"
 #include "small_values.h"
 #include "term.h"
+#include "timeslice.h"
 
 namespace hyper_lmdb::nif {
 
@@ -29,7 +30,7 @@ constexpr Effort kOnScheduler{
 constexpr std::uint64_t kMostEntries = 2000;
 constexpr Effort kElsewhere{.lookups = 100'000, .turn_ms = kLongestTurnMs};
 constexpr std::size_t kMostBytes = 1 << 20;  // but for one entry that is larger
-constexpr unsigned kEntriesPerSlicePercent = 16;
+constexpr std::chrono::nanoseconds kCall{1000}, kEntry{150};
 
 /// `{Prefix, From | nil, To | nil, After | nil, Reverse, KeysOnly, Limit | infinity}`.
 std::optional<Range> as_range(ErlNifEnv* env, ERL_NIF_TERM term) {
@@ -93,10 +94,7 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   if (!next) return make_error(env, next.error());
   values.finish();
   const auto count = static_cast<unsigned>(entries.size());
-  if (on_scheduler) {
-    const auto percent = 1 + count / kEntriesPerSlicePercent + bytes / (64 << 10);
-    enif_consume_timeslice(env, static_cast<int>(std::min<std::size_t>(100, percent)));
-  }
+  charge(env, kCall + count * kEntry + time_of_bytes(bytes));
   ERL_NIF_TERM go_on = atoms().done;
   if (next.value()) {
     const auto key = make_binary(env, *next.value());

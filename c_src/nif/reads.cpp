@@ -13,6 +13,7 @@
 #include "hyper_lmdb/store.h"
 #include "small_values.h"
 #include "term.h"
+#include "timeslice.h"
 
 namespace hyper_lmdb::nif {
 
@@ -32,7 +33,8 @@ constexpr std::uint64_t kSeveralBytesOnScheduler = 2 << 20;
 // Whether so many values say that all would be too much: what is read first is read again
 // elsewhere.
 constexpr std::size_t kValuesLookedAt = 8;
-constexpr int kSlicePercentPer64KiB = 1;
+constexpr std::chrono::nanoseconds kLookUp{500};  // of a key in memory, with a small value
+constexpr std::size_t kLargeValueBytes = 8 << 10;
 constexpr std::size_t kMostKeysPrefetched = 1000;  // in one call
 constexpr std::chrono::milliseconds kLongestPrefetch{100};
 
@@ -69,6 +71,7 @@ ERL_NIF_TERM ask(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], const Allo
   const auto key = as_binary(env, argv[1]);
   if (!key) return make_badarg(env, 2);
   if (store->get() == nullptr) return make_not_started(env);
+  charge(env, kLookUp);
   const auto answer = question(env, *store->get(), *key, allowed.effort);
   if (answer) return answer.value();
   if (!over_limit(answer.error())) return make_error(env, answer.error());
@@ -94,10 +97,7 @@ ERL_NIF_TERM ask_here(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 ERL_NIF_TERM make_value(ErlNifEnv* env, std::string_view value) {
   const auto term = make_binary(env, value);
   if (!term) return make_error(env, {.code = Code::no_memory});
-  if (value.size() > (64 << 10)) {
-    const auto slices = static_cast<int>(value.size() / (64 << 10));
-    enif_consume_timeslice(env, std::min(100, slices * kSlicePercentPer64KiB));
-  }
+  if (value.size() >= kLargeValueBytes) charge(env, time_of_bytes(value.size()));
   return enif_make_tuple2(env, atoms().ok, *term);
 }
 
@@ -227,10 +227,7 @@ ERL_NIF_TERM read_several(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[], B
         by == By::path ? canonical_term(env, keys->views[i], keys->terms[i]) : keys->terms[i];
     list = enif_make_list_cell(env, enif_make_tuple2(env, name, answers[i]), list);
   }
-  const std::uint64_t percent = count / 16 + bytes / (64 << 10) * kSlicePercentPer64KiB;
-  if (percent > 0) {
-    enif_consume_timeslice(env, static_cast<int>(std::min<std::uint64_t>(100, percent)));
-  }
+  charge(env, count * kLookUp + time_of_bytes(bytes));
   return enif_make_tuple2(env, atoms().ok, list);
 }
 

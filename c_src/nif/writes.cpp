@@ -14,6 +14,7 @@
 #include "hyper_lmdb/store.h"
 #include "requests.h"
 #include "term.h"
+#include "timeslice.h"
 
 namespace hyper_lmdb::nif {
 
@@ -21,19 +22,6 @@ namespace {
 
 constexpr std::size_t kMostOpsNow = 100;           // more are never written on the caller's thread
 constexpr std::size_t kMostOpsOnScheduler = 1000;  // more are not even decoded there
-
-/// Tells the VM of time spent. What is less than a percent of a timeslice waits for what the thread
-/// does next. A timeslice is given as a millisecond by the manual of erl_nif, but it is 4,000
-/// reductions, which compiled Erlang spends in 10 to 100 us: as a process that writes should, or
-/// each of many would run ten times as long as its turn is in other code.
-void charge(ErlNifEnv* env, std::chrono::nanoseconds time) noexcept {
-  constexpr std::chrono::microseconds kPercent{1};
-  static thread_local std::chrono::nanoseconds owed{0};
-  owed += time;
-  if (owed < kPercent) return;
-  enif_consume_timeslice(env, static_cast<int>(std::min<std::int64_t>(100, owed / kPercent)));
-  owed %= kPercent;
-}
 
 /// What takes longer than kMostPackingAtOnce is not done on a scheduler.
 void charge_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops) noexcept {
@@ -45,11 +33,8 @@ void charge_packing(ErlNifEnv* env, const Store& store, std::span<const Op> ops)
 /// for several milliseconds before others have their turn.
 void charge_writes(ErlNifEnv* env, std::span<const Op> ops) noexcept {
   constexpr std::chrono::nanoseconds kCall{1500}, kOp{1000};
-  constexpr std::uint64_t kBytesPerNanosecond = 2;
   std::chrono::nanoseconds time = kCall;
-  for (const Op& op : ops) {
-    time += kOp + std::chrono::nanoseconds(bytes_of(op) / kBytesPerNanosecond);
-  }
+  for (const Op& op : ops) time += kOp + 4 * time_of_bytes(bytes_of(op));
   charge(env, time);
 }
 
