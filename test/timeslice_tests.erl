@@ -1,0 +1,40 @@
+%% @doc A process that calls the library in a loop gives way to others: each call counts towards its
+%% timeslice of 4,000 reductions, by about the time it takes. Without that each counts 3 to 6, a batch
+%% of 100 as many as its elements, and 64 processes that get kept a timer waiting for 50 ms.
+-module(timeslice_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+-define(TIMES, 1000).
+
+calls_count_test_() ->
+    test_store:titled("calls count towards the timeslice", 60, fun() ->
+        test_store:with_store(fun(S) ->
+            Keys = [<<"key ", I:32>> || I <- lists:seq(1, 100)],
+            ok = hyper_lmdb:batch_write(S, [{put, K, K} || K <- Keys]),
+            ok = hyper_lmdb:put(S, <<"large">>, binary:copy(<<"v">>, 64 bsl 10)),
+            ok = test_store:settle(S),
+            Key = hd(Keys),
+            [?assert(reductions(Call) >= Least, Name)
+             || {Name, Least, Call} <-
+                    [{get, 15, fun() -> {ok, _} = hyper_lmdb:get(S, Key) end},
+                     {exists, 15, fun() -> true = hyper_lmdb:exists(S, Key) end},
+                     {not_found, 15, fun() -> not_found = hyper_lmdb:get(S, <<"none">>) end},
+                     {read, 15, fun() -> {ok, _} = hyper_lmdb:read(S, Key) end},
+                     {large, 250, fun() -> {ok, _} = hyper_lmdb:get(S, <<"large">>) end},
+                     {read_many, 1500, fun() -> {ok, _} = hyper_lmdb:read_many(S, Keys) end},
+                     {range, 500, fun() -> {ok, _, _} = hyper_lmdb:range(S, #{limit => 100}) end},
+                     {put, 60, fun() -> ok = hyper_lmdb:put(S, Key, Key) end},
+                     {delete, 60, fun() -> ok = hyper_lmdb:delete(S, <<"none">>) end},
+                     {batch, 2500, fun() -> ok = hyper_lmdb:batch_write(S, [{put, K, K} || K <- Keys]) end}]]
+        end)
+    end).
+
+%% Of one call, without those of the loop.
+reductions(Call) ->
+    Of = fun(Fun) ->
+        {reductions, Before} = process_info(self(), reductions),
+        _ = [Fun() || _ <- lists:seq(1, ?TIMES)],
+        {reductions, After} = process_info(self(), reductions),
+        After - Before
+    end,
+    (Of(Call) - Of(fun() -> ok end)) / ?TIMES.
