@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/gate.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
 #include "support/test_store.h"
@@ -21,16 +22,15 @@ using test::outcome;
 std::atomic<std::uint64_t> the_time{0};
 /// Of a thread that is held up when it has a place and looks at the clock a second time.
 struct Held {
-  std::atomic<bool> there{false};
-  std::atomic<bool> go_on{false};
+  test::Gate there, go_on;
 };
 thread_local Held* held = nullptr;
 thread_local int looks = 0;
 
 std::uint64_t test_clock() {
   if (held != nullptr && ++looks == 2) {
-    held->there = true;
-    while (!held->go_on) std::this_thread::yield();
+    held->there.open();
+    held->go_on.wait();
   }
   return the_time.load();
 }
@@ -214,9 +214,9 @@ TEST_CASE("A snapshot that is being opened has its place") {
     held = &first;
     word = outcome(rig.snapshots.open());
   });
-  while (!first.there) std::this_thread::yield();
+  first.there.wait();
   CHECK(outcome(rig.snapshots.open()) == "readers_full");
-  first.go_on = true;
+  first.go_on.open();
   other.join();
   CHECK(word == "ok");
 }
