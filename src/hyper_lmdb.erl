@@ -10,7 +10,7 @@
 
 -export([start/1, stop/1, reset/1, sync/1, info/1, backup/2, backup/3, init/0, scope/0, scope/1,
          child_spec/1, format_error/1]).
--export([get/2, put/3, delete/2, exists/2, prefetch/2, put_new/3, batch_write/2, delete_prefix/2]).
+-export([get/2, put/3, delete/2, exists/2, read_link/2, prefetch/2, put_new/3, batch_write/2, delete_prefix/2]).
 -export([read/2, write/3, read_many/2, make_group/2, make_link/3, type/2, list/2, list/3, resolve/2,
          path/2, add_path/3, list_prefix/2, list_prefix/3]).
 -export([range/2, fold/4, with_snapshot/2]).
@@ -28,7 +28,7 @@
 -deprecated([{read_fast, 2, "use get/2"}, {write_fast, 3, "use put/3"}]).
 
 -export_type([store/0, handle/0, snapshot/0, batch/0, options/0, listing/0, range/0, file/0,
-              backup_options/0, key/0, path/0, value/0, op/0, reason/0]).
+              backup_options/0, key/0, path/0, value/0, record/0, op/0, reason/0]).
 
 -opaque handle() :: reference().
 %% What start/1 returned.
@@ -50,6 +50,9 @@
 -type value() :: binary().
 %% Up to `max_value_bytes'.
 
+-type record() :: {value, value()} | {link, Target :: binary()} | group.
+%% What can be at a key: a value or a link, and beside either, or alone, the mark of a group.
+
 -type path() :: key().
 %% Segments joined with `/'; empty ones are dropped, so that `a/b', `/a//b/' and `[<<"a">>, <<"b">>]'
 %% are the same. `<<>>' is the root.
@@ -59,15 +62,17 @@
 
 -type listing() :: #{limit | cursor | return_cursor | reverse | binary() => term()}.
 %% `limit': names at most. `cursor': go on after this name; `nil' begins. `return_cursor': answer
-%% `{ok, Names, Cursor}', where `nil' says that there is no more. `reverse': from the last to the
-%% first, for list/3. The keys may be binaries too.
+%% `{ok, Names, Cursor}', where the cursor is the last of the names, and `nil' with an empty part says
+%% that there is no more. `reverse': from the last to the first, for list/3. The keys may be binaries
+%% too.
 
 -type range() :: #{prefix => key(), from => key(), to => key(), reverse => boolean(),
-                   limit => pos_integer() | infinity, keys_only => boolean(),
+                   limit => pos_integer() | infinity, keys_only => boolean(), records => boolean(),
                    continue => binary(), binary() => term()}.
 %% Which keys: those that begin with `prefix', from `from' on, before `to'; what is not given does not
-%% count. `reverse': from the last to the first. `limit': entries at most. `keys_only': keys in place
-%% of entries. `continue': go on where another part ended. The keys may be binaries too.
+%% count. `reverse': from the last to the first. `limit': keys at most. `keys_only': keys in place
+%% of entries. `records': all that is at a key, see {@link range/2}. `continue': go on where another
+%% part ended. The keys may be binaries too.
 
 -type backup_options() :: #{compact | binary() => term()}.
 %% `compact': leave free pages out, so that the file is as small as it can be. The key may be a binary
@@ -266,6 +271,16 @@ exists(Store, Key) ->
     case hyper_lmdb_nif:exists(Store, Key) of
         {badarg, N} -> hyper_lmdb_args:retry(exists, [Store, Key], N);
         busy -> again(exists, [Store, Key]);
+        Result -> Result
+    end.
+
+%% @doc The target of the link at a key, in its canonical form. No link is followed: it is what
+%% {@link make_link/3} was given, there or not. `not_found' where no link is at the key.
+-spec read_link(store(), key()) -> {ok, Target :: binary()} | not_found | {error, reason()}.
+read_link(Store, Key) ->
+    case hyper_lmdb_nif:read_link(Store, Key) of
+        {badarg, N} -> hyper_lmdb_args:retry(read_link, [Store, Key], N);
+        busy -> again(read_link, [Store, Key]);
         Result -> Result
     end.
 
@@ -482,12 +497,12 @@ page(Function, Store, At, Listing) when is_map(Listing) ->
         {ok, {_, Cursor, Reverse} = Page, ReturnCursor} ->
             case patiently(Function, [Store, At, Page]) of
                 {ok, Names, _More} when not ReturnCursor -> {ok, Names};
-                {ok, Names, false} -> {ok, Names, nil};
+                {ok, [_ | _] = Names, _More} -> {ok, Names, lists:last(Names)};
+                {ok, [], false} -> {ok, [], nil};
                 %% A limit of 0: the next part begins where this one did.
                 {ok, [], true} when is_binary(Cursor) -> {ok, [], Cursor};
                 {ok, [], true} when Reverse -> {ok, [], ?BEHIND_EVERY_NAME};
                 {ok, [], true} -> {ok, [], <<>>};
-                {ok, Names, true} -> {ok, Names, lists:last(Names)};
                 {badarg, N} -> hyper_lmdb_args:retry(Function, [Store, At, Listing], N);
                 Result -> Result
             end;
@@ -503,8 +518,14 @@ page(Function, Store, At, Listing) ->
 %% what `continue' has to be for the next, or `done'. A call does bounded work: it answers up to 2,000
 %% entries and about a megabyte, and fewer, perhaps none, where many removed keys are in the way.
 %% What `continue' takes is data: it may be kept, and used with another handle or snapshot.
+%%
+%% With `records' it is all keys that hold anything, and `{Key, {value, Value}}', `{Key, {link, Target}}'
+%% or `{Key, group}' for what is there. A key with a mark and a value or link has an entry for each,
+%% always in one part, the mark first, in reverse too: written by {@link batch_write/2} in this order,
+%% as `{group, Key}' and `{put, Key, Value}' or `{link, Target, Key}', another store holds the same.
 -spec range(store(), range()) ->
-          {ok, [{binary(), value()}] | [binary()], binary() | done} | {error, reason()}.
+          {ok, [{binary(), value()}] | [{binary(), record()}] | [binary()], binary() | done}
+        | {error, reason()}.
 range(Store, Range) when is_map(Range) ->
     case hyper_lmdb_options:range(Range) of
         {ok, Wanted} ->
@@ -519,10 +540,11 @@ range(Store, Range) ->
     hyper_lmdb_args:retry(range, [Store, Range], 2).
 
 %% @doc Calls `Fun(Key, Value, Acc)' for each value of a range in order, or `Fun(Key, Acc)' with
-%% `keys_only'. All of it is one moment: what is written meanwhile is not seen. A long fold takes a
+%% `keys_only', or `Fun(Key, Record, Acc)' for each record of {@link range/2} with `records'. All of it is one moment: what is written meanwhile is not seen. A long fold takes a
 %% snapshot, so what ends one ends it too, as `{error, snapshot_expired}' for one. Values of up to 512
 %% bytes may share a binary of up to 4 KiB: copy (`binary:copy/1') the few you keep for long.
--spec fold(store(), fun((binary(), value(), Acc) -> Acc) | fun((binary(), Acc) -> Acc), Acc, range()) ->
+-spec fold(store(), fun((binary(), value() | record(), Acc) -> Acc) | fun((binary(), Acc) -> Acc), Acc,
+           range()) ->
           {ok, Acc} | {error, reason()}.
 fold(Store, Fun, Acc, Range) when is_map(Range) ->
     case hyper_lmdb_options:range(Range) of
@@ -538,10 +560,13 @@ fold(Store, Fun, Acc, Range) ->
 fold_range(Store, Fun, Acc, Range, Wanted) ->
     Limit = element(7, Wanted),
     case patiently(range, [Store, setelement(7, Wanted, min(Limit, ?SHORT_PART))]) of
-        {ok, Entries, Next} when Next =:= done; length(Entries) =:= Limit ->
+        {ok, Entries, done} ->
             {ok, fold_part(Entries, Fun, Acc)};
-        {ok, _, _} ->
-            with_snapshot(Store, fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end);
+        {ok, Entries, _} ->
+            case keys(Entries, Wanted) of
+                Limit -> {ok, fold_part(Entries, Fun, Acc)};
+                _ -> with_snapshot(Store, fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end)
+            end;
         {badarg, N} ->
             hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], N);
         Error ->
@@ -555,15 +580,25 @@ fold_parts(Snapshot, Fun, Acc, Wanted) ->
         {ok, Entries, Continue} ->
             Folded = fold_part(Entries, Fun, Acc),
             case element(7, Wanted) of
-                infinity -> fold_parts(Snapshot, Fun, Folded, setelement(4, Wanted, Continue));
-                Limit when Limit =:= length(Entries) -> {ok, Folded};
+                infinity ->
+                    fold_parts(Snapshot, Fun, Folded, setelement(4, Wanted, Continue));
                 Limit ->
-                    Rest = setelement(7, Wanted, Limit - length(Entries)),
-                    fold_parts(Snapshot, Fun, Folded, setelement(4, Rest, Continue))
+                    case Limit - keys(Entries, Wanted) of
+                        0 -> {ok, Folded};
+                        Left -> fold_parts(Snapshot, Fun, Folded, setelement(7, setelement(4, Wanted, Continue), Left))
+                    end
             end;
         Error ->
             Error
     end.
+
+%% How many keys the entries of a part are of: with `records' two may be of one.
+keys(Entries, {_, _, _, _, _, false = _KeysOnly, _, true = _Records}) -> length(Entries) - double(Entries, 0);
+keys(Entries, _) -> length(Entries).
+
+double([{Key, group}, {Key, _} | Rest], N) -> double(Rest, N + 1);
+double([_ | Rest], N) -> double(Rest, N);
+double([], N) -> N.
 
 fold_part([{Key, Value} | Rest], Fun, Acc) -> fold_part(Rest, Fun, Fun(Key, Value, Acc));
 fold_part([Key | Rest], Fun, Acc) -> fold_part(Rest, Fun, Fun(Key, Acc));

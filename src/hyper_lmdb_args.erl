@@ -64,7 +64,7 @@ describe(Function, Position) ->
                    "{group, Path}, {check, Key, Value} and {check, Key, absent}";
         options -> "not a map";
         listing -> "not a map of limit, cursor, return_cursor and reverse";
-        range -> "not a map of prefix, from, to, reverse, limit, keys_only and continue";
+        range -> "not a map of prefix, from, to, reverse, limit, keys_only, records and continue";
         file -> "not the name of a file: give a binary or a string";
         function -> "not a function of the number of arguments it is called with";
         batch -> "not a batch: give what begin_batch/1 returned"
@@ -77,6 +77,7 @@ public(Function) -> Function.
 -spec kinds(atom()) -> [kind() | any].
 kinds(get) -> [store, key];
 kinds(exists) -> [store, key];
+kinds(read_link) -> [store, key];
 kinds(delete) -> [store, key];
 kinds(put) -> [store, key, value];
 kinds(put_new) -> [store, key, value];

@@ -7,14 +7,14 @@
 -on_load(load/0).
 
 -export([open/2, close/1, info/1, stores/0, begin_backup/4,
-         get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
+         get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
          snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0, begin_backup/4,
-       get/2, exists/2, prefetch/2, read/2, type/2, resolve/2,
+       get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
        snapshot_close/1,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
@@ -59,6 +59,9 @@ get(_Store, _Key) -> erlang:nif_error(not_loaded).
 -spec exists(hyper_lmdb:store(), binary()) -> boolean() | busy | error().
 exists(_Store, _Key) -> erlang:nif_error(not_loaded).
 
+-spec read_link(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | busy | error().
+read_link(_Store, _Key) -> erlang:nif_error(not_loaded).
+
 %% Pages of the first keys; `{more, Rest}' where others are left.
 -spec prefetch(hyper_lmdb:store(), [binary()]) -> ok | {more, [binary()]} | busy | error().
 prefetch(_Store, _Keys) -> erlang:nif_error(not_loaded).
@@ -93,10 +96,11 @@ list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
 %% Keys where only they are asked for; the third element is the key to go on after.
 -type range() :: {Prefix :: binary(), From :: binary() | nil, To :: binary() | nil,
                   After :: binary() | nil, Reverse :: boolean(), KeysOnly :: boolean(),
-                  non_neg_integer() | infinity}.
+                  non_neg_integer() | infinity, Records :: boolean()}.
 
 -spec range(hyper_lmdb:store(), range()) ->
-          {ok, [{binary(), binary()}] | [binary()], binary() | done} | busy | error().
+          {ok, [{binary(), binary()}] | [{binary(), hyper_lmdb:record()}] | [binary()], binary() | done}
+        | busy | error().
 range(_Store, _Range) -> erlang:nif_error(not_loaded).
 
 %% `snapshot' where the argument is one.

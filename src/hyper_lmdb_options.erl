@@ -82,11 +82,11 @@ page(Key, _Value, _Page) -> throw({bad_option, Key}).
 -spec range(map()) -> {ok, tuple()} | {error, {bad_option, term()}}.
 range(Asked) ->
     Default = #{prefix => <<>>, from => nil, to => nil, continue => nil, reverse => false,
-                keys_only => false, limit => infinity},
+                keys_only => false, records => false, limit => infinity},
     try maps:fold(fun range/3, Default, Asked) of
         #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
-          keys_only := KeysOnly, limit := Limit} ->
-            {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit}}
+          keys_only := KeysOnly, records := Records, limit := Limit} ->
+            {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit, Records}}
     catch
         throw:{bad_option, _} = Reason -> {error, Reason}
     end.
@@ -101,6 +101,7 @@ range(continue, Key, Range) when is_binary(Key), Key =/= <<>> ->
     Range#{continue := Key};
 range(reverse, Reverse, Range) when is_boolean(Reverse) -> Range#{reverse := Reverse};
 range(keys_only, KeysOnly, Range) when is_boolean(KeysOnly) -> Range#{keys_only := KeysOnly};
+range(records, Records, Range) when is_boolean(Records) -> Range#{records := Records};
 range(limit, infinity, Range) -> Range;
 range(limit, Limit, Range) when is_integer(Limit), Limit > 0 -> Range#{limit := Limit};
 range(Key, Value, Range) when is_binary(Key) ->

@@ -83,7 +83,7 @@ element_terms(ReadMany, 2, Nasty) when ReadMany =:= read_many; ReadMany =:= read
                           {in_a_key, fun(T) -> [[<<"a">>, T]] end}]];
 element_terms(range, 2, Nasty) ->
     [{{Key, Term}, fun() -> #{Key => Make()} end}
-     || {Term, Make} <- Nasty, Key <- [prefix, from, to, <<"continue">>, reverse, limit, keys_only]];
+     || {Term, Make} <- Nasty, Key <- [prefix, from, to, <<"continue">>, reverse, limit, keys_only, records]];
 element_terms(_, 3, Nasty) ->
     [{{Key, Term}, fun() -> #{Key => Make()} end} || {Term, Make} <- Nasty, Key <- [limit, cursor, <<"return_cursor">>, reverse, compact]];
 element_terms(_, _, _) -> [].

@@ -5,6 +5,7 @@
 all_test_() ->
     [test_store:each_mode("round trip", 60, fun round_trip/1),
      test_store:each_mode("a flipped byte is found", 60, fun flipped/1),
+     test_store:each_mode("a flipped byte of a link is found", 60, fun flipped_link/1),
      test_store:each_mode("without checksums it is not", 60, fun not_flipped/1),
      {"the option may change between starts", fun mixed/0}].
 
@@ -50,11 +51,24 @@ flip(File, Value) ->
     ok = file:close(Fd),
     <<Before/binary, (Byte bxor 4), After/binary>>.
 
+flipped_link(Mode) ->
+    test_store:with_store(#{durability => Mode, checksum => true}, fun(S, Dir) ->
+        Target = binary:copy(<<"t">>, 50),
+        ok = hyper_lmdb:batch_write(S, [{group, <<"l">>}, {link, Target, <<"l">>}]),
+        ok = hyper_lmdb:stop(S),
+        _ = flip(filename:join(Dir, "data.mdb"), Target),
+        S2 = test_store:start_ok(#{name => Dir, durability => Mode}),
+        [?assertEqual({error, checksum_mismatch}, Answer)
+         || Answer <- [hyper_lmdb:read_link(S2, <<"l">>), hyper_lmdb:read(S2, <<"l">>),
+                       hyper_lmdb:range(S2, #{records => true})]]
+    end).
+
 flipped(Mode) ->
     with_damage(#{durability => Mode, checksum => true}, fun(S, Value, Damaged) ->
         ?assertEqual({error, checksum_mismatch}, hyper_lmdb:get(S, <<"damaged">>)),
         ?assertEqual({ok, [{<<"whole">>, {ok, <<"whole">>}}, {<<"damaged">>, {error, checksum_mismatch}}]},
                      hyper_lmdb:read_many_fast(S, [<<"whole">>, <<"damaged">>])),
+        [?assertEqual({error, checksum_mismatch}, hyper_lmdb:range(S, #{records => Records})) || Records <- [true, false]],
         [?assertEqual({error, checksum_mismatch}, hyper_lmdb:batch_write(S, [{check, <<"damaged">>, V}]))
          || V <- [Value, Damaged]]
     end).

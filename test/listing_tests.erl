@@ -11,6 +11,7 @@ all_test_() ->
                          {"parts of groups are the whole, both ways", fun group_parts/1},
                          {"names around the slash", fun around_the_slash/1},
                          {"long names", fun long_names/1},
+                         {"the page loops of old callers end", fun old_loops/1},
                          {"a limit of 0", fun limit_of_nothing/1},
                          {"nothing comes before the empty name", fun reverse_from_empty/1},
                          {"cursors of a prefix", fun prefix_cursors/1},
@@ -74,16 +75,16 @@ group_beside_model(S, Case, Group, {ok, Names}) ->
                  {Case, From, hyper_lmdb:list(S, Group, #{cursor => From, reverse => true})}),
     length(Names).
 
-%% All parts of a listing, each of another size. A part with a cursor is as long as it may be.
+%% All parts of a listing, each of another size: the cursor of one that has names is the last of them.
 parts(Function, S, At, Listing) ->
     Limit = rand:uniform(5) - 1,
     {ok, Names, Cursor} = hyper_lmdb:Function(S, At, Listing#{limit => Limit, return_cursor => true}),
-    case Cursor of
-        nil ->
-            ?assert(length(Names) =< Limit),
-            Names;
-        _ ->
-            ?assertEqual(Limit, length(Names)),
+    ?assert(length(Names) =< Limit),
+    case Names of
+        [] when Cursor =:= nil -> [];
+        [] when Limit =:= 0 -> parts(Function, S, At, Listing#{cursor => Cursor});
+        [_ | _] ->
+            ?assertEqual(lists:last(Names), Cursor),
             Names ++ parts(Function, S, At, Listing#{cursor => Cursor})
     end.
 
@@ -121,9 +122,9 @@ around_the_slash(S) ->
     [?assertEqual({ok, [], nil}, hyper_lmdb:list(S, Empty, #{return_cursor => true, reverse => Reverse}))
      || Empty <- [<<"none">>, <<"g/empty">>], Reverse <- [true, false]].
 
-%% One name at a time; the last has no cursor.
-each_next(S, Group, Listing, [Name, nil]) ->
-    ?assertEqual({ok, [Name], nil}, hyper_lmdb:list(S, Group, Listing#{limit => 1, return_cursor => true}));
+%% One name at a time; behind the last there is no more.
+each_next(S, Group, Listing, [nil]) ->
+    ?assertEqual({ok, [], nil}, hyper_lmdb:list(S, Group, Listing#{limit => 1, return_cursor => true}));
 each_next(S, Group, Listing, [Name | Rest]) ->
     ?assertEqual({ok, [Name], Name}, hyper_lmdb:list(S, Group, Listing#{limit => 1, return_cursor => true})),
     each_next(S, Group, Listing#{cursor => Name}, Rest).
@@ -138,6 +139,25 @@ long_names(S) ->
     ?assertEqual(Names, parts(list_prefix, S, <<>>, #{})),
     ?assertEqual({ok, []}, hyper_lmdb:list(S, <<>>, #{cursor => Beyond})),
     ?assertEqual({{ok, []}, {ok, []}}, {hyper_lmdb:list_prefix(S, <<>>, #{cursor => Beyond}), hyper_lmdb:list_prefix(S, Beyond)}).
+
+%% Callers of the older library never saw `nil' with a page that had names, and hand back what they were
+%% given until a page is empty: with a last page that had `nil' beside its names they began again, for ever.
+old_loops(S) ->
+    Keys = [<<"p/", I:16>> || I <- lists:seq(1, 20)],
+    ok = hyper_lmdb:batch_write(S, [{put, Key, <<>>} || Key <- Keys]),
+    [?assertEqual({Limit, Keys}, {Limit, old_loop(S, #{<<"limit">> => Limit, <<"return_cursor">> => true}, 30)})
+     || Limit <- [1, 3, 5, 19, 20, 21]].
+
+old_loop(_, _, 0) -> goes_on_for_ever;
+old_loop(S, Page, MostPages) ->
+    case hyper_lmdb:list_prefix(S, <<"p/">>, Page) of
+        {ok, [], nil} -> [];
+        {ok, Keys, Cursor} ->
+            case old_loop(S, Page#{<<"cursor">> => Cursor}, MostPages - 1) of
+                Rest when is_list(Rest) -> Keys ++ Rest;
+                Never -> Never
+            end
+    end.
 
 %% The next part begins where this one did.
 limit_of_nothing(S) ->
@@ -168,7 +188,7 @@ reverse_from_empty(S) ->
 prefix_cursors(S) ->
     Keys = [<<"p">>, <<"p/a">>, <<"p/b">>, <<"q">>],
     ok = hyper_lmdb:batch_write(S, [{put, Key, <<>>} || Key <- [<<"a">> | Keys]]),
-    [?assertEqual({Cursor, {ok, Expected, nil}},
+    [?assertEqual({Cursor, {ok, Expected, lists:last([nil | Expected])}},
                   {Cursor, hyper_lmdb:list_prefix(S, <<"p">>, #{cursor => Cursor, return_cursor => true})})
      || {Cursor, Expected} <- [{nil, [<<"p">>, <<"p/a">>, <<"p/b">>]}, {undefined, [<<"p">>, <<"p/a">>, <<"p/b">>]},
                                {<<>>, [<<"p">>, <<"p/a">>, <<"p/b">>]}, {<<"a">>, [<<"p">>, <<"p/a">>, <<"p/b">>]},
@@ -191,7 +211,7 @@ options(S) ->
                                {return_cursor, [1, nil, <<"true">>]}, {reverse, [1, nil, <<"true">>]}],
              Value <- Values, Form <- [Key, atom_to_binary(Key)]],
          ?assertEqual({ok, [<<"a">>, <<"b">>]}, hyper_lmdb:F(S, <<>>, #{limit => infinity, cursor => nil})),
-         ?assertEqual({ok, [<<"a">>, <<"b">>], nil}, hyper_lmdb:F(S, <<>>, #{limit => (1 bsl 64) - 1, return_cursor => true}))
+         ?assertEqual({ok, [<<"a">>, <<"b">>], <<"b">>}, hyper_lmdb:F(S, <<>>, #{limit => (1 bsl 64) - 1, return_cursor => true}))
      end || F <- [list, list_prefix]].
 
 %% What lies below it is no path, though a key like others.

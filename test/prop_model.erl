@@ -117,22 +117,30 @@ mark(Key, M) ->
 observe({get, K}, M) ->
     case content(K, M) of {value, V} -> {ok, V}; _ -> not_found end;
 observe({exists, K}, M) -> observe({get, K}, M) =/= not_found;
+observe({read_link, K}, M) ->
+    case content(K, M) of {link, Target} -> {ok, Target}; _ -> not_found end;
 observe({list_prefix, Prefix}, M) ->
     {ok, lists:sort([Key || {Key, {Content, _}} <- maps:to_list(M), Content =/= none, begins(Prefix, Key)])};
 observe({range, Range}, M) ->
     Reverse = maps:get(reverse, Range, false),
-    Values = lists:sort([{Key, V} || {Key, {{value, V}, _}} <- maps:to_list(M), in_range(Range, Reverse, Key)]),
-    Entries = case Range of
-                  #{keys_only := true} -> [Key || {Key, _} <- Values];
-                  #{} -> Values
-              end,
-    {ok, case Reverse of true -> lists:reverse(Entries); false -> Entries end, done};
+    Seen = lists:sort([{Key, Entries} || {Key, Record} <- maps:to_list(M), in_range(Range, Reverse, Key),
+                                         Entries <- [entries(Range, Key, Record)], Entries =/= []]),
+    InOrder = case Reverse of true -> lists:reverse(Seen); false -> Seen end,
+    {ok, lists:append([Entries || {_, Entries} <- InOrder]), done};
 observe({read_many_fast, Ks}, M) -> {ok, [{K, observe({get, K}, M)} || K <- Ks]};
 observe({read, P}, M) -> read(path(P), M);
 observe({type, P}, M) -> type(path(P), M);
 observe({resolve, P}, M) -> resolve(path(P), M);
 observe({list, P}, M) -> list(path(P), M);
 observe({read_many, Ps}, M) -> {ok, [{path(P), read(path(P), M)} || P <- Ps]}.
+
+%% What a range shows of a key: its value, or with `records' all there is, a mark before the rest.
+entries(#{keys_only := true} = Range, Key, Record) ->
+    case entries(Range#{keys_only := false}, Key, Record) of [] -> []; _ -> [Key] end;
+entries(#{records := true}, Key, {Content, Marked}) ->
+    [{Key, group} || Marked] ++ [{Key, Content} || Content =/= none];
+entries(_, Key, {{value, V}, _}) -> [{Key, V}];
+entries(_, _, _) -> [].
 
 in_range(Range, Reverse, Key) ->
     begins(maps:get(prefix, Range, <<>>), Key)

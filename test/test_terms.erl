@@ -6,7 +6,7 @@
 %% Every function that looks at a store, with good arguments to go after it.
 calls() ->
     [{stop, []}, {reset, []}, {sync, []}, {info, []}, {backup, [<<"copy">>]}, {backup, [<<"copy">>, #{}]}, {get, [<<"k">>]}, {put, [<<"k">>, <<"v">>]},
-     {delete, [<<"k">>]}, {exists, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
+     {delete, [<<"k">>]}, {exists, [<<"k">>]}, {read_link, [<<"k">>]}, {put_new, [<<"k">>, <<"v">>]},
      {batch_write, [[{put, <<"k">>, <<"v">>}, {check, <<"k">>, <<"v">>}]]}, {delete_prefix, [<<"k">>]},
      {read, [<<"k">>]}, {write, [<<"k">>, <<"v">>]}, {prefetch, [[<<"k">>]]}, {read_many, [[<<"k">>]]}, {make_group, [<<"k">>]},
      {make_link, [<<"k">>, <<"l">>]}, {type, [<<"k">>]}, {list, [<<"k">>]}, {list, [<<"k">>, #{}]},

@@ -41,8 +41,8 @@ KeyBounds bounds_of(const Range& range, std::size_t max_key_bytes) {
 }
 
 Result<std::optional<std::string>> walk_range(
-    const View& view, const Range& range, const Effort& effort,
-    FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_value) {
+    const View& view, const Range& range, Walked walked, const Effort& effort,
+    FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_record) {
   using Next = std::optional<std::string>;
   const KeyBounds bounds = bounds_of(range, view.max_key_bytes());
   auto opened = ViewCursor::open(view, effort.sorting, ViewCursor::Removed::shown);
@@ -65,8 +65,8 @@ Result<std::optional<std::string>> walk_range(
     if (!hidden && !cursor.removed()) {
       auto record = decode(cursor.bytes());
       if (!record) return record.error();
-      if (record.value().kind == Kind::value) {
-        auto taken = on_value(cursor.key(), cursor.bytes());
+      if (walked == Walked::records || record.value().kind == Kind::value) {
+        auto taken = on_record(cursor.key(), cursor.bytes());
         if (!taken) return taken.error();
         if (!taken.value()) return Next(std::move(done));
         ++entries;

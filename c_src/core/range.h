@@ -21,12 +21,15 @@ struct KeyBounds {
 };
 KeyBounds bounds_of(const Range& range, std::size_t max_key_bytes);
 
-/// Calls `on_value` with the keys that hold a value, in the range's order, and the records there.
-/// Where it answers false the walk ends before that key. Looks at `effort.lookups` records at most,
-/// removed ones too. Errors: as `on_value`; work_limit where sorting buffered keys is too much.
+/// Which keys a walk stops at: those with a value, or all.
+enum class Walked { values, records };
+
+/// Calls `on_record` with such keys, in the range's order, and what is stored there. Where it
+/// answers false the walk ends before that key. Looks at `effort.lookups` records at most,
+/// removed ones too. Errors: as `on_record`; work_limit where sorting buffered keys is too much.
 /// Returns the key behind which to go on, nothing where the range has no more.
 Result<std::optional<std::string>> walk_range(
-    const View& view, const Range& range, const Effort& effort,
-    FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_value);
+    const View& view, const Range& range, Walked walked, const Effort& effort,
+    FunctionRef<Result<bool>(std::string_view key, std::string_view bytes)> on_record);
 
 }  // namespace hyper_lmdb

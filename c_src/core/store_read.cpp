@@ -112,6 +112,24 @@ Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
   return record.value().kind == Kind::value;
 }
 
+Result<bool> Reader::read_link(std::string_view key, FunctionRef<void(std::string_view)> on_target,
+                               const Effort& effort) const {
+  if (auto good = impl_->check_key(key); !good) return good.error();
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
+  auto lease = impl_->lease(snapshot_, effort);
+  if (!lease) return lease.error();
+  auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
+  if (!bytes) return bytes.error();
+  if (!bytes.value()) return false;
+  auto record = decode(*bytes.value());
+  if (!record) return record.error();
+  if (record.value().kind != Kind::link) return false;
+  if (auto intact = verify(key, *bytes.value()); !intact) return intact.error();
+  on_target(record.value().payload);
+  return true;
+}
+
 Result<void> Reader::read_many(std::span<const std::string_view> keys,
                                FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                                const Effort& effort) const {
@@ -211,14 +229,44 @@ Result<std::optional<std::string>> Reader::range(
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
   bool first = true;
-  return walk_range(lease.value().view(impl_->env->dbi()).under(&reading), range, effort,
-                    [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+  return walk_range(lease.value().view(impl_->env->dbi()).under(&reading), range, Walked::values,
+                    effort, [&](std::string_view key, std::string_view bytes) -> Result<bool> {
                       if (range.keys_only) return on_entry(key, {});
                       auto value = reader.read(key, bytes);
                       if (over_limit(value) && !first) return false;
                       if (!value) return value.error();
                       first = false;
                       return on_entry(key, *value.value());
+                    });
+}
+
+Result<std::optional<std::string>> Reader::records(const Range& range,
+                                                   FunctionRef<bool(const Entry&)> on_entry,
+                                                   const Effort& effort) const {
+  Reading reading(&impl_->warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
+  auto lease = impl_->lease(snapshot_, effort);
+  if (!lease) return lease.error();
+  ValueReader reader(impl_->settings, effort, &reading);
+  bool first = true;
+  return walk_range(lease.value().view(impl_->env->dbi()).under(&reading), range, Walked::records,
+                    effort, [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+                      if (range.keys_only) return on_entry({.key = key});
+                      auto record = decode(bytes);
+                      if (!record) return record.error();
+                      Entry entry{.key = key, .marked = record.value().group};
+                      if (record.value().kind == Kind::value) {
+                        auto value = reader.read(key, bytes);
+                        if (over_limit(value) && !first) return false;
+                        if (!value) return value.error();
+                        entry.value = *value.value();
+                      } else {
+                        if (auto intact = verify(key, bytes); !intact) return intact.error();
+                        if (record.value().kind == Kind::link)
+                          entry.target = record.value().payload;
+                      }
+                      first = false;
+                      return on_entry(entry);
                     });
 }
 

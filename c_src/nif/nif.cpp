@@ -83,6 +83,7 @@ ErlNifFunc functions[] = {
 
     {"get", 2, &guarded<get>, 0},              // one look-up; over 512 KiB dirty IO
     {"exists", 2, &guarded<exists>, 0},        // one look-up
+    {"read_link", 2, &guarded<read_link>, 0},  // one look-up
     {"read", 2, &guarded<read>, 0},            // 200 look-ups and 512 KiB; more on dirty IO
     {"type", 2, &guarded<type>, 0},            // 200 look-ups; more on dirty IO
     {"resolve", 2, &guarded<resolve>, 0},      // 200 look-ups; more on dirty IO

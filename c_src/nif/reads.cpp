@@ -146,6 +146,15 @@ Result<ERL_NIF_TERM> is_at(ErlNifEnv*, const Reader& reader, std::string_view ke
   return found.value() ? ERL_NIF_TERM{atoms().true_} : ERL_NIF_TERM{atoms().false_};
 }
 
+Result<ERL_NIF_TERM> target_at(ErlNifEnv* env, const Reader& reader, std::string_view key,
+                               const Effort& effort) {
+  ERL_NIF_TERM answer = atoms().not_found;
+  const auto on_target = [&](std::string_view target) { answer = make_value(env, target); };
+  const auto found = reader.read_link(key, on_target, effort);
+  if (!found) return found.error();
+  return answer;
+}
+
 /// Keys of a call.
 class Keys {
  public:
@@ -266,6 +275,10 @@ ERL_NIF_TERM resolve(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
 
 ERL_NIF_TERM exists(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   return ask_here<is_at>(env, argc, argv);
+}
+
+ERL_NIF_TERM read_link(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
+  return ask_here<target_at>(env, argc, argv);
 }
 
 // `ok`, or `{more, Rest}`: a dirty scheduler and a snapshot are held for a short while only.

@@ -82,7 +82,8 @@ void make_atoms(ErlNifEnv* env) {
                .lz4 = atom("lz4"),
                .zstd = atom("zstd"),
                .snapshot = atom("snapshot"),
-               .busy = atom("busy")};
+               .busy = atom("busy"),
+               .value = atom("value")};
   for (std::size_t i = 0; i < kCodes; ++i) {
     code_atoms[i] = atom(name_of(static_cast<Code>(i)));
   }

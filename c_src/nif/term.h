@@ -17,7 +17,7 @@ struct Atoms {
   ERL_NIF_TERM ok, error, more, not_found, true_, false_, undefined, queue, queued, wait, go, none,
       badarg, put, delete_, check, absent, link, group, write, make_link, make_group, paths, reset,
       sync, delete_prefix, simple, composite, committed, not_started, name, sync_mode, async_mode,
-      map_async_mode, error_mode, reset_mode, done, lz4, zstd, snapshot, busy;
+      map_async_mode, error_mode, reset_mode, done, lz4, zstd, snapshot, busy, value;
 };
 const Atoms& atoms() noexcept;
 void make_atoms(ErlNifEnv* env);

@@ -60,6 +60,14 @@ struct Range {
   std::uint64_t limit = kNoLimit;              ///< entries at most
 };
 
+/// All that is at a key.
+struct Entry {
+  std::string_view key;
+  bool marked = false;                          ///< as a group
+  std::optional<std::string_view> value = {};   ///< empty where only keys are asked for
+  std::optional<std::string_view> target = {};  ///< of a link, which a value excludes
+};
+
 /// Each call sees one moment: of a store the one of the call, of a snapshot its own.
 ///
 /// Thread-safety: every function may be called from any thread at any time.
@@ -84,6 +92,11 @@ class Reader {
 
   /// Whether a value is at `key`. Errors as `get`, but for the value's own.
   Result<bool> exists(std::string_view key, const Effort& effort = {}) const;
+
+  /// Calls `on_target` with the target of the link at `key`, valid inside the callback only, and
+  /// returns true; false where no link is there. Errors as `exists`, and checksum_mismatch.
+  Result<bool> read_link(std::string_view key, FunctionRef<void(std::string_view)> on_target,
+                         const Effort& effort = {}) const;
 
   /// What one key of `read_many` holds.
   using Lookup = Result<std::optional<std::string_view>>;
@@ -137,6 +150,11 @@ class Reader {
   Result<std::optional<std::string>> range(
       const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
       const Effort& effort = {}) const;
+
+  /// As `range`, with the keys that hold anything: links and marks of groups too.
+  Result<std::optional<std::string>> records(const Range& range,
+                                             FunctionRef<bool(const Entry&)> on_entry,
+                                             const Effort& effort = {}) const;
 
  protected:
   Reader(StoreImpl* impl, OpenSnapshot* snapshot) noexcept : impl_(impl), snapshot_(snapshot) {}
