@@ -23,9 +23,16 @@
 -type badarg() :: {badarg, pos_integer()}.
 -type error() :: {error, hyper_lmdb:reason()} | badarg().
 
+%% The VM says why only in its log: hyper_lmdb_app looks here.
 load() ->
-    erlang:load_nif(filename:join(priv_dir(), "hyper_lmdb_nif"),
-                    erlang:system_info(dirty_io_schedulers)).
+    case erlang:load_nif(filename:join(priv_dir(), "hyper_lmdb_nif"),
+                         erlang:system_info(dirty_io_schedulers)) of
+        ok ->
+            ok;
+        {error, {_, Why}} = Error ->
+            persistent_term:put({?MODULE, load_error}, Why),
+            Error
+    end.
 
 %% An application that is not on the code path as such still has its priv beside its ebin.
 priv_dir() ->
@@ -36,7 +43,8 @@ priv_dir() ->
             Dir
     end.
 
--spec open(binary(), [{atom(), term()}]) -> {ok, reference()} | error().
+%% With the directory where those above it had to be made too.
+-spec open(binary(), [{atom(), term()}]) -> {ok, reference()} | {ok, reference(), binary()} | error().
 open(_Name, _Options) -> erlang:nif_error(not_loaded).
 
 -spec close(hyper_lmdb:store()) -> ok | error().

@@ -1,5 +1,7 @@
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 
 #include "calls.h"
 #include "config_term.h"
@@ -25,6 +27,15 @@ void join_thread(void* thread) {
   enif_thread_join(*tid, nullptr);
 }
 
+/// Whether the directory above one is missing, so that an open has to make more than its own.
+bool lacks_parent(std::string directory) {
+  while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
+  const auto parent = std::filesystem::path(directory).parent_path();
+  std::error_code unknown;
+  return !parent.empty() &&
+         std::filesystem::status(parent, unknown).type() == std::filesystem::file_type::not_found;
+}
+
 constexpr ThreadApi kVmThreads{.start = &start_thread, .join = &join_thread};
 
 }  // namespace
@@ -42,12 +53,19 @@ ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
     }
     const auto options = as_options(env, directory, argv[1]);
     if (!options) return make_error(env, options.error());
+    const bool made_parents = lacks_parent(directory);
     const auto store = Store::open(options.value(), kVmThreads);
     if (!store) return make_error(env, store.error());
     Handle* const handle = state().names.add(*spelling, store.value(), state().handle_type);
     if (handle == nullptr) continue;  // closed by somebody else in between
     const ERL_NIF_TERM term = enif_make_resource(env, handle);
     enif_release_resource(handle);
+    if (made_parents) {
+      if (const auto info = store.value()->info()) {
+        const auto made = make_binary(env, info.value().directory);
+        if (made) return enif_make_tuple3(env, atoms().ok, term, *made);
+      }
+    }
     return enif_make_tuple2(env, atoms().ok, term);
   }
 }
