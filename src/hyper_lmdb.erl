@@ -121,24 +121,41 @@
                | too_many_files | permission_denied | read_only | no_such_directory
                | unsupported_fs | already_open | closed | snapshot_expired | not_started | committed | internal.
 -type reason() :: cause()
+                | {load_failed, string()}
                 | {bad_option | conflicting_option, term()}
                 | {check_failed, pos_integer()}
                 | {pos_integer(), cause()}.
-%% `{check_failed, Index}' and `{Index, Cause}' name an element of a batch, counted from 1.
+%% `{check_failed, Index}' and `{Index, Cause}' name an element of a batch, counted from 1. `load_failed',
+%% of {@link start/1} and of the application, says which shared library is missing.
 
 %%% Lifecycle
 
-%% @doc Opens the store in the directory `name', and creates both if needed. A directory is one
+%% @doc Opens the store in the directory `name', and creates both if needed; where the directories above
+%% it are missing too they are made, and a notice in the log says where. A directory is one
 %% store in a node, however it is spelled: a second start returns the same handle, or
 %% `{conflicting_option, Option}' if an option it gives differs from the running store's.
 -spec start(options() | #{binary() => term()}) -> {ok, handle()} | {error, reason()}.
 start(Options) when is_map(Options) ->
     case hyper_lmdb_options:normalise(Options) of
-        {ok, Name, Given} -> hyper_lmdb_nif:open(Name, Given);
+        {ok, Name, Given} -> open(Name, Given);
+        badarg -> hyper_lmdb_args:retry(start, [Options], 1);
         {error, _} = Error -> Error
     end;
 start(Options) ->
     hyper_lmdb_args:retry(start, [Options], 1).
+
+open(Name, Given) ->
+    case hyper_lmdb_app:load() of
+        ok -> opened(hyper_lmdb_nif:open(Name, Given));
+        {error, _} = Error -> Error
+    end.
+
+%% Who has mistyped a name, or stands elsewhere than it is meant from, sees where the store is.
+opened({ok, Store, Directory}) ->
+    logger:notice("hyper_lmdb: made the directory ~0tp and those above it, which were not there", [Directory]),
+    {ok, Store};
+opened(Result) ->
+    Result.
 
 %% @doc Closes the store for all its users: calls in flight finish, queued writes are done, the rest
 %% is `closed', and a look-up by name `not_started'. What is buffered goes into LMDB and the journal
@@ -182,7 +199,7 @@ info(Store) ->
 %% @doc As {@link backup/3}, with all pages.
 -spec backup(store(), file()) -> ok | {error, reason()}.
 backup(Store, File) ->
-    backup(Store, File, #{}).
+    backup([Store, File], Store, File, #{}).
 
 %% @doc Copies the store into a new file, as it is at one moment after the call, with everything
 %% acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} ends it: `closed'. The file appears
@@ -194,20 +211,25 @@ backup(Store, File) ->
 %% To start from it, make it the `data.mdb' of a directory that holds nothing else. The copy is a store
 %% of its own, with another `store_id', and starts with any `durability'.
 -spec backup(store(), file(), backup_options()) -> ok | {error, reason()}.
-backup(Store, File, Options) when is_map(Options) ->
+backup(Store, File, Options) ->
+    backup([Store, File, Options], Store, File, Options).
+
+backup(Args, Store, File, Options) when is_map(Options) ->
     case hyper_lmdb_options:backup(Options) of
         {ok, Compact} ->
             Ref = make_ref(),
             case hyper_lmdb_nif:begin_backup(Store, File, Compact, Ref) of
                 queued -> receive {Ref, Result} -> Result end;
-                {badarg, N} -> hyper_lmdb_args:retry(backup, [Store, File, Options], N);
+                {badarg, N} -> hyper_lmdb_args:retry(backup, Args, N);
                 Result -> Result
             end;
+        badarg ->
+            hyper_lmdb_args:retry(backup, Args, 3);
         {error, _} = Error ->
             Error
     end;
-backup(Store, File, Options) ->
-    hyper_lmdb_args:retry(backup, [Store, File, Options], 3).
+backup(Args, _Store, _File, _Options) ->
+    hyper_lmdb_args:retry(backup, Args, 3).
 
 %% @doc Nothing to prepare; kept for callers of older versions.
 -spec init() -> ok.
@@ -221,15 +243,21 @@ scope() -> local.
 -spec scope(term()) -> local.
 scope(_Store) -> local.
 
-%% @doc A child of a supervisor that starts the store and stops it with the supervisor.
--spec child_spec(options() | #{binary() => term()}) -> supervisor:child_spec().
-child_spec(Options) when is_map(Options) ->
-    #{id => {?MODULE, maps:get(name, Options, maps:get(<<"name">>, Options, undefined))},
-      start => {hyper_lmdb_owner, start_link, [Options]},
-      shutdown => 60_000,
-      type => worker};
-child_spec(Options) ->
-    hyper_lmdb_args:retry(child_spec, [Options], 1).
+%% @doc A child of a supervisor that starts the store and stops it with the supervisor. The options may
+%% be a keyword list too, so that `{:hyper_lmdb, name: "cache"}' is a child in Elixir.
+-spec child_spec(options() | #{binary() => term()} | [{atom() | binary(), term()}, ...]) ->
+          supervisor:child_spec().
+child_spec(Given) ->
+    Options = hyper_lmdb_options:as_map(Given),
+    case is_map(Options) andalso hyper_lmdb_options:normalise(Options) of
+        Wrong when Wrong =:= false; Wrong =:= badarg ->
+            hyper_lmdb_args:retry(child_spec, [Given], 1);
+        _ ->
+            #{id => {?MODULE, maps:get(name, Options, maps:get(<<"name">>, Options, undefined))},
+              start => {hyper_lmdb_owner, start_link, [Options]},
+              shutdown => 60_000,
+              type => worker}
+    end.
 
 %% @doc A reason as a sentence with a hint.
 -spec format_error(reason() | term()) -> unicode:chardata().
@@ -444,17 +472,13 @@ type(Store, Path) ->
 %% @doc The names of the immediate children of a group, in byte order. The root is always a group.
 -spec list(store(), path()) -> {ok, [binary()]} | not_found | {error, reason()}.
 list(Store, Path) ->
-    case patiently(list, [Store, Path, {infinity, nil, false}]) of
-        {ok, Names, false} -> {ok, Names};
-        {badarg, N} -> hyper_lmdb_args:retry(list, [Store, Path, #{}], N);
-        Result -> Result
-    end.
+    page(list, [Store, Path], #{}).
 
 %% @doc As {@link list/2}, a part at a time.
 -spec list(store(), path(), listing()) ->
           {ok, [binary()]} | {ok, [binary()], binary() | nil} | not_found | {error, reason()}.
 list(Store, Path, Listing) ->
-    page(list, Store, Path, Listing).
+    page(list, [Store, Path, Listing], Listing).
 
 %% @doc The key a path leads to, or `not_found' where nothing is.
 -spec resolve(store(), path()) -> binary() | not_found | {error, reason()}.
@@ -484,15 +508,15 @@ add_path(Store, Path, Below) ->
 %% @doc The keys that begin with the prefix, bytes as they are, and hold a value or a link.
 -spec list_prefix(store(), key()) -> {ok, [binary()]} | {error, reason()}.
 list_prefix(Store, Prefix) ->
-    list_prefix(Store, Prefix, #{}).
+    page(list_prefix, [Store, Prefix], #{}).
 
 %% @doc As {@link list_prefix/2}, a part at a time.
 -spec list_prefix(store(), key(), listing()) ->
           {ok, [binary()]} | {ok, [binary()], binary() | nil} | {error, reason()}.
 list_prefix(Store, Prefix, Listing) ->
-    page(list_prefix, Store, Prefix, Listing).
+    page(list_prefix, [Store, Prefix, Listing], Listing).
 
-page(Function, Store, At, Listing) when is_map(Listing) ->
+page(Function, [Store, At | _] = Args, Listing) when is_map(Listing) ->
     case hyper_lmdb_options:listing(Function, Listing) of
         {ok, {_, Cursor, Reverse} = Page, ReturnCursor} ->
             case patiently(Function, [Store, At, Page]) of
@@ -503,14 +527,16 @@ page(Function, Store, At, Listing) when is_map(Listing) ->
                 {ok, [], true} when is_binary(Cursor) -> {ok, [], Cursor};
                 {ok, [], true} when Reverse -> {ok, [], ?BEHIND_EVERY_NAME};
                 {ok, [], true} -> {ok, [], <<>>};
-                {badarg, N} -> hyper_lmdb_args:retry(Function, [Store, At, Listing], N);
+                {badarg, N} -> hyper_lmdb_args:retry(Function, Args, N);
                 Result -> Result
             end;
+        badarg ->
+            hyper_lmdb_args:retry(Function, Args, 3);
         {error, _} = Error ->
             Error
     end;
-page(Function, Store, At, Listing) ->
-    hyper_lmdb_args:retry(Function, [Store, At, Listing], 3).
+page(Function, Args, _Listing) ->
+    hyper_lmdb_args:retry(Function, Args, 3).
 
 %%% Ranges
 
@@ -533,6 +559,8 @@ range(Store, Range) when is_map(Range) ->
                 {badarg, N} -> hyper_lmdb_args:retry(range, [Store, Range], N);
                 Result -> Result
             end;
+        badarg ->
+            hyper_lmdb_args:retry(range, [Store, Range], 2);
         {error, _} = Error ->
             Error
     end;
@@ -551,6 +579,7 @@ fold(Store, Fun, Acc, Range) when is_map(Range) ->
         {ok, Wanted} when is_function(Fun, 2), element(6, Wanted) -> fold_range(Store, Fun, Acc, Range, Wanted);
         {ok, Wanted} when is_function(Fun, 3), not element(6, Wanted) -> fold_range(Store, Fun, Acc, Range, Wanted);
         {ok, _} -> hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], 2);
+        badarg -> hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], 4);
         {error, _} = Error -> Error
     end;
 fold(Store, Fun, Acc, Range) ->

@@ -4,7 +4,7 @@
 %% @private
 -module(hyper_lmdb_args).
 
--export([retry/3, key/1, path/1, describe/2]).
+-export([retry/3, key/1, path/1, is_no_name/1, describe/3]).
 
 %% No store takes longer ones.
 -define(LONGEST_KEY, 65535).
@@ -14,7 +14,8 @@
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
 retry(Function, Args, Position) ->
-    Kinds = kinds(Function),
+    %% A short form of a function takes the first arguments of the long one.
+    Kinds = lists:sublist(kinds(Function), length(Args)),
     case [normalise(Kind, Arg) || {Kind, Arg} <- lists:zip(Kinds, Args)] of
         Args -> raise(public(Function), Args, Position);
         Normal -> apply(hyper_lmdb, public(Function), Normal)
@@ -24,9 +25,18 @@ retry(Function, Args, Position) ->
 -spec key(term()) -> term().
 key(Key) -> key(Key, whole).
 
+%% @doc Whether a term is one of the words that stand for something else than a name: whoever passes
+%% one as a name or key has forgotten to set it, and does not mean the letters.
+-spec is_no_name(term()) -> boolean().
+is_no_name(Term) ->
+    lists:member(Term, [nil, undefined, null, true, false]).
+
 %% Of a key that may be cut the rest is left out once it is too long to be one.
 key(Key, _) when is_atom(Key) ->
-    atom_to_binary(Key);
+    case is_no_name(Key) of
+        true -> Key;
+        false -> atom_to_binary(Key)
+    end;
 key([], _) ->
     <<>>;
 key([Char | _] = Key, _) when is_integer(Char) ->
@@ -52,23 +62,84 @@ path(Path) ->
         Binary -> path(Binary)
     end.
 
-%% @doc What an argument of a kind has to be, for people.
--spec describe(atom(), pos_integer()) -> unicode:chardata().
-describe(Function, Position) ->
-    case lists:nth(Position, kinds(Function)) of
-        store -> "not a store: give the handle start/1 returned, or a map with the name it was given";
-        key -> "not a key: give a binary, or a list of binaries to be joined with /";
-        keys -> "not a proper list of keys";
-        value -> "not a binary";
-        ops -> "not a proper list of {put, Key, Value}, {delete, Key}, {link, Target, New}, "
-                   "{group, Path}, {check, Key, Value} and {check, Key, absent}";
-        options -> "not a map";
-        listing -> "not a map of limit, cursor, return_cursor and reverse";
-        range -> "not a map of prefix, from, to, reverse, limit, keys_only, records and continue";
-        file -> "not the name of a file: give a binary or a string";
-        function -> "not a function of the number of arguments it is called with";
-        batch -> "not a batch: give what begin_batch/1 returned"
+%% @doc What is wrong with an argument, for people.
+-spec describe(atom(), pos_integer(), [term()]) -> unicode:chardata().
+describe(Function, Position, Args) ->
+    Kind = lists:nth(Position, kinds(Function)),
+    case lists:nthtail(min(Position - 1, length(Args)), Args) of
+        [Arg | _] -> hint(Kind, Arg);
+        [] -> expected(Kind)
     end.
+
+hint(store, #{name := Name}) -> hint_of_name(store, Name);
+hint(store, #{<<"name">> := Name}) -> hint_of_name(store, Name);
+hint(Kind, #{'__struct__' := _}) when Kind =:= options; Kind =:= listing; Kind =:= range ->
+    "a struct: give a plain map, as Map.from_struct/1 makes of it";
+hint(options, #{name := Name}) -> hint_of_name(options, Name);
+hint(options, #{<<"name">> := Name}) -> hint_of_name(options, Name);
+hint(options, [_ | _] = List) ->
+    case lists:keyfind(name, 1, [Pair || {_, _} = Pair <- proper(List)]) of
+        {name, Name} -> hint_of_name(options, Name);
+        false -> expected(options)
+    end;
+hint(range, #{} = Range) ->
+    case [[text(Bound), " is ", text(Key), ", which stands for no key: leave it out"]
+          || {Bound, Key} <- maps:to_list(Range), is_no_name(Key), lists:member(text(Bound), [<<"prefix">>, <<"from">>, <<"to">>])] of
+        [Hint | _] -> Hint;
+        [] -> expected(range)
+    end;
+hint(key, Key) ->
+    case [Word || Word <- if is_list(Key) -> proper(Key); true -> [Key] end, is_no_name(Word)] of
+        [Word | _] -> [text(Word), " stands for no key: if it is meant, give it as a binary"];
+        [] -> expected(key)
+    end;
+hint(ops, Ops) -> hint_of_element(ops, Ops, fun(Op) -> is_op(op(Op)) end);
+hint(keys, Keys) -> hint_of_element(keys, Keys, fun(Key) -> is_binary(key(Key)) end);
+hint(Kind, _Arg) -> expected(Kind).
+
+hint_of_name(Kind, Name) ->
+    case {is_no_name(Name), is_list(Name) andalso hyper_lmdb_options:has_binary(Name)} of
+        {true, _} -> ["its name is ", text(Name), ", which stands for no name: give a binary or a string"];
+        {_, true} -> "its name is a list with binaries in it: give one binary, as filename:join/1 makes it";
+        _ -> expected(Kind)
+    end.
+
+hint_of_element(Kind, List, IsRight) ->
+    case {proper(List), lists:dropwhile(IsRight, proper(List))} of
+        {Elements, [Wrong | _] = Rest} ->
+            [io_lib:format("element ~b of the list, ~0tP, is not ", [length(Elements) - length(Rest) + 1, Wrong, 12]), element_of(Kind)];
+        _ ->
+            expected(Kind)
+    end.
+
+element_of(keys) -> "a key";
+element_of(ops) ->
+    "one of {put, Key, Value}, {delete, Key}, {link, Target, New}, {group, Path}, {check, Key, Value} and "
+        "{check, Key, absent}".
+
+%% A list, or nothing where it ends in something else.
+proper(List) ->
+    case is_list(List) andalso is_proper(List) of
+        true -> List;
+        false -> []
+    end.
+
+text(Word) when is_atom(Word) -> atom_to_binary(Word);
+text(Word) when is_binary(Word) -> Word;
+text(_) -> <<>>.
+
+expected(store) -> "not a store: give the handle start/1 returned, or a map with the name it was given";
+expected(key) -> "not a key: give a binary, or a list of binaries to be joined with /";
+expected(keys) -> "not a proper list of keys";
+expected(value) -> "not a binary";
+expected(ops) -> ["not a proper list: each element is ", element_of(ops)];
+expected(options) -> "not a map";
+expected(listing) -> "not a map of limit, cursor, return_cursor and reverse";
+expected(range) -> "not a map of prefix, from, to, reverse, limit, keys_only, records and continue";
+expected(file) -> "not the name of a file: give a binary or a string";
+expected(function) -> "not a function of the number of arguments it is called with";
+expected(batch) -> "not a batch: give what begin_batch/1 returned";
+expected(any) -> "not what the function takes".
 
 %% Two functions have one name: what a batch takes tells them apart.
 public(batch_write_path) -> batch_write;
@@ -138,6 +209,13 @@ op({put, Key, Value}) -> {put, cut_key(Key), Value};
 op({check, Key, Value}) -> {check, cut_key(Key), Value};
 op(Op) -> Op.
 
+is_op({delete, Key}) -> is_binary(Key);
+is_op({group, Path}) -> is_binary(Path);
+is_op({link, Target, New}) -> is_binary(Target) andalso is_binary(New);
+is_op({put, Key, Value}) -> is_binary(Key) andalso is_binary(Value);
+is_op({check, Key, Value}) -> is_binary(Key) andalso (Value =:= absent orelse is_binary(Value));
+is_op(_) -> false.
+
 map_proper(Fun, List) when is_list(List) ->
     case is_proper(List) of
         true -> lists:map(Fun, List);
@@ -186,7 +264,11 @@ less(whole, _) -> whole;
 less(Room, Segments) -> lists:foldl(fun(Segment, Left) -> Left - byte_size(Segment) - 1 end, Room, Segments).
 
 part(Part) when is_binary(Part) -> Part;
-part(Part) when is_atom(Part) -> atom_to_binary(Part);
+part(Part) when is_atom(Part) ->
+    case is_no_name(Part) of
+        true -> error;
+        false -> atom_to_binary(Part)
+    end;
 part(Part) when is_list(Part) -> string_or(Part, error);
 part(_) -> error.
 

@@ -6,18 +6,24 @@
 
 %% @doc Called by the shell and by loggers for an exception with error_info.
 -spec format_error(term(), [tuple()]) -> #{pos_integer() => unicode:chardata()}.
-format_error(_Reason, [{hyper_lmdb, batch_write, [_, _, _], Info} | Rest]) ->
-    format_error(badarg, [{hyper_lmdb, batch_write_path, [], Info} | Rest]);
-format_error(_Reason, [{hyper_lmdb, Function, _Args, Info} | _]) ->
+format_error(_Reason, [{hyper_lmdb, batch_write, [_, _, _] = Args, Info} | Rest]) ->
+    format_error(badarg, [{hyper_lmdb, batch_write_path, Args, Info} | Rest]);
+format_error(_Reason, [{hyper_lmdb, Function, Args, Info} | _]) when is_list(Args) ->
     case proplists:get_value(error_info, Info) of
         #{cause := #{position := Position}} ->
-            #{Position => hyper_lmdb_args:describe(Function, Position)};
+            #{Position => hyper_lmdb_args:describe(Function, Position, Args)};
         _ ->
             #{}
-    end.
+    end;
+format_error(_Reason, _Stack) ->
+    #{}.
 
 %% @doc A sentence that says what went wrong and what can be done.
 -spec sentence(term()) -> unicode:chardata().
+sentence({load_failed, Why}) ->
+    ["the native part of this library could not be loaded: ", Why];
+sentence({error, Reason}) ->
+    sentence(Reason);
 sentence(bad_key) ->
     "the key is empty or reserved, or no path leads there; a key is 1 to max_key_bytes of info/1";
 sentence(key_too_large) ->
@@ -49,11 +55,13 @@ sentence(io_error) ->
 sentence(env_failed) ->
     "an earlier flush failed, so nothing more is written; stop the store and start it again";
 sentence(corrupted) ->
-    "the data file is damaged; restore a backup";
+    "the data file is damaged; restore a backup (and never open a data.mdb of people you do not trust: "
+        "what was made to do harm is not always found out)";
 sentence(checksum_mismatch) ->
     "the stored value is not what was written; restore it from a backup";
 sentence(not_a_database) ->
-    "the directory's data.mdb is no LMDB database, or there is none and the store is read-only";
+    "the directory's data.mdb is no LMDB database, or there is none and the store is read-only; never "
+        "open one of people you do not trust";
 sentence(version_mismatch) ->
     "the database was written by another version of LMDB or of this library";
 sentence(unknown_format) ->

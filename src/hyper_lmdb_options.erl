@@ -1,33 +1,44 @@
-%% @doc What start/1 is given, brought to one form: names of older versions, binary keys and values.
-%% Ranges are the core's business.
+%% @doc What functions are given in a map, brought to one form: names of older versions, keys and words
+%% that are binaries, numbers and booleans in any spelling. Which numbers go is the core's business.
 %% @private
 -module(hyper_lmdb_options).
 
--export([normalise/1, name/1, listing/2, range/1, backup/1]).
+-export([as_map/1, normalise/1, name/1, has_binary/1, listing/2, range/1, backup/1]).
 
 -type name() :: binary().
 -type normal() :: [{atom(), atom() | non_neg_integer()}].
 
-%% @doc The directory as it was spelled, and the options the core knows.
--spec normalise(map()) -> {ok, name(), normal()} | {error, {bad_option, term()}}.
+%% @doc The map a keyword list stands for, of which the first of several pairs counts; what is no such
+%% list stays what it is.
+-spec as_map(term()) -> term().
+as_map([{_, _} | _] = List) ->
+    try maps:from_list(lists:reverse(List))
+    catch error:_ -> List
+    end;
+as_map(Other) ->
+    Other.
+
+%% @doc The directory as it was spelled, and the options the core knows. `badarg' where the map is none
+%% of options at all, or the name one that nobody means.
+-spec normalise(map()) -> {ok, name(), normal()} | {error, {bad_option, term()}} | badarg.
 normalise(Options) ->
-    try
-        Given = maps:fold(fun collect/3, #{}, Options),
-        Name = case Given of
-                   #{name := N} -> N;
-                   #{} -> throw({bad_option, name})
-               end,
-        {ok, Name, core_options(maps:remove(name, Given))}
-    catch
-        throw:{bad_option, _} = Reason -> {error, Reason}
+    case given(Options, fun option/1) of
+        {ok, #{name := Name} = Given} -> {ok, Name, core_options(maps:remove(name, Given))};
+        {ok, _} -> {error, {bad_option, name}};
+        Wrong -> Wrong
     end.
 
-%% @doc A store's name in any of the forms start/1 takes.
+%% @doc A store's name in any of the forms start/1 takes, as the bytes that `file' makes of it.
 -spec name(term()) -> {ok, name()} | error.
 name(Name) when is_binary(Name) -> {ok, Name};
-name(Name) when is_atom(Name) -> {ok, atom_to_binary(Name)};
+name(Name) when is_atom(Name) ->
+    case hyper_lmdb_args:is_no_name(Name) of
+        true -> error;
+        false -> name(atom_to_list(Name))
+    end;
 name(Name) when is_list(Name) ->
-    try unicode:characters_to_binary(Name) of
+    try not has_binary(Name) andalso
+            unicode:characters_to_binary(Name, unicode, file:native_name_encoding()) of
         Binary when is_binary(Binary) -> {ok, Binary};
         _ -> error
     catch
@@ -35,108 +46,161 @@ name(Name) when is_list(Name) ->
     end;
 name(_) -> error.
 
+%% @doc Whether a list has a binary in it: as a name it might be meant to be joined with slashes, or not.
+-spec has_binary(term()) -> boolean().
+has_binary([Head | Tail]) -> has_binary(Head) orelse has_binary(Tail);
+has_binary(Part) -> is_binary(Part).
+
 %% @doc What a listing is asked for: the page, and whether the cursor is wanted.
 -spec listing(list | list_prefix, map()) ->
           {ok, {non_neg_integer() | infinity, binary() | nil, boolean()}, boolean()}
-        | {error, {bad_option, term()}}.
+        | {error, {bad_option, term()}} | badarg.
 listing(Function, Listing) ->
     Default = #{limit => infinity, cursor => nil, return_cursor => false, reverse => false},
-    try
-        #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse} =
-            maps:fold(fun page/3, Default, Listing),
-        Reverse andalso Function =:= list_prefix andalso throw({bad_option, reverse}),
-        {ok, {Limit, Cursor, Reverse}, ReturnCursor}
-    catch
-        throw:{bad_option, _} = Reason -> {error, Reason}
+    case given(Listing, fun listing_option/1) of
+        {ok, #{reverse := true}} when Function =:= list_prefix ->
+            {error, {bad_option, reverse}};
+        {ok, Given} ->
+            #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse} =
+                maps:merge(Default, Given),
+            {ok, {Limit, Cursor, Reverse}, ReturnCursor};
+        Wrong ->
+            Wrong
     end.
 
 %% @doc Whether a backup leaves free pages out.
--spec backup(map()) -> {ok, boolean()} | {error, {bad_option, term()}}.
+-spec backup(map()) -> {ok, boolean()} | {error, {bad_option, term()}} | badarg.
 backup(Options) ->
-    try
-        #{compact := Compact} = maps:fold(fun backup/3, #{compact => false}, Options),
-        {ok, Compact}
-    catch
-        throw:{bad_option, _} = Reason -> {error, Reason}
+    case given(Options, fun backup_option/1) of
+        {ok, Given} -> {ok, maps:get(compact, Given, false)};
+        Wrong -> Wrong
     end.
 
-backup(compact, Compact, Given) when is_boolean(Compact) -> Given#{compact := Compact};
-backup(<<"compact">>, Compact, Given) -> backup(compact, Compact, Given);
-backup(Key, _Value, Given) when is_binary(Key) -> Given;
-backup(Key, _Value, _Given) -> throw({bad_option, Key}).
-
-page(limit, infinity, Page) -> Page;
-page(limit, Limit, Page) when is_integer(Limit), Limit >= 0 -> Page#{limit := Limit};
-page(cursor, Cursor, Page) when is_binary(Cursor) -> Page#{cursor := Cursor};
-page(cursor, None, Page) when None =:= nil; None =:= undefined -> Page;
-page(return_cursor, Wanted, Page) when is_boolean(Wanted) -> Page#{return_cursor := Wanted};
-page(reverse, Reverse, Page) when is_boolean(Reverse) -> Page#{reverse := Reverse};
-page(<<"limit">>, Limit, Page) -> page(limit, Limit, Page);
-page(<<"cursor">>, Cursor, Page) -> page(cursor, Cursor, Page);
-page(<<"return_cursor">>, Wanted, Page) -> page(return_cursor, Wanted, Page);
-page(<<"reverse">>, Reverse, Page) -> page(reverse, Reverse, Page);
-page(Key, _Value, Page) when is_binary(Key) -> Page;
-page(Key, _Value, _Page) -> throw({bad_option, Key}).
-
 %% @doc What a range is asked for, in the form of hyper_lmdb_nif:range/2.
--spec range(map()) -> {ok, tuple()} | {error, {bad_option, term()}}.
+-spec range(map()) -> {ok, tuple()} | {error, {bad_option, term()}} | badarg.
 range(Asked) ->
     Default = #{prefix => <<>>, from => nil, to => nil, continue => nil, reverse => false,
                 keys_only => false, records => false, limit => infinity},
-    try maps:fold(fun range/3, Default, Asked) of
-        #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
-          keys_only := KeysOnly, records := Records, limit := Limit} ->
-            {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit, Records}}
-    catch
-        throw:{bad_option, _} = Reason -> {error, Reason}
+    case given(Asked, fun range_option/1) of
+        {ok, Given} ->
+            #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
+              keys_only := KeysOnly, records := Records, limit := Limit} = maps:merge(Default, Given),
+            {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit, Records}};
+        Wrong ->
+            Wrong
     end.
 
-range(Bound, Key, Range) when Bound =:= prefix; Bound =:= from; Bound =:= to ->
-    case hyper_lmdb_args:key(Key) of
-        Binary when is_binary(Binary) -> Range#{Bound := Binary};
-        _ -> throw({bad_option, Bound})
-    end;
-%% The store refuses one that is too long.
-range(continue, Key, Range) when is_binary(Key), Key =/= <<>> ->
-    Range#{continue := Key};
-range(reverse, Reverse, Range) when is_boolean(Reverse) -> Range#{reverse := Reverse};
-range(keys_only, KeysOnly, Range) when is_boolean(KeysOnly) -> Range#{keys_only := KeysOnly};
-range(records, Records, Range) when is_boolean(Records) -> Range#{records := Records};
-range(limit, infinity, Range) -> Range;
-range(limit, Limit, Range) when is_integer(Limit), Limit > 0 -> Range#{limit := Limit};
-range(Key, Value, Range) when is_binary(Key) ->
-    case lists:search(fun(Known) -> atom_to_binary(Known) =:= Key end, maps:keys(Range)) of
-        {value, Known} -> range(Known, Value, Range);
-        false -> Range
-    end;
-range(Key, _Value, _Range) -> throw({bad_option, Key}).
+%%% Any options
 
-%% An option under its atom beats the same one under its binary.
-collect(Key, Value, Given) when is_atom(Key) ->
-    case option(Key) of
-        unknown -> throw({bad_option, Key});
-        Type -> Given#{Key => value(Type, Key, Value)}
-    end;
-collect(Key, Value, Given) when is_binary(Key) ->
-    case known_atom(Key) of
-        %% Callers hand over messages that carry the keys of other layers.
-        unknown -> Given;
-        Atom when is_map_key(Atom, Given) -> Given;
-        Atom -> Given#{Atom => value(option(Atom), Atom, Value)}
-    end;
-collect(Key, _Value, _Given) ->
-    throw({bad_option, Key}).
+%% The options of a map under their atoms. A key may be a binary too, and have hyphens for
+%% underscores; of several that mean one option an atom beats a binary, and underscores beat hyphens.
+given(#{'__struct__' := _}, _TypeOf) ->
+    badarg;
+given(Options, TypeOf) ->
+    try
+        Given = maps:fold(fun(Key, Value, Sofar) -> collect(known(Key, TypeOf), Key, Value, Sofar) end, #{}, Options),
+        {ok, maps:map(fun(Key, {_Rank, Value}) -> value(TypeOf(Key), Key, Value) end, Given)}
+    catch
+        throw:{bad_option, _} = Reason -> {error, Reason};
+        throw:badarg -> badarg
+    end.
 
-known_atom(Key) ->
-    try binary_to_existing_atom(Key) of
-        Atom ->
-            case option(Atom) of
+%% Callers hand over messages that carry the keys of other layers, and those are binaries.
+collect(unknown, Key, _Value, Given) when is_binary(Key) -> Given;
+collect(unknown, Key, _Value, _Given) -> throw({bad_option, Key});
+collect({Known, Rank}, _Key, Value, Given) ->
+    case Given of
+        #{Known := {Better, _}} when Better < Rank -> Given;
+        #{} -> Given#{Known => {Rank, Value}}
+    end.
+
+known(Key, TypeOf) when is_atom(Key) ->
+    case TypeOf(Key) of
+        unknown -> known_word(atom_to_binary(Key), 0, TypeOf);
+        _ -> {Key, 0}
+    end;
+known(Key, TypeOf) when is_binary(Key) ->
+    known_word(Key, 2, TypeOf);
+known(_Key, _TypeOf) ->
+    unknown.
+
+known_word(Word, Rank, TypeOf) ->
+    Plain = underscored(Word),
+    try binary_to_existing_atom(Plain) of
+        Known ->
+            case TypeOf(Known) of
                 unknown -> unknown;
-                _ -> Atom
+                _ when Plain =:= Word -> {Known, Rank};
+                _ -> {Known, Rank + 1}
             end
     catch
         error:_ -> unknown
     end.
+
+underscored(Word) -> binary:replace(Word, <<"-">>, <<"_">>, [global]).
+
+value(name, _Key, Value) ->
+    case name(Value) of
+        {ok, Name} -> Name;
+        error -> wrong(hyper_lmdb_args:is_no_name(Value) orelse (is_list(Value) andalso has_binary(Value)), name)
+    end;
+value(key, Key, Value) ->
+    case hyper_lmdb_args:key(Value) of
+        Binary when is_binary(Binary) -> Binary;
+        _ -> wrong(hyper_lmdb_args:is_no_name(Value), Key)
+    end;
+%% The store refuses one that is too long.
+value(continue, _Key, Value) when is_binary(Value), Value =/= <<>> -> Value;
+value(cursor, _Key, Value) when is_binary(Value) -> Value;
+value(cursor, _Key, Value) when Value =:= nil; Value =:= undefined -> nil;
+value({limit, _Least}, _Key, Value) when Value =:= infinity; Value =:= <<"infinity">> -> infinity;
+value({limit, Least}, Key, Value) ->
+    case value(integer, Key, Value) of
+        Limit when Limit >= Least -> Limit;
+        _ -> throw({bad_option, Key})
+    end;
+value(integer, _Key, Value) when is_integer(Value), Value >= 0 -> Value;
+value(integer, Key, Value) when is_binary(Value), byte_size(Value) =< 20 ->
+    try binary_to_integer(Value) of
+        Number when Number >= 0, binary_part(Value, 0, 1) =/= <<"+">>, binary_part(Value, 0, 1) =/= <<"-">> -> Number;
+        _ -> throw({bad_option, Key})
+    catch
+        error:badarg -> throw({bad_option, Key})
+    end;
+value(boolean, _Key, Value) when is_boolean(Value) -> Value;
+value(boolean, _Key, Value) when Value =:= 1; Value =:= <<"1">>; Value =:= <<"true">> -> true;
+value(boolean, _Key, Value) when Value =:= 0; Value =:= <<"0">>; Value =:= <<"false">> -> false;
+value({one_of, Words}, Key, Value) ->
+    case [Word || Word <- Words, Word =:= Value orelse is_binary(Value) andalso atom_to_binary(Word) =:= underscored(Value)] of
+        [Found] -> Found;
+        [] -> throw({bad_option, Key})
+    end;
+value(_Type, Key, _Value) ->
+    throw({bad_option, Key}).
+
+%% A word where a name is meant is the caller's fault, not an option that a store could not have.
+-spec wrong(boolean(), atom()) -> no_return().
+wrong(true, _Key) -> throw(badarg);
+wrong(false, Key) -> throw({bad_option, Key}).
+
+listing_option(limit) -> {limit, 0};
+listing_option(cursor) -> cursor;
+listing_option(return_cursor) -> boolean;
+listing_option(reverse) -> boolean;
+listing_option(_) -> unknown.
+
+backup_option(compact) -> boolean;
+backup_option(_) -> unknown.
+
+range_option(prefix) -> key;
+range_option(from) -> key;
+range_option(to) -> key;
+range_option(continue) -> continue;
+range_option(reverse) -> boolean;
+range_option(keys_only) -> boolean;
+range_option(records) -> boolean;
+range_option(limit) -> {limit, 1};
+range_option(_) -> unknown.
 
 option(name) -> name;
 option(durability) -> {one_of, [sync, async, map_async]};
@@ -167,23 +231,6 @@ option(no_meta_sync) -> boolean;
 option(no_tls) -> boolean;
 option(max_dbs) -> integer;
 option(_) -> unknown.
-
-value(name, _Key, Value) ->
-    case name(Value) of
-        {ok, Name} -> Name;
-        error -> throw({bad_option, name})
-    end;
-value(integer, _Key, Value) when is_integer(Value), Value >= 0 -> Value;
-value(boolean, _Key, Value) when is_boolean(Value) -> Value;
-value(boolean, _Key, <<"true">>) -> true;
-value(boolean, _Key, <<"false">>) -> false;
-value({one_of, Values}, Key, Value) ->
-    case [V || V <- Values, V =:= Value orelse atom_to_binary(V) =:= Value] of
-        [Found] -> Found;
-        [] -> throw({bad_option, Key})
-    end;
-value(_Type, Key, _Value) ->
-    throw({bad_option, Key}).
 
 core_options(Given) ->
     Renamed = maps:merge(old_names(Given), Given),

@@ -1,6 +1,7 @@
 %% @doc Wrong types raise badarg, and the stack trace says which argument was wrong and how.
 -module(bad_argument_tests).
 -include_lib("eunit/include/eunit.hrl").
+-export([explained/3, says/4]).
 
 all_test_() ->
     [{"the store argument", fun store_argument/0},
@@ -9,6 +10,8 @@ all_test_() ->
      {"batches", fun batches/0},
      {"lists of keys", fun lists_of_keys/0},
      {"options", fun options/0},
+     {"words that stand for no name", fun no_names/0},
+     {"the wrong element of a list is named", fun elements/0},
      {"the shell shows the argument", fun shown_by_the_shell/0},
      {"a store of another node's make", fun foreign_handles/0},
      {"the open store is left alone", fun store_survives/0}].
@@ -70,8 +73,58 @@ options() ->
     end),
     [badarg(Function, [Wrong], 1)
      || Function <- [start, child_spec],
-        Wrong <- [nothing, 1, 1.5, <<"/tmp/store">>, "/tmp/store", [], [{name, <<"/tmp/store">>}], {},
-                  self(), make_ref(), <<1:1>>]].
+        Wrong <- [nothing, 1, 1.5, <<"/tmp/store">>, "/tmp/store", [], {}, self(), make_ref(), <<1:1>>]],
+    badarg(start, [[{name, <<"/tmp/store">>}]], 1),
+    [badarg(child_spec, [Wrong], 1)
+     || Wrong <- [[{name, <<"/tmp/store">>} | tail], [{name, <<"/tmp/store">>}, read_only], [{name, nil}]]].
+
+%% `System.get_env("NOPE")' as the name of a store made a directory `nil' where the VM stood, and
+%% `delete_prefix(Store, nil)' removed what begins with these letters.
+no_names() ->
+    test_store:with_store(fun(S) ->
+        ok = hyper_lmdb:put(S, <<"nil">>, <<"v">>),
+        [begin
+             Word = atom_to_list(Atom),
+             [says(Word, F, [S, Wrong | Rest], 2)
+              || {F, [<<"k">> | Rest]} <- test_terms:calls(), F =/= backup,
+                 Wrong <- [Atom, [<<"a">>, Atom]]],
+             [badarg(backup, [S, Atom | Rest], 2) || Rest <- [[], [#{}]]],
+             [says(Word, F, [S, Atom, Atom], 2) || F <- [make_link, add_path]],
+             [says(Word, F, [S, <<"k">>, Atom], 3) || F <- [make_link, add_path]],
+             says(Word, path, [S, Atom], 2),
+             [says(Word, F, [S, [<<"k">>, Atom]], 2) || F <- [read_many, read_many_fast, prefetch]],
+             [says(Word, range, [S, #{Bound => Atom}], 2)
+              || Bound <- [prefix, from, to, <<"prefix">>, <<"from">>, <<"to">>]],
+             [says(Word, F, [#{Key => Atom}], 1) || F <- [start, child_spec, get], Key <- [name, <<"name">>], F =/= get],
+             [says(Word, get, [#{Key => Atom}, <<"k">>], 1) || Key <- [name, <<"name">>]],
+             says(Word, batch_write, [S, [{put, <<"k">>, <<"v">>}, {delete, Atom}]], 2)
+         end || Atom <- [nil, undefined, null, true, false]],
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S, <<"nil">>)),
+        ?assertEqual(1, test_store:count(S))
+    end),
+    [?assertNot(filelib:is_file(Word)) || Word <- ["nil", "undefined", "null", "true", "false"]].
+
+elements() ->
+    Good = {put, <<"k">>, <<"v">>},
+    test_store:with_store(fun(S) ->
+        [says("element 3 of the list", batch_write, [S, [Good, Good, Wrong, Wrong]], 2) || Wrong <- bad_elements()],
+        [says("element 2 of the list", F, [S, [<<"k">>, Wrong, <<"k">>]], 2)
+         || F <- [read_many, read_many_fast, prefetch], Wrong <- [1, {k}, <<1:1>>, [a | b], nil]],
+        %% In the part that is only decoded where there is more time, too.
+        says("element 5001 of the list", batch_write, [S, lists:duplicate(5000, Good) ++ [Good, put]], 2, no),
+        says("element 5001 of the list", batch_write, [S, lists:duplicate(5000, Good) ++ [put]], 2),
+        says("proper list", batch_write, [S, [Good | Good]], 2)
+    end).
+
+says(Part, Function, Args, Position) -> says(Part, Function, Args, Position, yes).
+
+says(Part, Function, Args, Position, Expected) ->
+    Text = explained(Function, Args, Position),
+    Found = case string:find(Text, Part) of nomatch -> no; _ -> yes end,
+    ?assertEqual({Expected, Part, Function, Text}, {Found, Part, Function, Text}).
+
+explained(Function, Args, Position) ->
+    unicode:characters_to_list(maps:get(Position, badarg(Function, Args, Position))).
 
 shown_by_the_shell() ->
     test_store:with_store(fun(S) ->
@@ -120,15 +173,15 @@ badarg(Function, Args, Position) ->
         error:badarg:Stack ->
             [{Module, Name, TopArgs, Extra} | _] = Stack,
             ?assertEqual({hyper_lmdb, of_today(Function)}, {Module, Name}),
-            %% The short form of a function shows as the long one, with what it adds.
-            ?assertEqual(Args, lists:sublist(TopArgs, length(Args))),
+            ?assertEqual(Args, TopArgs),
             Info = proplists:get_value(error_info, Extra),
             ?assertMatch({true, _, _}, {is_map(Info), Function, Stack}),
             Formatter = maps:get(module, Info, hyper_lmdb),
             Format = maps:get(function, Info, format_error),
             Explained = Formatter:Format(badarg, Stack),
             ?assertMatch({#{Position := _}, _}, {Explained, {Function, Args}}),
-            ?assert(iolist_size(maps:get(Position, Explained)) > 5)
+            ?assert(iolist_size(maps:get(Position, Explained)) > 5),
+            Explained
     end.
 
 %% Older names show as what they call.

@@ -207,8 +207,8 @@ options(S) ->
                       hyper_lmdb:F(S, <<>>, #{<<"no such option">> => 1, <<>> => {}, <<"limit">> => 1,
                                               <<"return_cursor">> => true})),
          [?assertEqual({F, Value, {error, {bad_option, Key}}}, {F, Value, hyper_lmdb:F(S, <<>>, #{Form => Value})})
-          || {Key, Values} <- [{limit, [-1, 1.0, nil, <<"1">>]}, {cursor, [a, "a", 0, <<1:1>>]},
-                               {return_cursor, [1, nil, <<"true">>]}, {reverse, [1, nil, <<"true">>]}],
+          || {Key, Values} <- [{limit, [-1, 1.0, nil, <<"-1">>]}, {cursor, [a, "a", 0, <<1:1>>]},
+                               {return_cursor, [2, nil, <<"yes">>]}, {reverse, [2, nil, <<"yes">>]}],
              Value <- Values, Form <- [Key, atom_to_binary(Key)]],
          ?assertEqual({ok, [<<"a">>, <<"b">>]}, hyper_lmdb:F(S, <<>>, #{limit => infinity, cursor => nil})),
          ?assertEqual({ok, [<<"a">>, <<"b">>], <<"b">>}, hyper_lmdb:F(S, <<>>, #{limit => (1 bsl 64) - 1, return_cursor => true}))

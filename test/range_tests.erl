@@ -195,7 +195,7 @@ wrong_options(S) ->
     [?assertEqual({Key, Value, {error, {bad_option, Key}}}, {Key, Value, hyper_lmdb:range(S, #{Key => Value})})
      || {Key, Values} <- [{prefix, [1, nil_is_no_key(), <<1:1>>, {}]}, {from, [1, #{}]}, {to, [1.5, self()]},
                           {continue, [nil, done, <<>>, test_store:too_long(S), <<1:1>>, "k"]},
-                          {reverse, [1, nil]}, {keys_only, [<<"true">>]}, {limit, [0, -1, 1.0, none]},
+                          {reverse, [2, nil]}, {keys_only, [<<"yes">>]}, {limit, [0, <<"0">>, -1, 1.0, none]},
                           {cursor, [<<"k">>]}, {17, [1]}, {{}, [1]}], Value <- Values],
     [?assertEqual({error, {bad_option, limit}}, hyper_lmdb:range(S, #{<<"limit">> => Limit})) || Limit <- [0, x]].
 

@@ -13,6 +13,7 @@ all_test_() ->
      test_store:in_dir("a lost write would be noticed", fun negative_control/1),
      {"application stop stops every store", {timeout, 60, fun application_stop/0}},
      test_store:in_dir("a supervisor owns a store", fun supervised/1),
+     test_store:in_dir("a keyword list makes a child", fun keyword_child/1),
      test_store:in_dir("a supervisor that is killed", fun supervisor_killed/1),
      test_store:in_dir("a store that does not start", fun supervised_failure/1),
      test_store:in_dir("several stores under one supervisor", fun several_supervised/1)].
@@ -102,6 +103,16 @@ supervised(Dir) ->
         {ok, _} = supervisor:restart_child(Supervisor, Id),
         ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Map, <<"k">>))
     end),
+    ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)).
+
+%% `{:hyper_lmdb, name: "x"}' in Elixir is child_spec/1 of a keyword list; of several pairs with one key the
+%% first counts, as there.
+keyword_child(Dir) ->
+    Map = #{name => Dir},
+    Spec = hyper_lmdb:child_spec([{name, Dir}, {durability, sync}, {durability, async}, {<<"of another layer">>, 1}]),
+    ?assertEqual(ok, supervisor:check_childspecs([Spec])),
+    ?assertMatch(#{id := {hyper_lmdb, Dir}}, Spec),
+    with_supervisor([Spec], fun(_) -> ?assertEqual(sync, test_store:info(Map, durability)) end),
     ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)).
 
 supervisor_killed(Dir) ->

@@ -12,6 +12,10 @@ all_test_() ->
      test_store:in_dir("the words of durability", fun words/1),
      {"conflicting options", {timeout, 120, fun conflicts/0}},
      {"old flags", {timeout, 60, fun old_flags/0}},
+     {"numbers and booleans as older callers write them", fun old_spellings/0},
+     test_store:in_dir("hyphens stand for underscores", fun hyphens/1),
+     {"of several keys for one option", fun precedence/0},
+     test_store:in_dir("a struct is no map of options", fun structs/1),
      {"defaults", fun defaults/0},
      {"max_readers is a limit", fun max_readers/0},
      test_store:in_dir("a failed start leaves nothing", fun failed_start/1)].
@@ -23,8 +27,9 @@ numbers() ->
 switches() -> [checksum, read_only, shared, no_readahead, force].
 
 wrong_values() ->
-    NoNumber = [-1, 1 bsl 64, 1 bsl 200, 1.5, many, <<"1">>, "10000", [], #{}, {1}, self(), <<1:1>>],
-    NoSwitch = [0, 1, yes, <<"yes">>, "true", [], undefined, #{}, {true}],
+    NoNumber = [-1, 1 bsl 64, 1 bsl 200, 1.5, many, "10000", [], #{}, {1}, self(), <<1:1>>, <<>>, <<"-1">>,
+                <<"+1">>, <<" 1">>, <<"1.5">>, <<"1 ">>, <<"0x1">>, <<"18446744073709551616">>, binary:copy(<<"9">>, 1 bsl 20)],
+    NoSwitch = [2, -1, 1.0, yes, <<"yes">>, <<"2">>, <<>>, <<"TRUE">>, "true", [], undefined, #{}, {true}],
     NoWord = [fast, <<"fast">>, 1, "sync", [], {sync}, <<>>, <<"SYNC">>],
     Wrong = [{K, V} || K <- numbers(), V <- NoNumber] ++ [{K, V} || K <- switches(), V <- NoSwitch]
         ++ [{K, V} || K <- [durability, on_unclean, compression], V <- NoWord]
@@ -131,6 +136,61 @@ old_flags() ->
         [?assertEqual({error, {bad_option, K}}, test_store:start(#{name => Dir, K => wrong}))
          || K <- [no_sync, map_async, no_lock, no_meta_sync, no_tls, max_dbs]]
     end).
+
+%% Messages carry numbers as text and booleans as numbers: the older library took them, and a store that
+%% had `map_size' as text did not start any more.
+old_spellings() ->
+    [test_store:with_dir(fun(Dir) ->
+         {Form, {ok, S}} = {Form, test_store:start(#{<<"name">> => Dir, Form => Value})},
+         ?assertEqual({Form, Value, Expected}, {Form, Value, test_store:info(S, Known)})
+     end)
+     || {Key, Value, Known, Expected} <-
+            [{map_size, <<"10737418240">>, capacity, 10737418240}, {capacity, <<"1073741824">>, capacity, 1 bsl 30},
+             {max_readers, <<"0200">>, max_readers, 200}]
+            ++ [{checksum, On, checksum, true} || On <- [1, <<"1">>, true, <<"true">>]]
+            ++ [{checksum, Off, checksum, false} || Off <- [0, <<"0">>, false, <<"false">>]]
+            ++ [{no_sync, 0, durability, sync}, {no_sync, <<"1">>, durability, async}, {map_async, 1, durability, map_async}],
+        Form <- [Key, atom_to_binary(Key)]],
+    test_store:with_store(fun(S) ->
+        ok = hyper_lmdb:batch_write(S, [{put, <<"a">>, <<>>}, {put, <<"b">>, <<>>}]),
+        ?assertEqual({ok, [<<"a">>], <<"a">>}, hyper_lmdb:list_prefix(S, <<>>, #{<<"limit">> => <<"1">>, <<"return-cursor">> => 1})),
+        ?assertEqual({ok, [<<"b">>]}, hyper_lmdb:list(S, <<>>, #{limit => <<"1">>, reverse => <<"1">>})),
+        ?assertEqual({ok, [<<"a">>], <<"a">>}, hyper_lmdb:range(S, #{limit => <<"1">>, <<"keys-only">> => <<"true">>}))
+    end).
+
+%% `<<"read-only">>' was a key of another layer, so that the store was writable.
+hyphens(Dir) ->
+    test_store:with_store(#{<<"read-only">> => false}, fun(_) -> ok end),
+    ok = hyper_lmdb:stop(test_store:start_ok(#{name => Dir})),
+    [begin
+         S = test_store:start_ok(#{<<"name">> => Dir, Key => true}),
+         ?assertEqual({Key, {error, read_only}}, {Key, hyper_lmdb:put(S, <<"k">>, <<"v">>)}),
+         ok = hyper_lmdb:stop(S)
+     end || Key <- [<<"read-only">>, 'read-only', <<"read_only">>, read_only]],
+    S = test_store:start_ok(#{<<"name">> => Dir, <<"durability">> => <<"map-async">>, <<"max-value-bytes">> => <<"10">>,
+                              <<"no-such-option">> => 1}),
+    ?assertMatch({ok, #{durability := map_async, max_value_bytes := 10}}, hyper_lmdb:info(S)),
+    ?assertEqual({error, {bad_option, 'no-such-option'}}, hyper_lmdb:start(#{name => Dir, 'no-such-option' => 1})).
+
+%% What is passed over is not looked at.
+precedence() ->
+    Spellings = [max_value_bytes, 'max-value-bytes', <<"max_value_bytes">>, <<"max-value-bytes">>],
+    [test_store:with_dir(fun(Dir) ->
+         S = test_store:start_ok(maps:from_list([{name, Dir}, {Best, 7} | [{Key, wrong} || Key <- Passed]])),
+         ?assertEqual({Best, 7}, {Best, test_store:info(S, max_value_bytes)})
+     end) || N <- lists:seq(1, 4), [Best | Passed] <- [lists:nthtail(N - 1, Spellings)]],
+    ok.
+
+%% It was `{bad_option, '__struct__'}', which says nothing to who does not know what a struct is made of.
+structs(Dir) ->
+    Struct = #{'__struct__' => 'Elixir.MyApp.Config', name => Dir},
+    S = test_store:start_ok(#{name => Dir}),
+    [begin
+         {Text, _} = {bad_argument_tests:explained(F, Args, length(Args)), F},
+         ?assertMatch({match, _}, re:run(Text, "struct.*Map.from_struct"))
+     end || {F, Args} <- [{start, [Struct]}, {child_spec, [Struct]}, {range, [S, Struct]}, {list, [S, <<>>, Struct]},
+                          {list_prefix, [S, <<>>, Struct]}, {backup, [S, <<Dir/binary, "/copy">>, Struct]},
+                          {fold, [S, fun(_, _, Acc) -> Acc end, 0, Struct]}]].
 
 defaults() ->
     test_store:with_store(fun(S) ->

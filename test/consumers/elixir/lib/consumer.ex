@@ -20,6 +20,12 @@ defmodule Consumer do
       :hyper_lmdb.read_many(again, ["a", "b", "c"])
 
     :ok = :hyper_lmdb.stop(again)
+
+    children = [{:hyper_lmdb, name: options.name, durability: :sync}]
+    {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
+    {:ok, "2"} = :hyper_lmdb.get(options, "b")
+    :ok = Supervisor.stop(supervisor)
+    {:error, :not_started} = :hyper_lmdb.get(options, "b")
     IO.puts("consumer: every answer was right")
   end
 end
