@@ -22,7 +22,7 @@ as_map(Other) ->
 %% of options at all, or the name one that nobody means.
 -spec normalise(map()) -> {ok, name(), normal()} | {error, {bad_option, term()}} | badarg.
 normalise(Options) ->
-    case given(Options, fun option/1) of
+    case given(Options, fun option/1, #{}) of
         {ok, #{name := Name} = Given} -> {ok, Name, core_options(maps:remove(name, Given))};
         {ok, _} -> {error, {bad_option, name}};
         Wrong -> Wrong
@@ -57,12 +57,10 @@ has_binary(Part) -> is_binary(Part).
         | {error, {bad_option, term()}} | badarg.
 listing(Function, Listing) ->
     Default = #{limit => infinity, cursor => nil, return_cursor => false, reverse => false},
-    case given(Listing, fun listing_option/1) of
+    case given(Listing, fun listing_option/1, Default) of
         {ok, #{reverse := true}} when Function =:= list_prefix ->
             {error, {bad_option, reverse}};
-        {ok, Given} ->
-            #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse} =
-                maps:merge(Default, Given),
+        {ok, #{limit := Limit, cursor := Cursor, return_cursor := ReturnCursor, reverse := Reverse}} ->
             {ok, {Limit, Cursor, Reverse}, ReturnCursor};
         Wrong ->
             Wrong
@@ -71,8 +69,8 @@ listing(Function, Listing) ->
 %% @doc Whether a backup leaves free pages out.
 -spec backup(map()) -> {ok, boolean()} | {error, {bad_option, term()}} | badarg.
 backup(Options) ->
-    case given(Options, fun backup_option/1) of
-        {ok, Given} -> {ok, maps:get(compact, Given, false)};
+    case given(Options, fun backup_option/1, #{compact => false}) of
+        {ok, #{compact := Compact}} -> {ok, Compact};
         Wrong -> Wrong
     end.
 
@@ -81,10 +79,9 @@ backup(Options) ->
 range(Asked) ->
     Default = #{prefix => <<>>, from => nil, to => nil, continue => nil, reverse => false,
                 keys_only => false, records => false, limit => infinity},
-    case given(Asked, fun range_option/1) of
-        {ok, Given} ->
-            #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
-              keys_only := KeysOnly, records := Records, limit := Limit} = maps:merge(Default, Given),
+    case given(Asked, fun range_option/1, Default) of
+        {ok, #{prefix := Prefix, from := From, to := To, continue := Continue, reverse := Reverse,
+               keys_only := KeysOnly, records := Records, limit := Limit}} ->
             {ok, {Prefix, From, To, Continue, Reverse, KeysOnly, Limit, Records}};
         Wrong ->
             Wrong
@@ -92,52 +89,59 @@ range(Asked) ->
 
 %%% Any options
 
-%% The options of a map under their atoms. A key may be a binary too, and have hyphens for
-%% underscores; of several that mean one option an atom beats a binary, and underscores beat hyphens.
-given(#{'__struct__' := _}, _TypeOf) ->
+%% The options of a map under their atoms, beside those of `Default'. A key may be a binary too, and have
+%% hyphens for underscores; of several that mean one option atoms beat binaries, and hyphens none.
+given(#{'__struct__' := _}, _TypeOf, _Default) ->
     badarg;
-given(Options, TypeOf) ->
+given(Options, TypeOf, Default) ->
+    Take = fun(Key, Value, Given) ->
+        case TypeOf(Key) of
+            unknown -> spelled(Key, Value, Given, Options, TypeOf);
+            Type -> Given#{Key => value(Type, Key, Value)}
+        end
+    end,
     try
-        Given = maps:fold(fun(Key, Value, Sofar) -> collect(known(Key, TypeOf), Key, Value, Sofar) end, #{}, Options),
-        {ok, maps:map(fun(Key, {_Rank, Value}) -> value(TypeOf(Key), Key, Value) end, Given)}
+        {ok, maps:fold(Take, Default, Options)}
     catch
         throw:{bad_option, _} = Reason -> {error, Reason};
         throw:badarg -> badarg
     end.
 
-%% Callers hand over messages that carry the keys of other layers, and those are binaries.
-collect(unknown, Key, _Value, Given) when is_binary(Key) -> Given;
-collect(unknown, Key, _Value, _Given) -> throw({bad_option, Key});
-collect({Known, Rank}, _Key, Value, Given) ->
-    case Given of
-        #{Known := {Better, _}} when Better < Rank -> Given;
-        #{} -> Given#{Known => {Rank, Value}}
-    end.
-
-known(Key, TypeOf) when is_atom(Key) ->
-    case TypeOf(Key) of
-        unknown -> known_word(atom_to_binary(Key), 0, TypeOf);
-        _ -> {Key, 0}
-    end;
-known(Key, TypeOf) when is_binary(Key) ->
-    known_word(Key, 2, TypeOf);
-known(_Key, _TypeOf) ->
-    unknown.
-
-known_word(Word, Rank, TypeOf) ->
+spelled(Key, Value, Given, Options, TypeOf) ->
+    Word = word(Key),
     Plain = underscored(Word),
-    try binary_to_existing_atom(Plain) of
-        Known ->
-            case TypeOf(Known) of
-                unknown -> unknown;
-                _ when Plain =:= Word -> {Known, Rank};
-                _ -> {Known, Rank + 1}
+    Known = known(Plain),
+    case TypeOf(Known) of
+        %% Callers hand over messages that carry the keys of other layers, and those are binaries.
+        unknown when is_binary(Key) -> Given;
+        unknown -> throw({bad_option, Key});
+        Type ->
+            Better = [Known] ++ [Plain || Plain =/= Word] ++ [known(Word) || Plain =/= Word, is_binary(Key)],
+            case lists:any(fun(Other) -> is_map_key(Other, Options) end, Better) of
+                true -> Given;
+                false -> Given#{Known => value(Type, Known, Value)}
             end
-    catch
-        error:_ -> unknown
     end.
 
-underscored(Word) -> binary:replace(Word, <<"-">>, <<"_">>, [global]).
+word(Key) when is_atom(Key) -> atom_to_binary(Key);
+word(Key) when is_binary(Key) -> Key;
+word(Key) -> throw({bad_option, Key}).
+
+%% `unknown' where there is no such atom, which is no option either.
+known(Word) ->
+    try binary_to_existing_atom(Word)
+    catch error:_ -> unknown
+    end.
+
+underscored(Word) ->
+    case has_hyphen(Word) of
+        true -> << <<(case Byte of $- -> $_; _ -> Byte end)>> || <<Byte>> <= Word >>;
+        false -> Word
+    end.
+
+has_hyphen(<<$-, _/binary>>) -> true;
+has_hyphen(<<_, Rest/binary>>) -> has_hyphen(Rest);
+has_hyphen(_) -> false.
 
 value(name, _Key, Value) ->
     case name(Value) of

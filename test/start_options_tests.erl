@@ -174,7 +174,7 @@ hyphens(Dir) ->
 
 %% What is passed over is not looked at.
 precedence() ->
-    Spellings = [max_value_bytes, 'max-value-bytes', <<"max_value_bytes">>, <<"max-value-bytes">>],
+    Spellings = [max_value_bytes, <<"max_value_bytes">>, 'max-value-bytes', <<"max-value-bytes">>],
     [test_store:with_dir(fun(Dir) ->
          S = test_store:start_ok(maps:from_list([{name, Dir}, {Best, 7} | [{Key, wrong} || Key <- Passed]])),
          ?assertEqual({Best, 7}, {Best, test_store:info(S, max_value_bytes)})
