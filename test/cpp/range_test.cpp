@@ -218,6 +218,59 @@ TEST_CASE("A part ends before the value that is too much, and one value may be s
   CHECK(keys.entries == Entries{{"a", ""}, {"b", ""}});
 }
 
+// A store was to be copied by its ranges: links and marks were in none, so that the copy had
+// neither.
+TEST_CASE("Records are all that keys hold, the keys of links and marks among them") {
+  const test::TempDir directory;
+  for (const Durability durability : test::kAllModes) {
+    CAPTURE(test::name_of(durability));
+    auto store = must_open(options_for(directory.path() + test::name_of(durability), durability));
+    const std::vector<Op> ops = {
+        {.kind = OpKind::put, .key = "a", .value = "value"},
+        {.kind = OpKind::group, .key = "b"},
+        {.kind = OpKind::group, .key = "c"},
+        {.kind = OpKind::link, .key = "c", .value = "//to//a"},
+        {.kind = OpKind::put, .key = "d", .value = ""},
+        {.kind = OpKind::group, .key = "d"},
+    };
+    must(store->batch_write(ops));
+    std::vector<std::string> seen;
+    const auto note = [&](const Entry& entry) {
+      std::string text(entry.key);
+      if (entry.marked) text += " group";
+      if (entry.value) text += " value:" + std::string(*entry.value);
+      if (entry.target) text += " link:" + std::string(*entry.target);
+      seen.push_back(text);
+      return true;
+    };
+    const auto records = [&](const Range& range, const Effort& effort = {}) {
+      seen.clear();
+      auto next = store->records(range, note, effort);
+      must(next);
+      return next.value();
+    };
+    CHECK(records({}) == std::nullopt);
+    CHECK(seen == std::vector<std::string>{"a value:value", "b group", "c group link:to/a",
+                                           "d group value:"});
+    CHECK(records({.limit = 3}) == "c");
+    CHECK(seen.size() == 3);
+    CHECK(records({.after = "a", .reverse = false}, {.lookups = 2}) == "c");
+    CHECK(records({.keys_only = true}, {.value_bytes = 0}) == std::nullopt);
+    CHECK(seen == std::vector<std::string>{"a", "b", "c", "d"});
+    CHECK(test::outcome(store->records({}, note, {.value_bytes = 4})) == "work_limit");
+
+    std::string target;
+    const auto keep = [&](std::string_view found) { target = found; };
+    CHECK(store->read_link("c", keep).value());
+    CHECK(target == "to/a");
+    for (const char* key : {"a", "b", "none"}) CHECK_FALSE(store->read_link(key, keep).value());
+    CHECK(test::outcome(store->read_link("", keep)) == "bad_key");
+    must(store->close());
+    CHECK(test::outcome(store->read_link("c", keep)) == "closed");
+    CHECK(test::outcome(store->records({}, note)) == "closed");
+  }
+}
+
 TEST_CASE("An entry that is not taken is the next one") {
   const test::TempDir directory;
   auto store = must_open(options_for(directory.path(), Durability::async));
