@@ -23,7 +23,7 @@ plain_reasons() ->
 %% One of each shape.
 reasons() ->
     plain_reasons() ++ [{bad_option, durability}, {conflicting_option, capacity}, {check_failed, 3},
-                        {2, bad_key}].
+                        {2, bad_key}, {load_failed, "liblmdb.so.0: cannot open shared object file"}].
 
 is_reason({bad_option, _}) -> true;
 is_reason({conflicting_option, Key}) -> is_atom(Key);
