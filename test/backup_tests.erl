@@ -103,7 +103,7 @@ forms(S, Dir) ->
     end,
     [?assert(filelib:is_regular(File(Name))) || Name <- ["string", "gr\x{fc}n \x{1F600}", "atom", "a", "relative"]],
     [?assertEqual({error, {bad_option, Key}}, hyper_lmdb:backup(S, File("b"), #{Key => Value}))
-     || {Key, Value} <- [{compact, 1}, {compact, <<"true">>}, {compress, true}, {1, true}]],
+     || {Key, Value} <- [{compact, 2}, {compact, <<"yes">>}, {compress, true}, {1, true}]],
     ?assertEqual({error, {bad_option, compact}}, hyper_lmdb:backup(S, File("b"), #{<<"compact">> => yes})),
     ?assertNot(filelib:is_regular(File("b"))).
 
