@@ -568,9 +568,10 @@ range(Store, Range) ->
     hyper_lmdb_args:retry(range, [Store, Range], 2).
 
 %% @doc Calls `Fun(Key, Value, Acc)' for each value of a range in order, or `Fun(Key, Acc)' with
-%% `keys_only', or `Fun(Key, Record, Acc)' for each record of {@link range/2} with `records'. All of it is one moment: what is written meanwhile is not seen. A long fold takes a
-%% snapshot, so what ends one ends it too, as `{error, snapshot_expired}' for one. Values of up to 512
-%% bytes may share a binary of up to 4 KiB: copy (`binary:copy/1') the few you keep for long.
+%% `keys_only', or `Fun(Key, Record, Acc)' for each record of {@link range/2} with `records'. All of it
+%% is one moment: what is written meanwhile is not seen. A long fold takes a snapshot, so what ends one
+%% ends it too, as `{error, snapshot_expired}' for one. Values of up to 512 bytes may share a binary of
+%% up to 4 KiB: copy (`binary:copy/1') the few you keep for long.
 -spec fold(store(), fun((binary(), value() | record(), Acc) -> Acc) | fun((binary(), Acc) -> Acc), Acc,
            range()) ->
           {ok, Acc} | {error, reason()}.

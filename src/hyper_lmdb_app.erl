@@ -31,9 +31,9 @@ load() ->
             _ = io_lib:format("~0tP", [{a, <<"b">>, 1.0, #{"c" => fun lists:map/2}}, 30]),
             ok;
         {error, Modules} ->
-            Why = case lists:keymember(hyper_lmdb_nif, 1, Modules) of
-                      true -> persistent_term:get({hyper_lmdb_nif, load_error}, "");
-                      false -> io_lib:format("~0tp", [Modules])
+            Why = case lists:keyfind(hyper_lmdb_nif, 1, Modules) of
+                      {_, on_load_failure} -> persistent_term:get({hyper_lmdb_nif, load_error});
+                      _ -> io_lib:format("~0tp", [Modules])
                   end,
             {error, {load_failed, lists:flatten([Why, package(Why)])}}
     end.

@@ -83,8 +83,9 @@ hint(options, [_ | _] = List) ->
         false -> expected(options)
     end;
 hint(range, #{} = Range) ->
+    Bounds = [<<"prefix">>, <<"from">>, <<"to">>],
     case [[text(Bound), " is ", text(Key), ", which stands for no key: leave it out"]
-          || {Bound, Key} <- maps:to_list(Range), is_no_name(Key), lists:member(text(Bound), [<<"prefix">>, <<"from">>, <<"to">>])] of
+          || {Bound, Key} <- maps:to_list(Range), is_no_name(Key), lists:member(text(Bound), Bounds)] of
         [Hint | _] -> Hint;
         [] -> expected(range)
     end;
@@ -107,7 +108,8 @@ hint_of_name(Kind, Name) ->
 hint_of_element(Kind, List, IsRight) ->
     case {proper(List), lists:dropwhile(IsRight, proper(List))} of
         {Elements, [Wrong | _] = Rest} ->
-            [io_lib:format("element ~b of the list, ~0tP, is not ", [length(Elements) - length(Rest) + 1, Wrong, 12]), element_of(Kind)];
+            Index = length(Elements) - length(Rest) + 1,
+            [io_lib:format("element ~b of the list, ~0tP, is not ", [Index, Wrong, 12]), element_of(Kind)];
         _ ->
             expected(Kind)
     end.

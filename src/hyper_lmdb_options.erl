@@ -116,7 +116,8 @@ spelled(Key, Value, Given, Options, TypeOf) ->
         unknown when is_binary(Key) -> Given;
         unknown -> throw({bad_option, Key});
         Type ->
-            Better = [Known] ++ [Plain || Plain =/= Word] ++ [known(Word) || Plain =/= Word, is_binary(Key)],
+            Hyphened = Plain =/= Word,
+            Better = [Known] ++ [Plain || Hyphened] ++ [known(Word) || Hyphened, is_binary(Key)],
             case lists:any(fun(Other) -> is_map_key(Other, Options) end, Better) of
                 true -> Given;
                 false -> Given#{Known => value(Type, Known, Value)}
@@ -146,7 +147,7 @@ has_hyphen(_) -> false.
 value(name, _Key, Value) ->
     case name(Value) of
         {ok, Name} -> Name;
-        error -> wrong(hyper_lmdb_args:is_no_name(Value) orelse (is_list(Value) andalso has_binary(Value)), name)
+        error -> wrong(hyper_lmdb_args:is_no_name(Value) orelse is_list(Value) andalso has_binary(Value), name)
     end;
 value(key, Key, Value) ->
     case hyper_lmdb_args:key(Value) of
@@ -164,18 +165,19 @@ value({limit, Least}, Key, Value) ->
         _ -> throw({bad_option, Key})
     end;
 value(integer, _Key, Value) when is_integer(Value), Value >= 0 -> Value;
-value(integer, Key, Value) when is_binary(Value), byte_size(Value) =< 20 ->
-    try binary_to_integer(Value) of
-        Number when Number >= 0, binary_part(Value, 0, 1) =/= <<"+">>, binary_part(Value, 0, 1) =/= <<"-">> -> Number;
-        _ -> throw({bad_option, Key})
-    catch
-        error:badarg -> throw({bad_option, Key})
+value(integer, Key, <<Digit, _/binary>> = Value) when Digit >= $0, Digit =< $9, byte_size(Value) =< 20 ->
+    try binary_to_integer(Value)
+    catch error:badarg -> throw({bad_option, Key})
     end;
 value(boolean, _Key, Value) when is_boolean(Value) -> Value;
 value(boolean, _Key, Value) when Value =:= 1; Value =:= <<"1">>; Value =:= <<"true">> -> true;
 value(boolean, _Key, Value) when Value =:= 0; Value =:= <<"0">>; Value =:= <<"false">> -> false;
 value({one_of, Words}, Key, Value) ->
-    case [Word || Word <- Words, Word =:= Value orelse is_binary(Value) andalso atom_to_binary(Word) =:= underscored(Value)] of
+    Spelled = case is_binary(Value) of
+                  true -> known(underscored(Value));
+                  false -> Value
+              end,
+    case [Word || Word <- Words, Word =:= Spelled] of
         [Found] -> Found;
         [] -> throw({bad_option, Key})
     end;
