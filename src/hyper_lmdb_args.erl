@@ -14,12 +14,14 @@
 
 -spec retry(atom(), [term()], pos_integer()) -> term().
 retry(Function, Args, Position) ->
-    %% A short form of a function takes the first arguments of the long one.
-    Kinds = lists:sublist(kinds(Function), length(Args)),
-    case [normalise(Kind, Arg) || {Kind, Arg} <- lists:zip(Kinds, Args)] of
+    case in_plain_form(kinds(Function), Args) of
         Args -> raise(public(Function), Args, Position);
         Normal -> apply(hyper_lmdb, public(Function), Normal)
     end.
+
+%% A short form of a function takes the first arguments of the long one.
+in_plain_form([Kind | Kinds], [Arg | Args]) -> [normalise(Kind, Arg) | in_plain_form(Kinds, Args)];
+in_plain_form(_, []) -> [].
 
 %% @doc A key in any accepted form as the bytes it stands for; what is no key stays what it is.
 -spec key(term()) -> term().
