@@ -1,16 +1,14 @@
 // Which buffers a reader gets, and how long they stay.
 #include "buffers.h"
 
-#include <dlfcn.h>
-
 #include <catch2/catch.hpp>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "read_pool.h"
+#include "support/faults.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
 
@@ -18,9 +16,6 @@ using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
 
 namespace {
-
-/// Called once, in the middle of the next lease: before its transaction is renewed.
-std::function<void()> in_the_middle;
 
 std::shared_ptr<WriteBuffer> new_buffer() {
   return std::make_shared<WriteBuffer>(1 << 20, 1);
@@ -55,13 +50,6 @@ struct Rig {
 };
 
 }  // namespace
-
-// In place of liblmdb's, which it passes on to.
-extern "C" __attribute__((visibility("default"))) int mdb_txn_renew(MDB_txn* txn) {
-  static const auto next = reinterpret_cast<int (*)(MDB_txn*)>(::dlsym(RTLD_NEXT, "mdb_txn_renew"));
-  if (const auto work = std::exchange(in_the_middle, nullptr)) work();
-  return next(txn);
-}
 
 TEST_CASE("Without buffers a lease sees the tree, at the transaction's number") {
   Rig rig;
@@ -191,7 +179,7 @@ TEST_CASE("A lease that is taken while buffers turn over sees all that was shown
   REQUIRE(rig.at("a") == "first");  // from here on the slot has a transaction to renew
   const bool applied = GENERATE(false, true);
   bool turned = false;
-  in_the_middle = [&] {
+  const auto turn_over = [&] {
     rig.buffers.rotate(second);
     if (applied) {
       rig.env.put("a", "first");
@@ -204,6 +192,7 @@ TEST_CASE("A lease that is taken while buffers turn over sees all that was shown
     collect(rig.buffers, rig.pool);
     turned = true;
   };
+  faults::around_next_renewal(turn_over, nullptr);
   const auto lease = rig.pool.lease();
   REQUIRE(turned);
   CHECK(lease.value().view(rig.env.dbi()).version() == 2);

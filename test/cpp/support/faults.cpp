@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -24,9 +25,14 @@ namespace hyper_lmdb::test::faults {
 
 namespace {
 
+// Longer than `wait_for_held` and Gate wait: those tell what went wrong.
+constexpr std::chrono::minutes kLongestHold{2};
+
 std::atomic<bool> armed{false};
 std::atomic<std::uint32_t> held{0};
 std::atomic<std::uint32_t> noted{0};
+
+thread_local std::function<void()> before_renewal, after_renewal;
 
 struct State {
   std::mutex mutex;
@@ -111,7 +117,7 @@ void wait_if_held(std::uint32_t call) {
   std::unique_lock lock(all.mutex);
   ++all.waiting;
   all.changed.notify_all();
-  all.changed.wait(lock, let_go);
+  all.changed.wait_for(lock, kLongestHold, let_go);
   --all.waiting;
 }
 
@@ -161,6 +167,11 @@ void wait_for_held() {
   if (!state().changed.wait_for(lock, std::chrono::seconds(60), waits)) {
     throw std::runtime_error("no call was held up for a minute");
   }
+}
+
+void around_next_renewal(std::function<void()> before, std::function<void()> after) {
+  before_renewal = std::move(before);
+  after_renewal = std::move(after);
 }
 
 Range last_msync() {
@@ -250,6 +261,23 @@ EXPORTED int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   static const auto next = real<int (*)(pthread_mutex_t*)>("pthread_mutex_trylock");
   wait_if_held(kTryLock);
   return next(mutex);
+}
+
+EXPORTED int mdb_txn_renew(MDB_txn* txn) {
+  static const auto next = real<int (*)(MDB_txn*)>("mdb_txn_renew");
+  // Either may renew transactions itself.
+  const auto before = std::exchange(before_renewal, nullptr);
+  const auto after = std::exchange(after_renewal, nullptr);
+  if (before) before();
+  const int rc = next(txn);
+  if (after) after();
+  return rc;
+}
+
+EXPORTED int mdb_cursor_put(MDB_cursor* cursor, MDB_val* key, MDB_val* value, unsigned flags) {
+  static const auto next =
+      real<int (*)(MDB_cursor*, MDB_val*, MDB_val*, unsigned)>("mdb_cursor_put");
+  return judge(kCursorPut, -1) == Verdict::pass ? next(cursor, key, value, flags) : errno;
 }
 
 EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ enum Calls : std::uint32_t {
   kFallocate = 64,  // posix_fallocate
   kFtruncate = 128,
   kRename = 256,
-  kTryLock = 512,  // pthread_mutex_trylock: held up only
+  kTryLock = 512,     // pthread_mutex_trylock: held up only
+  kCursorPut = 1024,  // mdb_cursor_put: the plan's error is what it returns
   kAnyWrite = kWrite | kPwrite | kWritev,
   kAll = 511,
 };
@@ -42,11 +44,15 @@ std::uint64_t disarm();
 bool has_failed();
 
 /// Holds calls up, any of kMsync, kFdatasync, kFsync, kWrite and kTryLock, from now on and until
-/// `release_held`.
+/// `release_held`; each for two minutes at most, so that a test that failed meanwhile ends.
 void hold(std::uint32_t calls);
 void release_held();
 /// Waits until a call is held up. Throws where none is for a minute.
 void wait_for_held();
+
+/// Run once, right before and right after this thread's next `mdb_txn_renew`: what happens between
+/// the parts of a lease. Either may be empty.
+void around_next_renewal(std::function<void()> before, std::function<void()> after);
 
 struct Range {
   const void* address = nullptr;
