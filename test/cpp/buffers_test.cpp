@@ -1,11 +1,14 @@
 // Which buffers a reader gets, and how long they stay.
 #include "buffers.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "read_pool.h"
 #include "support/faults.h"
@@ -166,6 +169,59 @@ TEST_CASE("A collection frees what nobody holds, and never what is published") {
   collect(rig.buffers, rig.pool);
   CHECK(watched[1].expired());
   CHECK_FALSE(watched[2].expired());
+}
+
+// Counted once for each state that names it, a buffer ended snapshots before their time.
+TEST_CASE("A buffer that held states have in common counts once, a published one not at all") {
+  Buffers buffers;
+  const auto filled = [&](std::uint64_t version) {
+    auto buffer = new_buffer();
+    insert(*buffer, "a", version, std::string(1000 * version, 'v'));
+    return buffer;
+  };
+  const auto first = filled(1), second = filled(2);
+  std::vector<const Buffers::State*> states;
+  const auto held = [&](std::initializer_list<std::size_t> which) {
+    return buffers.retired_bytes([&](const Buffers::State* state) {
+      return std::any_of(which.begin(), which.end(),
+                         [&](std::size_t i) { return states[i] == state; });
+    });
+  };
+  const auto note = [&] { states.push_back(buffers.published()); };
+  buffers.start(first, nullptr, 1);
+  note();
+  buffers.rotate(second);
+  note();
+  CHECK(held({0, 1}) == 0);
+  buffers.drop_frozen();
+  note();
+  CHECK(held({2}) == 0);
+  CHECK(held({0}) == first->bytes_used());
+  CHECK(held({0, 1, 2}) == first->bytes_used());
+  buffers.rotate(filled(3));
+  buffers.drop_frozen();
+  CHECK(held({0}) == first->bytes_used());
+  CHECK(held({2}) == second->bytes_used());
+  CHECK(held({0, 1, 2}) == first->bytes_used() + second->bytes_used());
+  CHECK(held({}) == 0);
+}
+
+// What a refused lease had pinned stayed in memory until its slot was used again.
+TEST_CASE("A lease that gets no reader slot pins no buffers") {
+  const RawEnv env(RawEnv::Settings{.readers = 2});
+  Buffers buffers;
+  ReadPool pool(env.get(), 8, &buffers);
+  buffers.start(new_buffer(), nullptr, 1);
+  MDB_txn* const taken[] = {env.begin(MDB_RDONLY), env.begin(MDB_RDONLY)};
+  CHECK(outcome(pool.lease()) == "readers_full");
+  CHECK_FALSE(pool.pins(buffers.published()));
+  for (MDB_txn* txn : taken) mdb_txn_abort(txn);
+  {
+    const auto lease = pool.lease();
+    CHECK(outcome(lease) == "ok");
+    CHECK(pool.pins(buffers.published()));
+  }
+  pool.close();
 }
 
 TEST_CASE("A lease that is taken while buffers turn over sees all that was shown by then") {

@@ -144,6 +144,17 @@ TEST_CASE("No changed byte of a payload makes a key or a record that it does not
   }
 }
 
+TEST_CASE("A key in a payload is as long as a key can be, and no longer") {
+  for (const std::size_t size : {kLongest, kLongest + 1}) {
+    Draft draft;
+    draft.begin(false, 0);
+    draft.add_removal(std::string(size, 'k'));
+    const Read found = read(draft.payload());
+    CHECK(found.word == (size == kLongest ? "ok" : "corrupted"));
+    CHECK(found.outcomes.size() == (size == kLongest ? 1 : 0));
+  }
+}
+
 TEST_CASE("An error of whom the outcomes are handed to ends the reading") {
   Draft draft;
   draft.begin(false, 0);

@@ -115,6 +115,48 @@ TEST_CASE("The oldest snapshots end while they keep too many buffers") {
   CHECK(rig.buffers.states() == 3);
 }
 
+TEST_CASE("Snapshots may keep as much memory as the limit says, and no byte more") {
+  the_time = 0;
+  const auto kept = full_buffer();
+  for (const std::uint64_t missing : {0, 1}) {
+    CAPTURE(missing);
+    test::RawEnv env;
+    Buffers buffers;
+    ReadPool pool(env.get(), 126, &buffers);
+    Snapshots snapshots(&pool, &buffers, {.age_ms = kAge, .bytes = kept->bytes_used() - missing},
+                        &test_clock);
+    buffers.start(kept, nullptr, 1);
+    {
+      const auto opened = snapshots.open();
+      REQUIRE(opened.ok());
+      buffers.rotate(full_buffer());
+      buffers.drop_frozen();
+      snapshots.enforce();
+      CHECK(outcome(snapshots.lease(opened.value().get(), kNoLimit)) ==
+            (missing == 0 ? "ok" : "snapshot_expired"));
+    }
+    snapshots.close();
+    pool.close();
+  }
+}
+
+TEST_CASE(
+    "Who keeps the limits has to look when the oldest is due, now and then, and not at once") {
+  the_time = 5000;
+  Rig rig;
+  constexpr std::uint64_t kRarely = 30'000;
+  CHECK(rig.snapshots.due_in_ms() == kRarely);
+  const auto snapshot = rig.take();
+  CHECK(rig.snapshots.due_in_ms() == kAge);
+  for (const std::uint64_t passed : {kAge - 2, kAge - 1, kAge, kAge + 1, 5 * kAge}) {
+    the_time = 5000 + passed;
+    CHECK(rig.snapshots.due_in_ms() == (passed == kAge - 2 ? 2 : 1));
+  }
+  snapshot->end(OpenSnapshot::End::released);
+  rig.snapshots.enforce();
+  CHECK(rig.snapshots.due_in_ms() == kRarely);
+}
+
 TEST_CASE("A read under way keeps its snapshot until it is over, whatever ends it") {
   the_time = 0;
   Rig rig;

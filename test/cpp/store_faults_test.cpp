@@ -36,7 +36,21 @@ const std::vector<Fault>& all_faults() {
   return all;
 }
 
-/// What a key may hold, as far as the answers tell.
+/// What a key holds, and what is found through a link or as a path's type where it says so.
+std::string look(const Store& store, const std::string& what) {
+  if (what == "type of group") {
+    const auto type = store.type("group");
+    return type ? (type.value() == PathType::composite ? "group" : "nothing") : outcome(type);
+  }
+  if (!what.starts_with("through ")) return get(store, what);
+  std::string value;
+  const auto found =
+      store.read(what.substr(what.find(' ') + 1), [&](std::string_view bytes) { value = bytes; });
+  if (!found) return outcome(found);
+  return found.value() ? value : "nothing";
+}
+
+/// What a look may find, as far as the answers tell.
 using Allowed = std::map<std::string, std::set<std::string>>;
 
 struct Run {
@@ -50,20 +64,26 @@ void note(Run& run, const std::string& word) {
   if (word != "ok") run.words.insert(word);
 }
 
-/// After an answer each key of the batch holds the new value, the old ones, or either.
-void settle(Run& run, const std::string& word, const std::vector<std::string>& keys,
+/// After an answer each look finds the new value, the old ones, or either.
+void settle(Run& run, const std::string& word, const std::vector<std::string>& looks,
             const std::string& value) {
   note(run, word);
-  for (const std::string& key : keys) {
-    std::set<std::string>& values = run.allowed[key];
+  for (const std::string& what : looks) {
+    std::set<std::string>& values = run.allowed[what];
     if (values.empty()) values.insert("nothing");
     if (word == "ok") values = {value};
     if (word == "io_error") values.insert(value);
   }
 }
 
-/// A fixed script of writes, of one record, of several, of a value with pages of its own, and of
-/// removals; where a write is not flushed by itself, with flushes in between.
+Op at_path(Op op) {
+  op.is_path = true;
+  return op;
+}
+
+/// A fixed script of writes, of one record, of several, of a value with pages of its own, of a link
+/// and what is written through it, of a mark, and of removals; where a write is not flushed by
+/// itself, with flushes in between.
 Run play(const Options& options, Allowed allowed) {
   Run run{.allowed = std::move(allowed), .words = {}};
   auto opened = Store::open(options);
@@ -77,15 +97,32 @@ Run play(const Options& options, Allowed allowed) {
     const std::vector<Op> ops{put_op("shared", value), put_op(own, value), put_op("z", value)};
     settle(run, outcome(store.batch_write(ops)), {"shared", own, "z"}, value);
     settle(run, outcome(store.remove("z")), {"z"}, "nothing");
+    // The only link: a store that takes it for gone, or for never made, does not look for it.
+    const std::string target = "target " + std::to_string(i);
+    const std::string linked = outcome(
+        store.batch_write(std::vector<Op>{put_op(target + "/x", value), link_op(target, "link")}));
+    settle(run, linked, {"through link/x"}, value);
+    settle(run, linked, {"through link/y"}, "nothing");
+    if (linked == "ok") {
+      const auto through = std::vector<Op>{at_path(put_op("link/y", value))};
+      settle(run, outcome(store.batch_write(through)), {"through link/y"}, value);
+    }
+    if (i % 2 == 0) {
+      settle(run, outcome(store.remove("link")), {"through link/x", "through link/y"}, "nothing");
+    }
+    const auto group = std::vector<Op>{at_path(group_op("group"))};
+    settle(run, outcome(store.batch_write(group)), {"type of group"}, "group");
+    settle(run, outcome(store.remove("group")), {"type of group"}, "nothing");
     if (options.durability != Durability::sync && i % 2 == 1) {
       const std::string word = outcome(store.sync());
       run.flush_failed = run.flush_failed || word != "ok";
       note(run, word);
     }
     // What is there can be read, unless LMDB itself gave up.
-    const std::string found = get(store, "shared");
-    if (found != "env_failed" && run.allowed["shared"].count(found) == 0) {
-      run.words.insert("wrong read: " + found.substr(0, 20));
+    for (const auto& [what, values] : run.allowed) {
+      const std::string found = look(store, what);
+      if (found == "env_failed" || values.count(found) == 1) continue;
+      run.words.insert("wrong: " + what + " is " + found.substr(0, 20));
     }
   }
   const std::string word = outcome(store.close());
@@ -105,9 +142,9 @@ std::string verify(const Options& options, const Run& run) {
   }
   Store& store = *opened.value();
   std::string wrong;
-  for (const auto& [key, values] : run.allowed) {
-    const std::string found = get(store, key);
-    if (values.count(found) == 0) wrong += key + " is " + found.substr(0, 20) + "; ";
+  for (const auto& [what, values] : run.allowed) {
+    const std::string found = look(store, what);
+    if (values.count(found) == 0) wrong += what + " is " + found.substr(0, 20) + "; ";
   }
   if (const auto word = outcome(store.put("after", "v")); word != "ok") wrong += "put: " + word;
   if (const auto word = outcome(store.close()); word != "ok") wrong += "close: " + word;

@@ -74,6 +74,16 @@ TEST_CASE("A view sees the newest outcome that is not newer than itself") {
 }
 
 // A batch of one key over and over made a chain that each read through an older snapshot walked.
+// What is below it is what LMDB surely has: a later number would have readers trust in what it lacks.
+TEST_CASE("The first version is that of the first outcome, whatever follows") {
+  WriteBuffer buffer(1 << 20, kSeed);
+  put(buffer, "a", 5, "five");
+  CHECK(buffer.first_version() == 5);
+  put(buffer, "b", 6, "six");
+  remove(buffer, "a", 7);
+  CHECK(buffer.first_version() == 5);
+}
+
 TEST_CASE("What a write replaces of its own is nothing to pass for those that look behind it") {
   WriteBuffer buffer(1 << 20, kSeed);
   put(buffer, "a", 1, "before");
