@@ -63,6 +63,10 @@ Part part_of(const Reader& store, const Range& range, const Effort& effort = {})
       effort);
   must(next);
   part.next = next.value();
+  // Else a loop over parts would never end.
+  if (part.next && range.after) {
+    REQUIRE((range.reverse ? *part.next < *range.after : *part.next > *range.after));
+  }
   return part;
 }
 

@@ -12,6 +12,7 @@
 
 #include "pages_in_memory.h"
 #include "reading.h"
+#include "support/skip.h"
 #include "support/temp_dir.h"
 
 using namespace hyper_lmdb;
@@ -136,7 +137,7 @@ TEST_CASE("a thread that only computed has not waited for the disk") {
 TEST_CASE("only what a read itself waits for turns its store cold") {
   const ColdFile file;
   if (in_memory(file.bytes())) {
-    WARN("SKIPPED: the files stay in memory here");
+    test::skip("the files stay in memory here");
     return;
   }
   const std::string_view bytes = file.bytes();
@@ -173,7 +174,7 @@ TEST_CASE("pages come from the disk together, and are in memory then") {
   const std::string_view bytes = file.bytes();
   // A file system in memory has no cold pages.
   if (in_memory(bytes)) {
-    WARN("SKIPPED: the files of " << bytes.size() << " bytes stay in memory here");
+    test::skip("the files stay in memory here");
     return;
   }
   CHECK(!in_memory(bytes.substr(bytes.size() - 10)));
@@ -187,7 +188,7 @@ TEST_CASE("pages come from the disk together, and are in memory then") {
 TEST_CASE("a call that may not wait is refused by a cold store and leaves many cold bytes alone") {
   const ColdFile file;
   if (in_memory(file.bytes())) {
-    WARN("SKIPPED: the files stay in memory here");
+    test::skip("the files stay in memory here");
     return;
   }
   Warmth warmth(Warmth::Start::cold);

@@ -74,7 +74,8 @@ TEST_CASE("A view sees the newest outcome that is not newer than itself") {
 }
 
 // A batch of one key over and over made a chain that each read through an older snapshot walked.
-// What is below it is what LMDB surely has: a later number would have readers trust in what it lacks.
+// What is below it is what LMDB surely has: a later number would have readers trust in what it
+// lacks.
 TEST_CASE("The first version is that of the first outcome, whatever follows") {
   WriteBuffer buffer(1 << 20, kSeed);
   put(buffer, "a", 5, "five");

@@ -165,6 +165,8 @@ void wait_for_held() {
   std::unique_lock lock(state().mutex);
   const auto waits = [] { return state().waiting != 0; };
   if (!state().changed.wait_for(lock, std::chrono::seconds(60), waits)) {
+    held.store(0, std::memory_order_release);  // whatever comes now need not wait for more
+    state().changed.notify_all();
     throw std::runtime_error("no call was held up for a minute");
   }
 }

@@ -6,11 +6,11 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cstdint>
 #include <string>
 
 #include "support/child.h"
+#include "support/skip.h"
 #include "support/temp_dir.h"
 
 namespace hyper_lmdb::test {
@@ -38,14 +38,6 @@ inline void take_all_room(const std::string& path) {
   while (::write(fd, bytes.data(), bytes.size()) > 0) {
   }
   ::close(fd);
-}
-
-inline void require_done_or_skipped(const std::string& ended, const char* reason) {
-  if (ended == "exit " + std::to_string(kSkipped)) {
-    WARN("SKIPPED: " << reason);
-    return;
-  }
-  CHECK(ended == "exit 0");
 }
 
 }  // namespace hyper_lmdb::test
