@@ -1,7 +1,7 @@
 %% @doc Other OS processes that run this library: peers one can call, and scripts that print lines.
 -module(child_vm).
 
--export([start_peer/1, start_peer/2, call/2, stop_peer/1, kill_peer/1, in_killed_vm/2]).
+-export([start_peer/1, start_peer/2, call/2, call/3, stop_peer/1, kill_peer/1, in_killed_vm/2]).
 -export([open/3, open/4, lines/2, run/4, kill/1, main/0, say/1, writer/1]).
 
 -define(CALL, "HYPER_LMDB_CHILD_CALL").
@@ -18,7 +18,9 @@ start_peer(Exec, Args) ->
     {Peer, peer:call(Peer, os, getpid, [])}.
 
 %% Runs Fun over there. Its module must be in the code path, which holds the tests.
-call({Peer, _}, Fun) -> peer:call(Peer, erlang, apply, [Fun, []], ?PATIENCE_MS).
+call(Vm, Fun) -> call(Vm, Fun, ?PATIENCE_MS).
+
+call({Peer, _}, Fun, Milliseconds) -> peer:call(Peer, erlang, apply, [Fun, []], Milliseconds).
 
 stop_peer({Peer, _}) -> peer:stop(Peer).
 
