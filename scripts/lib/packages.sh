@@ -9,6 +9,7 @@ test_packages=(git clang-format catch2 libbenchmark-dev librocksdb-dev erlang-eu
     erlang-dialyzer erlang-edoc erlang-tools erlang-proper erlang-proper-dev elixir gnuplot-nox
     fuse3 libfuse3-dev)
 bench_packages=(libbenchmark-dev gnuplot-nox erlang-mnesia erlang-bitcask)
+test_packages+=(util-linux mount e2fsprogs btrfs-progs xfsprogs faketime) # test/environments
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -37,6 +38,10 @@ present() {
     erlang-proper-dev) have erl &&
         [ "$(otp 'filelib:wildcard(code:lib_dir() ++ "/proper-*/include/proper.hrl")')" ] ;;
     erlang-*) have erl && [ "$(otp "filelib:wildcard(code:lib_dir() ++ \"/${1#erlang-}-*\")")" ] ;;
+    util-linux) have unshare ;;
+    e2fsprogs) have mkfs.ext4 || [ -x /sbin/mkfs.ext4 ] ;;
+    btrfs-progs) have mkfs.btrfs || [ -x /sbin/mkfs.btrfs ] ;;
+    xfsprogs) have mkfs.xfs || [ -x /sbin/mkfs.xfs ] ;;
     *) have "$1" ;;
     esac
 }

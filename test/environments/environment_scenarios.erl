@@ -180,11 +180,11 @@ cut_short(File, World, Mode) ->
     Path = filename:join(Store, file_name(File, Store)),
     with_vm(plain, fun(Vm) ->
         ok = start(Vm, Id, Store, Mode),
-        %% Journals that were replayed are gone by now, others are there.
+        _ = write(Vm, Id, <<"1">>),
         [environment_files:shell(["truncate -s 0 '", filename:join(Store, Name), "'"])
          || Name <- environment_files:store_files(Store),
             case File of journal -> lists:prefix("journal-", Name); _ -> Name =:= File end],
-        try in_vm(Vm, fun() -> environment_store:write(Id, <<"1">>) end)
+        try in_vm(Vm, fun() -> environment_store:write(Id, <<"2">>) end)
         catch exit:{Reason, {gen_server, call, _}} when Reason =/= timeout -> the_vm_died
         end
     end),
