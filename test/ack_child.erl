@@ -4,23 +4,31 @@
 
 key(Writer, Number) -> <<"writer ", Writer:16, Number:32>>.
 
-%% Runs in the child: load for a while, then the way out that was asked for.
+%% Of less there would be little to lose.
+-define(FEW, 20).
+
+%% Runs in the child: load for a while, and for as long as it takes to be one, then the way out that was
+%% asked for.
 load(#{options := Options, writers := Writers, milliseconds := Milliseconds, way_out := WayOut}) ->
     %% Notes of the VM about its own end are no findings.
     ok = logger:set_primary_config(level, error),
     {ok, _} = application:ensure_all_started(hyper_lmdb),
     {ok, Store} = hyper_lmdb:start(Options),
-    [spawn(fun() -> writer(Store, W) end) || W <- lists:seq(1, Writers)],
-    receive after Milliseconds -> leave(WayOut, Store) end.
+    Acked = counters:new(1, []),
+    [spawn(fun() -> writer(Store, W, Acked) end) || W <- lists:seq(1, Writers)],
+    receive after Milliseconds -> ok end,
+    ok = test_store:wait_until(fun() -> counters:get(Acked, 1) > ?FEW end),
+    leave(WayOut, Store).
 
-writer(Store, Writer) -> writer(Store, Writer, 0, child_vm:writer("/dev/stdout")).
+writer(Store, Writer, Acked) -> writer(Store, Writer, 0, Acked, child_vm:writer("/dev/stdout")).
 
-writer(Store, Writer, Number, Say) ->
+writer(Store, Writer, Number, Acked, Say) ->
     Key = key(Writer, Number),
     case hyper_lmdb:put(Store, Key, Key) of
         ok ->
             Say(["ack ", integer_to_list(Writer), $ , integer_to_list(Number)]),
-            writer(Store, Writer, Number + 1, Say);
+            counters:add(Acked, 1, 1),
+            writer(Store, Writer, Number + 1, Acked, Say);
         {error, closed} -> gone;
         Error -> Say(io_lib:format("unexpected ~0p", [Error]))
     end.
