@@ -2,6 +2,7 @@
 # they run on.
 # shellcheck shell=bash
 
+. scripts/lib/jobs.sh
 root=$(pwd -P)
 build=build/bench
 unset REBAR_PROFILE ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS
@@ -27,7 +28,7 @@ build_native() {
     # The NIF under test is the one users get, built by rebar3's hook, not by this build.
     quietly cmake -S . -B $build ${generator:+"$generator"} -DCMAKE_BUILD_TYPE=Release \
         -DHYPER_LMDB_DEV=ON -DHYPER_LMDB_NIF=OFF -DHYPER_LMDB_SANITIZE=
-    quietly cmake --build $build --parallel "$(getconf _NPROCESSORS_ONLN)" --target "$@"
+    quietly cmake --build $build --parallel "$(compile_jobs "")" --target "$@"
 }
 
 build_erlang() {

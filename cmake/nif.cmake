@@ -1,4 +1,5 @@
-# The NIF: sees erl_nif.h and include/, never lmdb.h. Lands in priv/.
+# The NIF: sees erl_nif.h and include/, never lmdb.h. Lands in priv/; that of a developer's tree, which
+# is built with other options, stays there.
 
 set(ERTS_INCLUDE_DIR "" CACHE PATH "Where erl_nif.h is; asked of erl when empty")
 if(NOT ERTS_INCLUDE_DIR)
@@ -37,8 +38,11 @@ target_include_directories(hyper_lmdb_nif PRIVATE ${PROJECT_SOURCE_DIR}/c_src/ni
 target_compile_definitions(hyper_lmdb_nif PRIVATE HYPER_LMDB_LAYOUT="${layout}")
 target_link_libraries(hyper_lmdb_nif PRIVATE hyper_lmdb_core hyper_lmdb_flags)
 set_target_properties(hyper_lmdb_nif PROPERTIES
-  PREFIX "" SUFFIX ".so" OUTPUT_NAME hyper_lmdb_nif
-  LIBRARY_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/priv)
+  PREFIX "" SUFFIX ".so" OUTPUT_NAME hyper_lmdb_nif)
+if(NOT HYPER_LMDB_DEV)
+  set_target_properties(hyper_lmdb_nif PROPERTIES
+    LIBRARY_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/priv)
+endif()
 if(APPLE)
   # The VM brings the enif_ symbols; macOS wants to be told.
   target_link_options(hyper_lmdb_nif PRIVATE -undefined dynamic_lookup)

@@ -8,23 +8,16 @@ skipped=0
 step_lines=()
 skip_lines=()
 
+# A line of a log that begins so names what was left out, and why.
+skip_mark='^\*\*\* SKIPPED:? '
+
 # Leaves the groups of the pattern's last match in BASH_REMATCH; false where nothing matches.
 last_match() { # file, extended pattern
-    [[ $(grep -E "$2" "$1" | tail -n 1) =~ $2 ]]
+    [[ $(grep -aE "$2" "$1" | tail -n 1) =~ $2 ]]
 }
-# What a test prints where it, or a part of it, cannot run.
-skip_mark='^\*\*\* SKIPPED: '
-lines_with() { grep -cE "$2" "$1" || true; } # file, extended pattern
+lines_with() { grep -acE "$2" "$1" || true; } # file, extended pattern
 
 # Each reader prints "passed failed skipped" for one log, or nothing where no test was run.
-count_ctest() {
-    last_match "$1" '([0-9]+) tests failed out of ([0-9]+)' || return 0
-    local bad=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]} skip
-    skip=$(lines_with "$1" '\*\*\*(Skipped|Not Run \(Disabled\))')
-    # A program that says so of one of its cases has passed by the others.
-    echo "$((total - bad - skip)) $bad $((skip + $(lines_with "$1" "$skip_mark")))"
-}
-
 count_eunit() { # cancelled tests did not pass; skipped ones say so and return
     local good bad=0 skip=0
     if last_match "$1" 'Failed: ([0-9]+)\.  Skipped: ([0-9]+)\.  Passed: ([0-9]+)\.'; then
@@ -41,16 +34,35 @@ count_eunit() { # cancelled tests did not pass; skipped ones say so and return
 
 count_plain() {
     last_match "$1" '(^|: )([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$' || return 0
-    echo "${BASH_REMATCH[2]} ${BASH_REMATCH[3]} ${BASH_REMATCH[5]:-0}"
+    local good=${BASH_REMATCH[2]} bad=${BASH_REMATCH[3]} skip=${BASH_REMATCH[5]:-0} told
+    told=$(lines_with "$1" "$skip_mark") # more than it has counted: parts of what it counts
+    echo "$good $bad $((told > skip ? told : skip))"
 }
 
-count_one() { echo "1 0 0"; } # a check that either holds or fails
+count_one() { # a check that holds, fails or is left out
+    if [ "$(lines_with "$1" "$skip_mark")" -eq 0 ]; then echo "1 0 0"; else echo "0 0 1"; fi
+}
+
+# Sums up what the test programs of a build tree counted, from ctest's log. A program that ended in
+# another way than its cases say (a crash, a limit, a leak) or did not run is a failure of its own.
+count_cases() { # build tree
+    awk '
+        match($0, /^[0-9]+\/[0-9]+ Testing: /) { name = substr($0, RLENGTH + 1); told = bad = 0 }
+        /^[0-9]+ passed, [0-9]+ failed/ { told = $1 + $3 + $5; bad = $3; good += $1; all_bad += $3; skip += $5 }
+        /^\*\*\* SKIPPED/ { print }
+        /^Test (Passed|Failed)\.$/ && (!told || (/Failed/ && !bad)) {
+            all_bad++
+            print "FAILED  " name (told ? ": every case passed, the program failed" : ": crashed, was stopped or ran no case")
+        }
+        END { printf "%d passed, %d failed, %d skipped\n", good, all_bad, skip }
+    ' "$1/Testing/Temporary/LastTest.log"
+}
 
 # Runs a function as a step of its own. A step fails by its exit code, by a failed test, or by
 # running none; the steps after it run all the same.
 step() { # heading, reader, function
     local heading=$1 reader=$2 function=$3 log=$logs/$3.log begun=$SECONDS status counts
-    local good=0 bad=0 skip=0
+    local good=0 bad=0 skip=0 line
     printf '\n==== %s\n' "$heading"
     (set -euo pipefail && "$function") 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
@@ -69,10 +81,11 @@ step() { # heading, reader, function
     passed=$((passed + good))
     failed=$((failed + bad))
     skipped=$((skipped + skip))
-    local line
-    while IFS= read -r line; do skip_lines+=("$line"); done < <(grep -E "$skip_mark" "$log")
     local verdict=ok
     if [ "$bad" -ne 0 ]; then verdict=FAILED; fi
+    while IFS= read -r line; do
+        skip_lines+=("$heading: $line")
+    done < <(grep -aE "$skip_mark" "$log" | sed -E "s/$skip_mark//")
     step_lines+=("$(printf '%-7s %5d s  %5d passed %3d failed %3d skipped  %s' \
         "$verdict" $((SECONDS - begun)) "$good" "$bad" "$skip" "$heading")")
     echo "---- $verdict, $((SECONDS - begun)) s"
@@ -96,8 +109,9 @@ limit() { # seconds, command...
 summary() {
     printf '\n==== Summary (%d s)\n' "$SECONDS"
     printf '%s\n' "${step_lines[@]}"
-    [ "${#skip_lines[@]}" -eq 0 ] || printf '%s\n' "${skip_lines[@]}" | sort -u
     if [ "$skipped" -gt 0 ]; then
+        echo "Left out:"
+        printf '    %s\n' "${skip_lines[@]}"
         echo "$passed passed, $failed failed, $skipped skipped"
     else
         echo "$passed passed, $failed failed"

@@ -168,7 +168,7 @@ TEST_CASE("A record that cannot be read is replaced or removed, and not marked")
   CHECK(decider.write(Ops{group_op("g")}) == "unknown_format");
 }
 
-TEST_CASE("A mark on a record that fails its checksum is refused, not given a new checksum") {
+TEST_CASE("A decided mark on a record that fails its checksum is refused, not given a new one") {
   Decider decider(true);
   std::string rotten = encoded("g", {.kind = Kind::value, .checksum = true, .payload = "value"});
   rotten.back() = 'E';

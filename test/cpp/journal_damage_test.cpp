@@ -262,7 +262,7 @@ TEST_CASE("What an older use of the same blocks left behind the end is no part o
   }
 }
 
-TEST_CASE("Random bytes are answered, never trusted") {
+TEST_CASE("Random bytes in a journal are answered, never trusted") {
   std::mt19937_64 random(11);
   const Small small = small_journal(Way::written);
   const TempDir temp(memory_directory());

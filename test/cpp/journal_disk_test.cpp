@@ -58,7 +58,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("A limit on file sizes is file_too_large and raises no signal") {
+TEST_CASE("Journal: a limit on file sizes is file_too_large and raises no signal") {
   for (const Way way : kBothWays) {
     const std::string ended = run_child([&] {
       const TempDir temp;

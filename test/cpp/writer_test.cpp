@@ -262,7 +262,7 @@ TEST_CASE("Stopping does what is queued") {
   for (const auto& request : rig.requests) CHECK(request->answer == "ok");
 }
 
-TEST_CASE("A thread that cannot be started is an error, and stopping is fine all the same") {
+TEST_CASE("A writer thread that cannot be started is an error, and stopping is fine all the same") {
   WriterRig rig(kSynced);
   ThreadApi broken = posix_threads();
   broken.start = [](const char*, void* (*)(void*), void*, void**) { return EAGAIN; };
