@@ -96,12 +96,13 @@ run(Environment, World, Vm, Cells0) ->
     Cells2 = each(start, Cells1, fun(Cell) -> start(Environment, Vm, Cell) end),
     Cells3 = each(write, Cells2, fun(Cell) -> write(Environment, Vm, <<"before">>, [ok], Cell) end),
     Cells4 = unchanged('other files, after the start', Prepared, listing(World, AtFirst), Cells3),
-    Cells5 = each(change, Cells4, fun(Cell) -> change(Environment, World, Vm, Cell) end),
+    Cells5 = each(change, each(load, Cells4, fun(Cell) -> load(Vm, Cell) end),
+                  fun(Cell) -> change(Environment, World, Vm, Cell) end),
     Stores = [Dir || Cell <- Cells5, (Dir = found(Environment, Cell)) =/= gone],
     Changed = listing(World, Stores),
-    Cells6 = each('write after the change', Cells5, fun(Cell) ->
-        write(Environment, Vm, <<"after">>, maps:get(writes, Environment, [ok]), Cell)
-    end),
+    Allowed = maps:get(writes, Environment, [ok]),
+    Cells6 = each('write after the change', each('write meanwhile', Cells5, fun(Cell) -> loaded(Vm, [ok | Allowed], Cell) end),
+                  fun(Cell) -> write(Environment, Vm, <<"after">>, Allowed, Cell) end),
     Cells7 = each(stop, Cells6, fun(Cell) -> stop(Environment, Vm, Cell) end),
     kill_vm(Vm),
     Cells8 = unchanged('other files', Changed, listing(World, Stores), Cells7),
@@ -154,23 +155,35 @@ adopt(ok, Mode, #{id := Id} = Cell) ->
 start(Environment, Vm, #{name := Name, id := Id} = Cell) ->
     Options = options(Environment, Name, Cell),
     Answer = in_vm(Vm, fun() -> environment_store:start(Id, Options) end),
-    case expect(start, maps:get(starts, Environment, [ok]), Answer) of
+    case expect(start, starts(Environment, Cell), Answer) of
         ok -> Cell;
         {error, Reason} -> Cell#{not_started => Reason}
     end.
+
+starts(#{starts := Starts}, Cell) when is_function(Starts) -> Starts(Cell);
+starts(Environment, _) -> maps:get(starts, Environment, [ok]).
 
 options(Environment, Name, #{mode := Mode}) ->
     (maps:get(options, Environment, #{}))#{name => Name, durability => Mode}.
 
 %% What is acknowledged stays readable, whatever has happened to the path since.
 write(_, _, _, _, #{not_started := _} = Cell) -> Cell;
-write(_, Vm, Tag, Allowed, #{id := Id, acknowledged := Before, refused := Refused} = Cell) ->
-    Answers = in_vm(Vm, fun() -> environment_store:write(Id, Tag) end),
-    _ = [expect(Tag, Allowed, Answer) || {_, Answer} <- Answers],
-    Cell2 = Cell#{acknowledged := Before ++ [Key || {Keys, ok} <- Answers, Key <- Keys],
-                  refused := Refused ++ [Key || {Keys, {error, _}} <- Answers, Key <- Keys]},
+write(_, Vm, Tag, Allowed, #{id := Id} = Cell) ->
+    Cell2 = answered(Tag, Allowed, in_vm(Vm, fun() -> environment_store:write(Id, Tag) end), Cell),
     expect_holds(Vm, Id, maps:get(acknowledged, Cell2), maps:get(refused, Cell2)),
     Cell2.
+
+answered(What, Allowed, Answers, #{acknowledged := Acknowledged, refused := Refused} = Cell) ->
+    _ = [expect(What, Allowed, Answer) || {_, Answer} <- Answers],
+    Cell#{acknowledged := Acknowledged ++ [Key || {Keys, ok} <- Answers, Key <- Keys],
+          refused := Refused ++ [Key || {Keys, {error, _}} <- Answers, Key <- Keys]}.
+
+load(_, #{not_started := _} = Cell) -> Cell;
+load(Vm, #{id := Id} = Cell) -> ok = in_vm(Vm, fun() -> environment_store:load(Id, <<"load">>) end), Cell.
+
+loaded(_, _, #{not_started := _} = Cell) -> Cell;
+loaded(Vm, Allowed, #{id := Id} = Cell) ->
+    answered(load, Allowed, in_vm(Vm, fun() -> environment_store:loaded(Id) end), Cell).
 
 change(Environment, World, Vm, Cell) ->
     case Environment of

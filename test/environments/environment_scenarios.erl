@@ -51,7 +51,7 @@ two_stores(Fate, First, Vms, World, Mode) ->
             Old2 = write_old(Fate, VmOfOld, <<"2">>),
             expect_holds(VmOfOld, old, Old1 ++ Old2, []),
             {Old3, New2} = case First of
-                old_first -> stop(VmOfOld, old), {[], write(VmOfNew, new, <<"2">>)};
+                old_first -> stop_old(Fate, VmOfOld), {[], write(VmOfNew, new, <<"2">>)};
                 new_first -> stop(VmOfNew, new), {write_old(Fate, VmOfOld, <<"3">>), []}
             end,
             kill_vm(VmOfNew),
@@ -64,6 +64,9 @@ two_stores(Fate, First, Vms, World, Mode) ->
 
 in_vms(one_vm, Vm, Fun) -> Fun(Vm);
 in_vms(two_vms, _, Fun) -> with_vm(plain, Fun).
+
+stop_old(renamed, Vm) -> stop(Vm, old);
+stop_old(removed, Vm) -> expect(stop, [ok, no_such_directory], in_vm(Vm, fun() -> environment_store:stop(old) end)).
 
 write_old(renamed, Vm, Tag) -> write(Vm, old, Tag);
 write_old(removed, Vm, Tag) ->

@@ -2,7 +2,7 @@
 %% values follow too: those of another store are never taken for its own.
 -module(environment_store).
 
--export([start/2, write/2, put_key/2, delete/2, check/3, sync/1, stop/1, keys/2, count/1]).
+-export([start/2, write/2, put_key/2, delete/2, check/3, sync/1, stop/1, keys/2, count/1, load/2, loaded/1]).
 
 -define(WRITE_BUFFER, (1 bsl 20)).
 -define(CAPACITY, (8 bsl 20)). % the file of a `map_async' store is as long as that, and is compared
@@ -27,6 +27,32 @@ write(Id, Tag) ->
             {[large(Tag)], put_key(Id, large(Tag))},
             {[], sync(Id)}]
         ++ [{[key(Tag, N)], put_key(Id, key(Tag, N))} || N <- lists:seq(31, 40)].
+
+%% Writes until `loaded/1' asks, in order, what was answered: the change comes in the midst of it.
+load(Id, Tag) ->
+    persistent_term:put({?MODULE, load, Id}, spawn(fun() -> load(Id, Tag, 1, []) end)).
+
+load(Id, Tag, Number, Sofar) ->
+    receive
+        {loaded, From} -> From ! {loaded, self(), lists:reverse(Sofar)}
+    after 0 ->
+        %% A large one now and then, for which the journal goes on in another file.
+        Key = case Number rem 100 of
+            0 -> large(<<Tag/binary, "/", (integer_to_binary(Number))/binary>>);
+            _ -> key(Tag, Number)
+        end,
+        Answer = put_key(Id, Key),
+        receive after 1 -> load(Id, Tag, Number + 1, [{[Key], Answer} | Sofar]) end
+    end.
+
+loaded(Id) ->
+    Loader = persistent_term:get({?MODULE, load, Id}),
+    Monitor = monitor(process, Loader),
+    Loader ! {loaded, self()},
+    receive
+        {loaded, Loader, Answers} -> Answers;
+        {'DOWN', Monitor, process, Loader, Reason} -> error(Reason)
+    end.
 
 %% All that `write/2` writes.
 keys(_Id, Tag) -> [large(Tag) | [key(Tag, N) || N <- lists:seq(1, 40)]].

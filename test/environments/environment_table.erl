@@ -54,13 +54,13 @@ paths() ->
        end,
        change => fun(_, _, #{home := Home}) -> environment_files:link("nowhere", [Home, "-link"]) end},
      #{name => "the directory removed", change => fun(_, _, #{store := Store}) -> environment_files:remove(Store) end,
-       writes => [no_such_directory], found => gone},
+       writes => [no_such_directory], stops => [ok, no_such_directory], found => gone},
      #{name => "the directory removed and made anew",
        change => fun(_, _, #{store := Store}) -> environment_files:remove(Store), environment_files:make(Store) end,
-       writes => [no_such_directory], found => gone},
+       writes => [no_such_directory], stops => [ok, no_such_directory], found => gone},
      #{name => "the directory removed, another store under its name",
        change => fun(World, _, #{store := Store}) -> environment_files:remove(Store), stranger(World, Store) end,
-       writes => [no_such_directory], found => gone},
+       writes => [no_such_directory], stops => [ok, no_such_directory], found => gone},
      #{name => "the directory removed and made anew before the start",
        prepare => fun(_, Vm, #{store := Store, mode := Mode} = Cell) ->
            ok = environment_cells:in_vm(Vm, fun() ->
@@ -123,7 +123,9 @@ stranger(World, Dir) -> environment_template:copy(World, sync, Dir).
 %% -- limits and habits of the process ------------------------------------------------------------
 
 limits() ->
-    [#{name => "an address space of " ++ Words, vm => "ulimit -v " ++ integer_to_list(KiB), options => #{capacity => default}}
+    [#{name => "an address space of " ++ Words, vm => "ulimit -v " ++ integer_to_list(KiB), options => #{capacity => default},
+       %% The first ones may leave no address space to the last.
+       starts => fun(#{id := {sync, _}}) -> [ok]; (_) -> [ok, no_memory] end}
      || {Words, KiB} <- [{"4 GB", 4 bsl 20}, {"100 GB", 100 bsl 20}, {"1 TB", 1 bsl 30}]]
     ++ [#{name => "64 file descriptors", vm => "ulimit -n 64", starts => [ok, too_many_files]}]
     ++ [#{name => "a umask of " ++ Umask, vm => "umask " ++ Umask, check => fun for_owner_only/1} || Umask <- ["000", "077"]].
