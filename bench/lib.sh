@@ -2,9 +2,9 @@
 # they run on.
 # shellcheck shell=bash
 
-. scripts/lib/jobs.sh
+. scripts/lib/dev_tree.sh
 root=$(pwd -P)
-build=build/bench
+build=$dev_tree
 unset REBAR_PROFILE ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS
 work= # below $work_parent; gone at the end
 
@@ -22,14 +22,7 @@ quietly() { # the log is shown when the command fails
     fi
 }
 
-build_native() {
-    local generator=
-    if [ ! -f $build/CMakeCache.txt ] && command -v ninja >/dev/null; then generator=-GNinja; fi
-    # The NIF under test is the one users get, built by rebar3's hook, not by this build.
-    quietly cmake -S . -B $build ${generator:+"$generator"} -DCMAKE_BUILD_TYPE=Release \
-        -DHYPER_LMDB_DEV=ON -DHYPER_LMDB_NIF=OFF -DHYPER_LMDB_SANITIZE=
-    quietly cmake --build $build --parallel "$(compile_jobs "")" --target "$@"
-}
+build_native() { quietly build_dev_tree "$@"; }
 
 build_erlang() {
     quietly rebar3 compile

@@ -58,14 +58,22 @@ count_cases() { # build tree
     ' "$1/Testing/Temporary/LastTest.log"
 }
 
+# The seconds of processors that children took, of what `times` prints in the shell they are of.
+processor_seconds() { # file
+    awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); sum += 60 * t[1] + t[2] } }
+        END { print int(sum) }' "$1"
+}
+
 # Runs a function as a step of its own. A step fails by its exit code, by a failed test, or by
 # running none; the steps after it run all the same.
 step() { # heading, reader, function
     local heading=$1 reader=$2 function=$3 log=$logs/$3.log begun=$SECONDS status counts
-    local good=0 bad=0 skip=0 line
+    local spent good=0 bad=0 skip=0 line
     printf '\n==== %s\n' "$heading"
+    times >"$logs/times" && spent=$(processor_seconds "$logs/times")
     (set -euo pipefail && "$function") 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
+    times >"$logs/times" && spent=$(($(processor_seconds "$logs/times") - spent))
     counts=$("$reader" "$log")
     if [ "$reader" = count_one ] && [ "$status" -ne 0 ]; then counts="0 1 0"; fi
     if [ -n "$counts" ]; then
@@ -86,8 +94,9 @@ step() { # heading, reader, function
     while IFS= read -r line; do
         skip_lines+=("$heading: $line")
     done < <(grep -aE "$skip_mark" "$log" | sed -E "s/$skip_mark//")
-    step_lines+=("$(printf '%-7s %5d s  %5d passed %3d failed %3d skipped  %s' \
-        "$verdict" $((SECONDS - begun)) "$good" "$bad" "$skip" "$heading")")
+    step_lines+=("$(printf '%-7s %5d s (%5d s of processors)  %5d passed %3d failed %3d skipped  %s' \
+        "$verdict" $((SECONDS - begun)) "$spent" "$good" "$bad" "$skip" \
+        "$heading")")
     echo "---- $verdict, $((SECONDS - begun)) s"
 }
 
