@@ -4,7 +4,7 @@
 -export([log/2]).
 
 all_test_() ->
-    [{"the processes it registers are in its file", fun registered_names/0},
+    [test_store:titled("the processes it registers are in its file", fun registered_names/0),
      test_store:titled("it starts nothing where a shared library is missing", 120, fun missing_library/0),
      test_store:titled("its modules are loaded at the start, and what they call", 120, fun modules_loaded/0),
      test_store:titled("a store is used where descriptors have run out", 120, fun no_descriptors/0),

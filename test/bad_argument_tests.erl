@@ -4,17 +4,17 @@
 -export([explained/3, says/4]).
 
 all_test_() ->
-    [{"the store argument", fun store_argument/0},
-     {"keys", fun keys/0},
-     {"values", fun values/0},
-     {"batches", fun batches/0},
-     {"lists of keys", fun lists_of_keys/0},
-     {"options", fun options/0},
-     {"words that stand for no name", fun no_names/0},
-     {"the wrong element of a list is named", fun elements/0},
-     {"the shell shows the argument", fun shown_by_the_shell/0},
-     {"a store of another node's make", fun foreign_handles/0},
-     {"the open store is left alone", fun store_survives/0}].
+    [test_store:titled("the store argument", fun store_argument/0),
+     test_store:titled("keys", fun keys/0),
+     test_store:titled("values", fun values/0),
+     test_store:titled("batches", fun batches/0),
+     test_store:titled("lists of keys", fun lists_of_keys/0),
+     test_store:titled("options", fun options/0),
+     test_store:titled("words that stand for no name", fun no_names/0),
+     test_store:titled("the wrong element of a list is named", fun elements/0),
+     test_store:titled("the shell shows the argument", fun shown_by_the_shell/0),
+     test_store:titled("a store of another node's make", fun foreign_handles/0),
+     test_store:titled("the open store is left alone", fun store_survives/0)].
 
 store_argument() ->
     [badarg(Function, [Wrong | Rest], 1)

@@ -12,8 +12,8 @@ all_test_() ->
      test_store:titled("options of start", 600, fun option_matrix/0),
      test_store:titled("lists of ten million", 600, fun huge_terms/0),
      test_store:titled("the NIF itself", 600, fun nif_matrix/0),
-     {"the matrix knows every function", fun complete/0},
-     {"the matrix can fail", fun negative_control/0}].
+     test_store:titled("the matrix knows every function", fun complete/0),
+     test_store:titled("the matrix can fail", fun negative_control/0)].
 
 %% Good arguments for every function of the API; start and child_spec have a test of their own.
 functions(S) ->

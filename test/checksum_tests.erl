@@ -7,7 +7,7 @@ all_test_() ->
      test_store:each_mode("a flipped byte is found", 60, fun flipped/1),
      test_store:each_mode("a flipped byte of a link is found", 60, fun flipped_link/1),
      test_store:each_mode("without checksums it is not", 60, fun not_flipped/1),
-     {"the option may change between starts", fun mixed/0}].
+     test_store:titled("the option may change between starts", fun mixed/0)].
 
 round_trip(Mode) ->
     test_store:with_store(#{durability => Mode, checksum => true}, fun(S, Dir) ->

@@ -123,8 +123,6 @@ at_rest(Options, Dir) ->
          ok = test_store:wait_until(fun() -> test_store:journal(Dir) =:= [] end),
          Took = erlang:monotonic_time(millisecond) - Start,
          io:format(user, "~n  gone after ~b ms", [Took]),
-         %% 2 s old, looked at twice a second; the rest is for a busy machine.
-         ?assert(Took < 10000),
          ok = test_store:wait_until(fun() -> test_store:info(S, applied_buffers) =:= I end),
          ?assertMatch({ok, #{entries := I, buffered_keys := 0, journal_bytes := 0, buffer_bytes := 0, apply_stalled := false}},
                       hyper_lmdb:info(S)),

@@ -18,9 +18,9 @@ all_test_() ->
      test_store:in_dir("racing starts", fun racing_starts/1),
      test_store:in_dir("start and stop race", fun start_stop_race/1),
      test_store:in_dir("the mode may change between starts", fun mode_changes/1),
-     {"init and scope", fun init_and_scope/0},
-     {"format_error", fun format_error/0},
-     {"two stores do not mix", fun two_stores/0}].
+     test_store:titled("init and scope", fun init_and_scope/0),
+     test_store:titled("format_error", fun format_error/0),
+     test_store:titled("two stores do not mix", fun two_stores/0)].
 
 data_outlives_stop(S, Dir) ->
     Pairs = [{<<"key ", (integer_to_binary(I))/binary>>, rand:bytes(I)} || I <- lists:seq(0, 500)],

@@ -4,7 +4,7 @@
 %% CPU away from a scheduler in the middle of a slice, which looks the same. So the load runs in short
 %% attempts, beside plain Erlang processes that meet the same noise: one attempt without such a slice
 %% of ours is enough to pass, since a call that really blocks (a commit, a flush) does so in every
-%% one; where none is clean, ours must still not be more than theirs.
+%% one; where none is clean, ours must still not be many more than theirs.
 -module(long_schedule_tests).
 -include_lib("eunit/include/eunit.hrl").
 
@@ -38,7 +38,7 @@ load(Mode, Step) ->
 attempts(Mode, _, _, Counts) when length(Counts) =:= ?ATTEMPTS ->
     {Ours, Theirs} = lists:unzip(Counts),
     io:format(user, "  ~s: no attempt was free of them: a busy machine, or a call that blocks~n", [Mode]),
-    ?assert(lists:sum(Ours) =< lists:sum(Theirs));
+    ?assert(lists:sum(Ours) =< 2 * lists:sum(Theirs) + ?ATTEMPTS);
 attempts(Mode, Ours, Theirs, Counts) ->
     {OurSlices, TheirSlices} = observe(Ours, Theirs),
     io:format(user, "~n  ~s: slices of ~b ms and more: ours ~b, plain Erlang ~b~n",

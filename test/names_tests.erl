@@ -5,7 +5,7 @@
 all_test_() ->
     [test_store:titled("names are encoded as those of files, names of files " ++ Encoding, 120,
                        fun() -> as_files(Encoding) end) || Encoding <- ["latin1", "utf8"]]
-    ++ [{"a list of binaries is no name", fun lists_of_binaries/0}].
+    ++ [test_store:titled("a list of binaries is no name", fun lists_of_binaries/0)].
 
 %% Where names of files are latin1, as under LC_ALL=C on some systems, the string "\x{e4}" went to the
 %% directory that has its UTF-8 as name, which no function of `file' finds by that string.

@@ -9,12 +9,12 @@ all_test_() ->
     ++ test_store:each_mode("a foreign LMDB file is left alone", 60, fun foreign/1)
     ++ test_store:each_mode("the name of a file", 60, fun name_of_a_file/1)
     ++ test_store:each_mode("a failed start can be mended", 60, fun mended/1)
-    ++ [{"unclean shutdown", fun unclean/0},
-        {"unclean shutdown, reset", fun unclean_reset/0},
-        {"unclean shutdown is seen by every mode", fun unclean_in_every_mode/0},
-        {"a mark of this boot is no damage", fun same_boot/0},
-        {"a clean stop leaves no mark", fun clean_stop/0},
-        {"leftovers of an interrupted creation", fun leftovers/0},
+    ++ [test_store:titled("unclean shutdown", fun unclean/0),
+        test_store:titled("unclean shutdown, reset", fun unclean_reset/0),
+        test_store:titled("unclean shutdown is seen by every mode", fun unclean_in_every_mode/0),
+        test_store:titled("a mark of this boot is no damage", fun same_boot/0),
+        test_store:titled("a clean stop leaves no mark", fun clean_stop/0),
+        test_store:titled("leftovers of an interrupted creation", fun leftovers/0),
         test_store:titled("a directory without permission", 60, fun no_permission/0),
         test_store:titled("files without permission", 60, fun no_file_permission/0)].
 

@@ -11,7 +11,7 @@ all_test_() ->
                          {"the old batch form", fun old_batch/1}, {"the reserved key", fun reserved/1},
                          {"read_many is read", fun read_many/1}, {"children", fun children/1},
                          {"delete_prefix", fun delete_prefix/1}]]
-    ++ [{"closed and unknown stores", fun closed/0}].
+    ++ [test_store:titled("closed and unknown stores", fun closed/0)].
 
 forms(S) ->
     ok = hyper_lmdb:write(S, <<"a/b">>, <<"v">>),

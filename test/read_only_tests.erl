@@ -5,8 +5,8 @@
 all_test_() ->
     test_store:each_mode("reads work, writes are refused", 60, fun reads_only/1)
     ++ test_store:each_mode("nothing in the directory changes", 60, fun leaves_files_alone/1)
-    ++ [{"a store that is not there", fun missing/0},
-        {"on a read-only file system", fun read_only_mount/0}].
+    ++ [test_store:titled("a store that is not there", fun missing/0),
+        test_store:titled("on a read-only file system", fun read_only_mount/0)].
 
 %% The store, written in Mode, opened for reading.
 with_read_only(Mode, Fun) ->

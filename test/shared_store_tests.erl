@@ -12,7 +12,7 @@ all_test_() ->
         test_store:titled("the last one out leaves no mark", 120, fun last_one_out/0),
         test_store:titled("readers of a quiet store", 120, fun two_readers/0),
         test_store:titled("reading the lock file does not unlock", 120, fun lock_file_read/0),
-        {"a store with a journal cannot be shared", fun journaled_cannot/0}].
+        test_store:titled("a store with a journal cannot be shared", fun journaled_cannot/0)].
 
 with_peer(Fun) ->
     Peer = child_vm:start_peer([]),

@@ -8,16 +8,16 @@ all_test_() ->
      test_store:in_dir("atom and binary keys", fun key_forms/1),
      test_store:in_dir("unknown atom keys are refused", fun unknown_atoms/1),
      test_store:in_dir("unknown binary keys are ignored", fun unknown_binaries/1),
-     {"name is required", fun names/0},
+     test_store:titled("name is required", fun names/0),
      test_store:in_dir("the words of durability", fun words/1),
      {"conflicting options", {timeout, 120, fun conflicts/0}},
      {"old flags", {timeout, 60, fun old_flags/0}},
-     {"numbers and booleans as older callers write them", fun old_spellings/0},
+     test_store:titled("numbers and booleans as older callers write them", fun old_spellings/0),
      test_store:in_dir("hyphens stand for underscores", fun hyphens/1),
-     {"of several keys for one option", fun precedence/0},
+     test_store:titled("of several keys for one option", fun precedence/0),
      test_store:in_dir("a struct is no map of options", fun structs/1),
-     {"defaults", fun defaults/0},
-     {"max_readers is a limit", fun max_readers/0},
+     test_store:titled("defaults", fun defaults/0),
+     test_store:titled("max_readers is a limit", fun max_readers/0),
      test_store:in_dir("a failed start leaves nothing", fun failed_start/1)].
 
 numbers() ->

@@ -2,7 +2,7 @@
 -module(test_store).
 
 -export([with_dir/1, with_store/1, with_store/2, start/1, start_ok/1, restart/2, track/1, stop_clean/2]).
--export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/3, skip/2, is_root/0]).
+-export([each_mode/3, in_each_mode/2, in_each_mode/3, in_dir/2, modes/0, titled/2, titled/3, skip/2, is_root/0]).
 -export([longest_key/1, too_long/1, has_page_size/1]).
 -export([mark/1, journal/1, info/2, count/1, settle/1, wait_until/1, wait_until/2, in_parallel/2, gather/1, spawn_call/1, await/1]).
 -export([seed/0, median/1, fixture/1, shell/1, flush_mailbox/0]).
@@ -105,6 +105,8 @@ in_each_mode(Title, Options, Fun) ->
 %% A test that starts its stores itself.
 in_dir(Title, Fun) -> titled(Title, ?SECONDS, fun() -> with_dir(Fun) end).
 
+%% EUnit itself gives a test five seconds, which a busy machine may take for anything.
+titled(Title, Fun) -> titled(Title, ?SECONDS, Fun).
 titled(Title, Seconds, Fun) -> {Title, {timeout, Seconds, Fun}}.
 
 %% A test that cannot run here says so in the output, where nobody overlooks it.

@@ -1,15 +1,20 @@
-%% @doc A store on a disk that takes 20 ms a page: a timer beside those who read it stays on time.
+%% @doc A store on a disk that takes 20 ms a page: those who read it keep no scheduler waiting.
+%%
+%% What is counted are pages that a normal scheduler waited for, which a busy machine does not change.
+%% Times (of a timer, of puts, of other files) are held to those of a second VM that does the same at
+%% the same time without such a disk.
 -module(cold_pages_test).
 
--export([main/1]).
+-export([main/1, control_store/1, control_load/2]).
 
 -define(KEYS, 30000).
 -define(VALUE_BYTES, 1500). % two a page, so that nearly every key has a page of its own to wait for
 -define(READERS, 16).
 -define(DELAY_MS, 20).
 -define(LOAD_MS, 5000).
--define(LATE_MS, 25). % at most; in the first second
--define(LATE_AT_FIRST_MS, 100).
+-define(SHARE, 20). % the store may lose one part in so many of the time, and what it learns by
+-define(TO_LEARN, 10). % pages
+-define(LATE_MS, 25).
 
 %% Directory, program of the slow file system, and what to run: `all` or `control`.
 main([Dir, SlowFs, What]) ->
@@ -17,6 +22,10 @@ main([Dir, SlowFs, What]) ->
     Source = filename:join(Dir, "source"),
     Mounted = filename:join(Dir, "mounted"),
     filelib:is_dir(Source) orelse fill(Source),
+    {ok, Control, _} = peer:start_link(#{connection => standard_io,
+                                         args => ["+S", "2:2", "-pa" | code:get_path()]}),
+    {ok, Beside} = peer:call(Control, ?MODULE, control_store, [filename:join(Dir, "control")]),
+    put(control, {Control, Beside}),
     Results = [run(Case, Source, Mounted, SlowFs) || Case <- cases(What)],
     Failed = [failed || failed <- Results],
     io:format("~b passed, ~b failed~n", [length(Results) - length(Failed), length(Failed)]),
@@ -59,7 +68,9 @@ run({Title, Case}, Source, Mounted, SlowFs) ->
             io:format("FAILED  ~s~n    ~0p~n    ~0p~n", [Title, {Class, Reason}, Stack]),
             failed
     after
-        _ = os:cmd("fusermount3 -u " ++ Mounted),
+        %% Other programs may have a copy of the mount in a name space of theirs, and it would not end.
+        {os_pid, Pid} = erlang:port_info(Port, os_pid),
+        _ = os:cmd("fusermount3 -uz " ++ Mounted ++ "; kill " ++ integer_to_list(Pid)),
         ended(Port)
     end.
 
@@ -67,14 +78,14 @@ line(Port, Wanted) ->
     receive
         {Port, {data, {eol, Wanted}}} -> ok;
         {Port, Other} -> error({slow_fs, Other})
-    after 20000 -> error({slow_fs, no_line, Wanted})
+    after 60000 -> error({slow_fs, no_line, Wanted})
     end.
 
 ended(Port) ->
     receive
         {Port, {exit_status, _}} -> ok;
         {Port, _} -> ended(Port)
-    after 20000 -> error({slow_fs, does_not_end})
+    after 60000 -> error({slow_fs, does_not_end})
     end.
 
 %% -- cases ---------------------------------------------------------------------------------------
@@ -87,26 +98,17 @@ pages_gone(#{store := S, port := Port}) ->
     in_time(beside_readers(S, ?READERS, ?LOAD_MS, fun(_) -> forget(Port) end)).
 
 readers_and_writer(#{store := S}) ->
-    Writer = fun(Until) -> puts(S, Until, []) end,
-    #{other := Took} = Seen = beside_readers(S, 200, ?LOAD_MS, Writer),
-    Sorted = lists:sort(Took),
-    At = fun(Part) -> lists:nth(max(1, ceil(length(Sorted) * Part)), Sorted) / 1000 end,
-    io:format("    ~b puts beside 200 readers: p50 ~.3f ms, p99 ~.3f ms, worst ~.1f ms~n",
-              [length(Sorted), At(0.5), At(0.99), At(1)]),
-    in_time(Seen),
-    true = length(Sorted) > 1000,
-    true = At(0.99) < ?DELAY_MS.
+    {_, Elsewhere} = get(control),
+    Seen = beside_readers(S, 200, ?LOAD_MS, {puts, S, Elsewhere}),
+    like_control("puts beside 200 readers", Seen),
+    in_time(Seen).
 
 %% Cold reads that took all dirty IO schedulers kept every file operation of the VM waiting.
 other_files(#{store := S}) ->
     File = code:which(?MODULE),
-    Other = fun(Until) -> file_reads(File, Until, []) end,
-    #{other := Took} = Seen = beside_readers(S, ?READERS, ?LOAD_MS, Other),
-    Sorted = lists:sort([Us / 1000 || Us <- Took]),
-    io:format("    ~b files read beside 16 readers: p50 ~.3f ms, p99 ~.3f ms, worst ~.1f ms~n",
-              [length(Sorted) | [percentile(Sorted, Part) || Part <- [0.5, 0.99, 1]]]),
-    in_time(Seen),
-    true = percentile(Sorted, 0.99) < ?DELAY_MS / 2.
+    Seen = beside_readers(S, ?READERS, ?LOAD_MS, {file_reads, File, File}),
+    like_control("files read beside 16 readers", Seen),
+    in_time(Seen).
 
 %% Reads of what is in memory come back to the schedulers, though others were cold.
 warm_again(#{store := S}) ->
@@ -128,34 +130,67 @@ prefetched(#{store := S}) ->
     Prefetch = fun(_) -> timer:tc(fun() -> hyper_lmdb:prefetch(S, Keys ++ Absent) end) end,
     #{other := {PrefetchUs, ok}} = Seen = beside(2000, fun(_) -> 0 end, Prefetch, 1),
     in_time(Seen),
+    Before = pages_waited_for(".*"),
     {ReadUs, _} = timer:tc(fun() -> [{ok, _} = hyper_lmdb:get(S, K) || K <- Keys] end),
-    io:format("    200 keys: prefetched in ~.1f ms, then read in ~.1f ms~n",
-              [PrefetchUs / 1000, ReadUs / 1000]),
-    %% One page from the disk would take longer than that.
-    true = ReadUs < ?DELAY_MS * 1000.
+    Pages = pages_waited_for(".*") - Before,
+    io:format("    200 keys: prefetched in ~.1f ms, then read in ~.1f ms with ~b pages from the disk~n",
+              [PrefetchUs / 1000, ReadUs / 1000, Pages]),
+    true = Pages =< 2. % the VM may have one of its own to wait for
 
 %% The same as the first case, where reads do not notice: shows that it can fail.
 control(#{store := S}) ->
     warm_up(S),
-    #{late := Late} = Seen = beside_readers(S, ?READERS, ?LOAD_MS, fun(_) -> ok end),
+    #{waited := Waited} = Seen = beside_readers(S, ?READERS, ?LOAD_MS, fun(_) -> ok end),
     show(Seen),
-    Sorted = lists:sort([Ms || {At, Ms} <- Late, At > 1000]),
-    true = percentile(Sorted, 0.99) > ?LATE_MS.
+    true = Waited > 2 * most_waits(?LOAD_MS).
 
 %% -- readers, and a timer beside them ------------------------------------------------------------
 
 beside_readers(S, Count, Ms, Other) ->
     beside(Ms, fun(Until) -> reads(S, Until, 0) end, Other, Count).
 
-%% A timer in a process of its own, `Count` processes that run Read(Until), and Other(Until).
+%% A timer in a process of its own, `Count` processes that run Read(Until), and Other(Until): or what
+%% the control is to do as well, on something of its own.
 beside(Ms, Read, Other, Count) ->
+    Waited = pages_waited_for("scheduler"),
     Begun = now_ms(),
     Until = Begun + Ms,
-    Timer = call(fun() -> ticks(Begun, Until, []) end),
+    {Control, _} = get(control),
+    Controlled = call(fun() -> peer:call(Control, ?MODULE, control_load, [Ms, theirs(Other)], infinity) end),
+    Timer = call(fun() -> ticks(Until, []) end),
     Readers = [call(fun() -> Read(Until) end) || _ <- lists:seq(1, Count)],
-    Another = call(fun() -> Other(Until) end),
-    #{late => result(Timer), reads => lists:sum([result(R) || R <- Readers]),
-      other => result(Another)}.
+    Another = call(fun() -> ours(Other, Until) end),
+    Seen = #{ms => Ms, late => result(Timer), reads => lists:sum([result(R) || R <- Readers]),
+             other => result(Another), control => result(Controlled)},
+    Seen#{waited => pages_waited_for("scheduler") - Waited}.
+
+ours({What, On, _}, Until) -> repeat(What, On, Until, []);
+ours(Fun, Until) -> Fun(Until).
+theirs({What, _, On}) -> {What, On};
+theirs(_) -> nothing.
+
+control_store(Dir) -> hyper_lmdb:start(#{name => list_to_binary(Dir)}).
+
+control_load(Ms, Load) ->
+    Until = now_ms() + Ms,
+    Timer = call(fun() -> ticks(Until, []) end),
+    Other = case Load of nothing -> []; {What, On} -> repeat(What, On, Until, []) end,
+    #{late => result(Timer), other => Other}.
+
+%% Major faults of the threads whose name matches: pages they waited for.
+pages_waited_for(Name) ->
+    Tasks = filelib:wildcard("/proc/self/task/*"),
+    true = Tasks =/= [],
+    lists:sum([major_faults(Task) || Task <- Tasks, has_name(Task, Name)]).
+
+has_name(Task, Name) ->
+    {ok, Comm} = file:read_file(Task ++ "/comm"),
+    re:run(string:trim(Comm), "^(\\d+_)?" ++ Name ++ "$") =/= nomatch.
+
+major_faults(Task) ->
+    {ok, Stat} = file:read_file(Task ++ "/stat"),
+    [_, Rest] = string:split(Stat, ") ", trailing), % the name may hold anything
+    binary_to_integer(lists:nth(10, string:split(Rest, " ", all))).
 
 call(Fun) -> spawn_monitor(fun() -> exit({returned, Fun()}) end).
 result({Pid, Ref}) ->
@@ -178,52 +213,51 @@ reads_of_many(S, Until, N) ->
         false -> N + 20
     end.
 
-puts(S, Until, Took) ->
-    {Us, ok} = timer:tc(fun() -> hyper_lmdb:put(S, key(rand:uniform(?KEYS) - 1), <<"new">>) end),
+%% How long each took, in milliseconds.
+repeat(What, On, Until, Took) ->
+    {Us, _} = timer:tc(fun() -> once(What, On) end),
     receive after 1 -> ok end,
     case now_ms() < Until of
-        true -> puts(S, Until, [Us | Took]);
-        false -> [Us | Took]
+        true -> repeat(What, On, Until, [Us / 1000 | Took]);
+        false -> [Us / 1000 | Took]
     end.
 
-file_reads(File, Until, Took) ->
-    {Us, {ok, _}} = timer:tc(fun() -> file:read_file(File) end),
-    receive after 1 -> ok end,
-    case now_ms() < Until of
-        true -> file_reads(File, Until, [Us | Took]);
-        false -> [Us | Took]
-    end.
+once(puts, S) -> ok = hyper_lmdb:put(S, key(rand:uniform(?KEYS) - 1), <<"new">>);
+once(file_reads, File) -> {ok, _} = file:read_file(File).
 
-%% [{When, Late}], both in milliseconds.
-ticks(Begun, Until, Late) ->
+%% In milliseconds.
+ticks(Until, Late) ->
     Start = erlang:monotonic_time(microsecond),
     receive after 1 -> ok end,
     Now = erlang:monotonic_time(microsecond),
-    Tick = {Now div 1000 - Begun, (Now - Start) / 1000 - 1},
     case Now div 1000 >= Until of
-        true -> [Tick | Late];
-        false -> ticks(Begun, Until, [Tick | Late])
+        true -> [(Now - Start) / 1000 - 1 | Late];
+        false -> ticks(Until, [(Now - Start) / 1000 - 1 | Late])
     end.
 
-%% The goals: a timer at most 25 ms late, and in the first second now and then up to 100.
-in_time(#{late := Late} = Seen) ->
+most_waits(Ms) -> Ms div ?SHARE div ?DELAY_MS + ?TO_LEARN.
+
+%% Few pages are waited for by schedulers, and a timer is as late as on that machine at that time.
+in_time(#{ms := Ms, waited := Waited, late := Late, control := #{late := Theirs}} = Seen) ->
     show(Seen),
-    {First, Rest} = lists:partition(fun({At, _}) -> At =< 1000 end, Late),
-    true = percentile(lists:sort([Ms || {_, Ms} <- Late]), 0.99) =< ?LATE_MS,
-    [] = [Tick || {_, Ms} = Tick <- First, Ms > ?LATE_AT_FIRST_MS],
-    [] = [Tick || {_, Ms} = Tick <- Rest, Ms > ?LATE_MS],
-    ok.
+    true = Waited =< most_waits(Ms),
+    true = at(0.9, Late) =< ?LATE_MS + 2 * at(0.9, Theirs).
 
-show(#{late := Late, reads := Reads}) ->
-    {First, Rest} = lists:partition(fun({At, _}) -> At =< 1000 end, Late),
-    io:format("    ~b reads; timer late by: first second p99 ~.1f, worst ~.1f ms; then p99 ~.1f, "
-              "worst ~.1f ms~n",
-              [Reads | lists:append([[percentile(Sorted, 0.99), percentile(Sorted, 1)]
-                                     || Part <- [First, Rest],
-                                        Sorted <- [lists:sort([Ms || {_, Ms} <- Part])]])]).
+like_control(Title, #{other := Ours, control := #{other := Theirs}}) ->
+    io:format("    ~b ~s: p50 ~.3f ms, p90 ~.3f ms, worst ~.1f ms; control: ~b, p50 ~.3f ms, p90 ~.3f ms~n",
+              [length(Ours), Title, at(0.5, Ours), at(0.9, Ours), at(1, Ours),
+               length(Theirs), at(0.5, Theirs), at(0.9, Theirs)]),
+    true = at(0.9, Ours) =< ?DELAY_MS / 2 + 2 * at(0.9, Theirs),
+    true = length(Ours) * 4 >= length(Theirs).
 
-percentile([], _) -> 0.0;
-percentile(Sorted, Part) -> lists:nth(max(1, ceil(length(Sorted) * Part)), Sorted).
+show(#{late := Late, reads := Reads, waited := Waited, control := #{late := Theirs}}) ->
+    io:format("    ~b reads, ~b pages waited for by schedulers; timer late by: p90 ~.1f, p99 ~.1f, worst ~.1f ms; "
+              "control: p90 ~.1f, p99 ~.1f, worst ~.1f ms~n",
+              [Reads, Waited | [at(Part, Of) || Of <- [Late, Theirs], Part <- [0.9, 0.99, 1]]]).
+
+at(Part, Values) ->
+    Sorted = lists:sort(Values),
+    lists:nth(max(1, ceil(length(Sorted) * Part)), Sorted).
 
 %% -- odds and ends -------------------------------------------------------------------------------
 
