@@ -66,7 +66,7 @@ struct SyncRequest : Numbered {
 
 template <typename Condition>
 bool comes_true(Condition&& condition) {
-  for (const auto end = std::chrono::steady_clock::now() + 30s;
+  for (const auto end = std::chrono::steady_clock::now() + 60s;
        std::chrono::steady_clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::sleep_for(1ms);

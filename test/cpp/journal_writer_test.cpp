@@ -127,7 +127,7 @@ TEST_CASE("A short write is done at once where the journal has room, and only in
   REQUIRE(rig.answers() == "ok");
   // Behind the group pages are made ready ahead of the next writes.
   std::string word = "would wait";
-  for (int i = 0; i < 5000 && word == "would wait"; ++i) {
+  for (int i = 0; i < 60'000 && word == "would wait"; ++i) {
     word = rig.try_write({value_op("a", "1"), put_op("a", "2")});
     if (word == "would wait") std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

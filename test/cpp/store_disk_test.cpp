@@ -91,7 +91,7 @@ int remove_on_full_disk(const TempDir& temp, Durability mode) {
   std::filesystem::remove(temp / "ballast");
   if (mode != Durability::map_async) CHILD_REQUIRE(resize_small_disk(temp.path(), 16 * kMiB));
   // A buffer that found no room is tried again every second, and writes may wait for it.
-  for (int tries = 0; mode != Durability::map_async && tries < 50; ++tries) {
+  for (int tries = 0; mode != Durability::map_async && tries < 600; ++tries) {
     if (outcome(store->put("again", "v")) != "disk_full") break;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -178,7 +178,7 @@ int apply_on_full_disk(const TempDir& temp, Durability mode) {
   }
   std::filesystem::remove(temp / "ballast");
   // It is tried again by itself.
-  for (int i = 0; i < 100 && store->info().value().apply_stalled; ++i) {
+  for (int i = 0; i < 600 && store->info().value().apply_stalled; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   CHILD_REQUIRE(!store->info().value().apply_stalled);
