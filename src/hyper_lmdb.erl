@@ -99,7 +99,6 @@
                      compression_threshold => non_neg_integer(),
                      page_size => pos_integer(),
                      read_only => boolean(),
-                     shared => boolean(),
                      no_readahead => boolean(),
                      force => boolean(),
                      atom() | binary() => term()}.
@@ -107,7 +106,7 @@
 %% `durability', `async' unless given: with each of them nothing acknowledged is lost with a killed VM.
 %% After a power cut `sync' has lost nothing; `async' at most what was acknowledged since the last
 %% finished flush (they begin every `sync_interval_ms'), and what remains is a prefix in whole batches;
-%% `map_async' perhaps the store, and the next start says so. `shared' needs `map_async'.
+%% `map_async' perhaps the store, and the next start says so.
 %% `compression' is of values of at least `compression_threshold' bytes that are written from now on;
 %% values are readable whatever it is later. `{bad_option, compression}' where the library was built
 %% without LZ4 or Zstandard. `page_size', with liblmdb 1.0 or newer, is chosen when a store is created: 4,096 to

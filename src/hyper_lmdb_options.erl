@@ -222,7 +222,6 @@ option(path_cache_ttl_ms) -> integer;
 option(max_snapshot_age_ms) -> integer;
 option(checksum) -> boolean;
 option(read_only) -> boolean;
-option(shared) -> boolean;
 option(no_readahead) -> boolean;
 option(force) -> boolean;
 option(compression) -> {one_of, [none, lz4, zstd]};
@@ -242,7 +241,7 @@ core_options(Given) ->
     Renamed = maps:merge(old_names(Given), Given),
     maps:to_list(maps:with([durability, capacity, write_buffer_bytes, sync_interval_ms, on_unclean,
                             max_value_bytes, max_batch_bytes, max_readers, compression,
-                            compression_threshold, page_size, checksum, read_only, shared, no_readahead,
+                            compression_threshold, page_size, checksum, read_only, no_readahead,
                             force, path_cache_entries, path_cache_ttl_ms, max_snapshot_age_ms],
                            Renamed)).
 

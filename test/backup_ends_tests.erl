@@ -1,4 +1,4 @@
-%% @doc Backups that are cut short by a stop or a kill, and those of stores that others use too.
+%% @doc Backups that are cut short by a stop or a kill, and those of stores that are only read.
 -module(backup_ends_tests).
 -include_lib("eunit/include/eunit.hrl").
 -export([load/1]).
@@ -7,8 +7,7 @@ all_test_() ->
     [test_store:in_each_mode("stop during a backup", fun stopped/2),
      test_store:titled("the application stops during a backup", 120, fun application_stops/0),
      test_store:each_mode("a VM that is killed during backups", 240, fun killed/1),
-     test_store:in_dir("a read-only store, with a journal that was left", fun read_only/1),
-     test_store:titled("a shared store", 120, fun shared/0)].
+     test_store:in_dir("a read-only store, with a journal that was left", fun read_only/1)].
 
 stopped(S0, Dir) ->
     backup_copies:megabytes(S0, 5),
@@ -111,27 +110,3 @@ read_only(Dir) ->
          ?assertEqual(1, test_store:info(C, links))
      end) || Mode <- test_store:modes()],
     ok = file:delete(File).
-
-shared() ->
-    Shared = #{durability => map_async, shared => true},
-    test_store:with_store(Shared, fun(S, Dir) ->
-        Peer = child_vm:start_peer([]),
-        ok = child_vm:call(Peer, fun() ->
-            {ok, There} = hyper_lmdb:start(Shared#{name => Dir}),
-            _ = spawn(fun() -> unlink_and_write(There) end),
-            ok
-        end),
-        ok = test_store:wait_until(fun() -> lists:min(backup_copies:batches_so_far(S)) > 0 end),
-        [begin
-             File = <<Dir/binary, "/copy ", ($0 + I)>>,
-             Before = backup_copies:batches_so_far(S),
-             ?assertEqual(ok, hyper_lmdb:backup(S, File, #{compact => I rem 2 =:= 0})),
-             Found = backup_copies:with_copy(File, async, fun backup_copies:last_batches/1),
-             [?assert(B =< F) || {B, F} <- lists:zip(Before, Found)]
-         end || I <- lists:seq(1, 5)],
-        child_vm:kill_peer(Peer)
-    end).
-
-unlink_and_write(S) ->
-    _ = backup_copies:start_writers(S),
-    receive never -> ok end.

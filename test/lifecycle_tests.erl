@@ -134,7 +134,7 @@ info(S, Dir) ->
                sync_interval_ms, max_value_bytes, max_batch_bytes, buffered_keys, buffer_bytes,
                journal_bytes, applied_buffers, replayed_records, replayed_bytes],
     [?assertMatch({Key, #{Key := Number}} when is_integer(Number), {Key, Info}) || Key <- Numbers],
-    [?assertMatch({Key, #{Key := false}}, {Key, Info}) || Key <- [failed, apply_stalled, checksum, read_only, shared]],
+    [?assertMatch({Key, #{Key := false}}, {Key, Info}) || Key <- [failed, apply_stalled, checksum, read_only]],
     #{name := Name, store_id := Id, durability := Mode, lmdb_version := Version,
       last_transaction_id := Transaction} = Info,
     ?assertEqual(Dir, iolist_to_binary([Name])),

@@ -16,7 +16,8 @@ all_test_() ->
         test_store:titled("a clean stop leaves no mark", fun clean_stop/0),
         test_store:titled("leftovers of an interrupted creation", fun leftovers/0),
         test_store:titled("a directory without permission", 60, fun no_permission/0),
-        test_store:titled("files without permission", 60, fun no_file_permission/0)].
+        test_store:titled("files without permission", 60, fun no_file_permission/0),
+        test_store:titled("a store that may only be read", 60, fun only_readable/0)].
 
 %% Makes a store with some data, stops it and hands over its data file.
 with_data_file(Mode, Fun) ->
@@ -140,7 +141,7 @@ unclean_in_every_mode() ->
     with_marked_store(?OTHER_BOOT, fun(Dir) ->
         [?assertEqual({Options, {error, unclean_shutdown}}, {Options, test_store:start(Options#{name => Dir})})
          || Options <- [#{durability => Mode} || Mode <- test_store:modes()]
-                        ++ [#{}, #{read_only => true}, #{durability => map_async, shared => true}]]
+                        ++ [#{}, #{read_only => true}]]
     end).
 
 same_boot() ->
@@ -163,7 +164,7 @@ clean_stop() ->
 leftovers() ->
     test_store:with_dir(fun(Dir) ->
         ok = file:make_dir(Dir),
-        Leftover = filename:join(Dir, ".new-0123456789abcdef"),
+        Leftover = filename:join(Dir, ".new-0123456789abcdef0123456789abcdef"),
         ok = file:write_file(Leftover, <<"half a database">>),
         S = test_store:start_ok(#{name => Dir}),
         ?assertNot(filelib:is_file(Leftover)),
@@ -208,4 +209,20 @@ no_file_permission() ->
             {ok, S} = hyper_lmdb:start(#{name => Dir, read_only => true}),
             {ok, test_store:info(S, entries)}
         end))
+    end).
+
+%% Who may only read was refused: LMDB wanted to write to its lock file.
+only_readable() ->
+    test_store:with_dir(fun(Dir) ->
+        child_vm:in_killed_vm(#{name => Dir}, fun(S) -> ok = hyper_lmdb:put(S, <<"k">>, <<"v">>) end),
+        ?assertMatch([_ | _], test_store:journal(Dir)),
+        {ok, Files} = file:list_dir(Dir),
+        [ok = file:change_mode(filename:join(Dir, File), 8#400) || File <- Files],
+        ok = file:change_mode(Dir, 8#500),
+        ?assertEqual({ok, <<"v">>}, without_privilege(fun() ->
+            {ok, S} = hyper_lmdb:start(#{name => Dir, read_only => true}),
+            hyper_lmdb:get(S, <<"k">>)
+        end)),
+        ?assertEqual({error, permission_denied}, without_privilege(fun() -> hyper_lmdb:start(#{name => Dir}) end)),
+        ok = file:change_mode(Dir, 8#700)
     end).

@@ -1,5 +1,5 @@
 %% @doc The path cache is never seen: an answer is the same with it and without it, before and after
-%% any read, and in another operating system process too.
+%% any read.
 -module(path_cache_tests).
 -include_lib("eunit/include/eunit.hrl").
 
@@ -15,8 +15,7 @@ all_test_() ->
         test_store:titled("hits are counted", 60, fun hits/0)]
     ++ [test_store:titled(lists:concat(["values that appear below a link, ", Mode]), 60, fun() -> appear(Mode) end)
         || Mode <- test_store:modes()]
-    ++ [
-        test_store:titled("another process changes a link", 120, fun other_process/0)].
+    ++ test_store:each_mode("each change is seen by the very next read", 120, fun next_read/1).
 
 caches() ->
     [{"(cache)", #{}}, {"(no cache)", #{path_cache_entries => 0}}, {"(one entry)", #{path_cache_entries => 1}},
@@ -178,46 +177,28 @@ hits() ->
         ?assertEqual(0, test_store:info(S, path_cache_size))
     end).
 
-%% Each step is made there and seen here by the very next read, with everything warm.
-other_process() ->
-    test_store:with_store(#{durability => map_async, shared => true}, fun(S, Dir) ->
-        Peer = child_vm:start_peer([]),
-        There = fun(Function, Args) ->
-            child_vm:call(Peer, fun() -> apply(hyper_lmdb, Function, [#{name => Dir} | Args]) end)
-        end,
+next_read(Mode) ->
+    test_store:with_store(#{durability => Mode}, fun(S) ->
         Paths = [<<"l/x">>, <<"m/x">>, <<"l">>],
         Seen = fun() -> [hyper_lmdb:read(S, P) || P <- Paths] end,
-        try
-            {ok, _} = child_vm:call(Peer, fun() -> hyper_lmdb:start(#{name => Dir, shared => true, durability => map_async}) end),
-            ok = hyper_lmdb:write(S, <<"t/x">>, <<"t">>),
-            ok = hyper_lmdb:write(S, <<"u/x">>, <<"u">>),
-            [begin
-                 warm(S, Paths),
-                 ok = There(Function, Args),
-                 ?assertEqual({Function, Args, Expected}, {Function, Args, Seen()}),
-                 ?assertEqual(Expected, [There(read, [P]) || P <- Paths])
-             end || {Function, Args, Expected} <-
-                        [{make_link, [<<"t">>, <<"l">>], [{ok, <<"t">>}, not_found, not_found]},
-                         {make_link, [<<"u">>, <<"l">>], [{ok, <<"u">>}, not_found, not_found]},
-                         {make_link, [<<"l">>, <<"m">>], [{ok, <<"u">>}, {ok, <<"u">>}, not_found]},
-                         {put, [<<"l">>, <<"v">>], [not_found, not_found, {ok, <<"v">>}]},
-                         {make_link, [<<"t">>, <<"l">>], [{ok, <<"t">>}, {ok, <<"t">>}, not_found]},
-                         {delete, [<<"l">>], [not_found, not_found, not_found]},
-                         {delete, [<<"m">>], [not_found, not_found, not_found]},
-                         {make_link, [<<"u">>, <<"m">>], [not_found, {ok, <<"u">>}, not_found]},
-                         {batch_write, [[{delete, <<"m">>}, {link, <<"t">>, <<"l">>}]], [{ok, <<"t">>}, not_found, not_found]},
-                         {make_link, [<<"t">>, <<"m">>], [{ok, <<"t">>}, {ok, <<"t">>}, not_found]},
-                         %% A value where the link led elsewhere.
-                         {put, [<<"m/x">>, <<"near">>], [{ok, <<"t">>}, {ok, <<"near">>}, not_found]},
-                         {reset, [], [not_found, not_found, not_found]}]],
-            %% And the other way round.
-            ok = There(write, [<<"t/x">>, <<"again">>]),
-            not_found = There(read, [<<"l/x">>]),
-            ok = hyper_lmdb:make_link(S, <<"t">>, <<"l">>),
-            ?assertEqual({ok, <<"again">>}, There(read, [<<"l/x">>])),
-            ok = hyper_lmdb:put(S, <<"l">>, <<>>),
-            ?assertEqual(not_found, There(read, [<<"l/x">>]))
-        after
-            child_vm:kill_peer(Peer)
-        end
+        ok = hyper_lmdb:write(S, <<"t/x">>, <<"t">>),
+        ok = hyper_lmdb:write(S, <<"u/x">>, <<"u">>),
+        [begin
+             warm(S, Paths),
+             ok = apply(hyper_lmdb, Function, [S | Args]),
+             ?assertEqual({Function, Args, Expected}, {Function, Args, Seen()})
+         end || {Function, Args, Expected} <-
+                    [{make_link, [<<"t">>, <<"l">>], [{ok, <<"t">>}, not_found, not_found]},
+                     {make_link, [<<"u">>, <<"l">>], [{ok, <<"u">>}, not_found, not_found]},
+                     {make_link, [<<"l">>, <<"m">>], [{ok, <<"u">>}, {ok, <<"u">>}, not_found]},
+                     {put, [<<"l">>, <<"v">>], [not_found, not_found, {ok, <<"v">>}]},
+                     {make_link, [<<"t">>, <<"l">>], [{ok, <<"t">>}, {ok, <<"t">>}, not_found]},
+                     {delete, [<<"l">>], [not_found, not_found, not_found]},
+                     {delete, [<<"m">>], [not_found, not_found, not_found]},
+                     {make_link, [<<"u">>, <<"m">>], [not_found, {ok, <<"u">>}, not_found]},
+                     {batch_write, [[{delete, <<"m">>}, {link, <<"t">>, <<"l">>}]], [{ok, <<"t">>}, not_found, not_found]},
+                     {make_link, [<<"t">>, <<"m">>], [{ok, <<"t">>}, {ok, <<"t">>}, not_found]},
+                     %% A value where the link led elsewhere.
+                     {put, [<<"m/x">>, <<"near">>], [{ok, <<"t">>}, {ok, <<"near">>}, not_found]},
+                     {reset, [], [not_found, not_found, not_found]}]]
     end).

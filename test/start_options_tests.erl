@@ -24,7 +24,7 @@ numbers() ->
     [capacity, write_buffer_bytes, sync_interval_ms, max_value_bytes, max_batch_bytes, max_readers,
      compression_threshold].
 
-switches() -> [checksum, read_only, shared, no_readahead, force].
+switches() -> [checksum, read_only, no_readahead, force].
 
 wrong_values() ->
     NoNumber = [-1, 1 bsl 64, 1 bsl 200, 1.5, many, "10000", [], #{}, {1}, self(), <<1:1>>, <<>>, <<"-1">>,
@@ -49,7 +49,7 @@ good_values() ->
             {max_value_bytes, (1 bsl 30) - 1}, {max_batch_bytes, 100000}, {max_readers, 200},
             {compression, none}, {compression, lz4}, {compression, zstd},
             {compression_threshold, 0}, {compression_threshold, 5000},
-            {checksum, true}, {checksum, false}, {shared, false}, {write_buffer_bytes, 1 bsl 16},
+            {checksum, true}, {checksum, false}, {write_buffer_bytes, 1 bsl 16},
             {no_readahead, true}, {force, true}, {read_only, false}],
     [test_store:with_dir(fun(Dir) ->
          {Form, {ok, S}} = {Form, test_store:start(maps:put(Form, Value, #{name => Dir}))},
@@ -57,10 +57,7 @@ good_values() ->
          ?assertEqual(ok, hyper_lmdb:put(S, <<"k">>, <<>>)),
          ?assertEqual({ok, <<>>}, hyper_lmdb:get(S, <<"k">>))
      end)
-     || {K, V} <- Good, {Form, Value} <- [{K, V}, {atom_to_binary(K), as_message(V)}]],
-    test_store:with_store(#{durability => map_async, shared => true}, fun(S) ->
-        ?assertMatch({ok, #{shared := true}}, hyper_lmdb:info(S))
-    end).
+     || {K, V} <- Good, {Form, Value} <- [{K, V}, {atom_to_binary(K), as_message(V)}]].
 
 %% What arrives from another layer has binaries where we have words.
 as_message(V) when is_atom(V) -> atom_to_binary(V);
@@ -100,7 +97,7 @@ conflicts() ->
     Running = #{durability => sync, capacity => 1 bsl 30, write_buffer_bytes => 1 bsl 20,
                 sync_interval_ms => 500, max_value_bytes => 1000, max_batch_bytes => 100000,
                 max_readers => 200, checksum => true, on_unclean => error, read_only => false,
-                shared => false, no_readahead => false},
+                no_readahead => false},
     Other = #{durability => map_async, capacity => 1 bsl 31, write_buffer_bytes => 1 bsl 21,
               sync_interval_ms => 501, max_value_bytes => 1001, max_batch_bytes => 100001,
               max_readers => 201, checksum => false, on_unclean => reset, read_only => true,
@@ -197,7 +194,7 @@ defaults() ->
         ?assertMatch({ok, #{durability := async, capacity := 1099511627776,
                             write_buffer_bytes := 67108864, sync_interval_ms := 100,
                             max_value_bytes := 1073741823, max_batch_bytes := 268435456,
-                            checksum := false, read_only := false, shared := false}},
+                            checksum := false, read_only := false}},
                      hyper_lmdb:info(S)),
         ?assert(test_store:info(S, reader_slots) >= 126)
     end),

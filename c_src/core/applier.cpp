@@ -20,7 +20,7 @@ constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
 /// Whether what went wrong may be right again later, with nothing lost meanwhile.
 bool may_pass(Code code) noexcept {
   return code == Code::disk_full || code == Code::quota_exceeded || code == Code::file_too_large ||
-         code == Code::no_memory || code == Code::map_full;
+         code == Code::no_memory || code == Code::map_full || code == Code::no_such_directory;
 }
 
 }  // namespace
@@ -138,6 +138,8 @@ void* Applier::run(void* self) {
 Result<void> Applier::do_job() noexcept try {
   if (!applied_) {
     if (auto flushed = log_->flush(); !flushed) return flushed;
+    // The journal must not go where LMDB's file will not be found again.
+    if (auto named = env_->check_named(); !named) return named;
     job_.flushed();
     // What is in the way of a spare segment will be in the writer's way, and is said there.
     if (next_ == Next::soon && !stalled()) (void)log_->make_spare();

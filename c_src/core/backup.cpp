@@ -42,20 +42,21 @@ Result<void> copy(const BackupSource& source, int fd, bool compact) {
 }
 
 /// A store of its own, and with what a read-only store found in a journal it may not apply.
-Result<void> complete(const Recovered& recovered, const std::string& path) {
+Result<void> complete(const Recovered& recovered, const BackupTarget& target) {
   const WriteBuffer* const found = recovered.buffer.get();
   // For each key a page of its own on every level of a tree that grows, and the records.
   constexpr std::uint64_t kMostBytesOfKey = 8ULL << 16;
   const std::uint64_t more_bytes =
       found == nullptr ? 0 : found->keys() * kMostBytesOfKey + 2 * found->bytes_used();
-  return make_independent(path, more_bytes, [&](MDB_txn* txn, MDB_dbi dbi, Identity* identity) {
-    if (found == nullptr) return Result<void>();
-    const std::uint64_t seq = recovered.replayed.last_seq;
-    identity->counts = recovered.counts;
-    identity->applied_seq = seq;
-    identity->applying_seq = 0;
-    return apply_records(txn, dbi, *found, seq);
-  });
+  return make_independent(target.directory(), target.temporary_name(), more_bytes,
+                          [&](MDB_txn* txn, MDB_dbi dbi, Identity* identity) {
+                            if (found == nullptr) return Result<void>();
+                            const std::uint64_t seq = recovered.replayed.last_seq;
+                            identity->counts = recovered.counts;
+                            identity->applied_seq = seq;
+                            identity->applying_seq = 0;
+                            return apply_records(txn, dbi, *found, seq);
+                          });
 }
 
 }  // namespace
@@ -68,7 +69,7 @@ Result<void> back_up(const BackupSource& source, const std::string& file, bool c
   auto target = BackupTarget::create(file);
   if (!target) return target.error();
   auto done = copy(source, target.value().fd(), compact);
-  if (done) done = complete(*source.recovered, target.value().path());
+  if (done) done = complete(*source.recovered, target.value());
   if (done) done = source.stop->check();
   if (done) done = target.value().keep();
   return done ? done : target.value().explain(done.error());

@@ -6,7 +6,6 @@
 
 #include "directory.h"
 #include "hyper_lmdb/result.h"
-#include "posix.h"
 
 namespace hyper_lmdb {
 
@@ -21,11 +20,11 @@ class BackupTarget {
 
   BackupTarget(BackupTarget&& other) noexcept = default;
   BackupTarget& operator=(BackupTarget&&) = delete;
-  ~BackupTarget();
 
-  int fd() const noexcept { return fd_.get(); }
-  /// Absolute.
-  std::string path() const { return directory_->file(temporary_); }
+  int fd() const noexcept { return file_->fd(); }
+  const Directory& directory() const noexcept { return *directory_; }
+  /// In the directory, until it is kept.
+  const std::string& temporary_name() const noexcept { return file_->name(); }
 
   /// What an error in writing it comes from.
   Error explain(Error error) const;
@@ -38,9 +37,8 @@ class BackupTarget {
   explicit BackupTarget(Directory directory) : directory_(std::move(directory)) {}
 
   std::optional<Directory> directory_;
-  std::string name_;       // in the directory
-  std::string temporary_;  // the same; empty once the file has its name
-  FileDescriptor fd_;
+  std::string name_;  // in the directory
+  std::optional<NewFile> file_;
 };
 
 }  // namespace hyper_lmdb

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,23 +31,17 @@ int try_to_reserve(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 
 }  // namespace
 
-Result<void> BlockReserve::open(const std::string& path) {
-  file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!file_) return from_errno(errno, "open data file");
-  return {};
-}
-
 Result<void> BlockReserve::extend(std::uint64_t used_bytes, std::uint64_t bytes) {
   if (covers(bytes)) return {};
   const std::uint64_t step = std::clamp(bytes / 8, kLeastStepBytes, kMostStepBytes);
-  int rc = try_to_reserve(file_.get(), reserved_bytes_, bytes + step);
+  int rc = try_to_reserve(fd_, reserved_bytes_, bytes + step);
   if (rc == 0) {
     reserved_bytes_ = bytes + step;
     return {};
   }
   // Near the end of the disk: what is needed and no step.
   give_back(bytes, bytes + step);
-  rc = try_to_reserve(file_.get(), reserved_bytes_, bytes);
+  rc = try_to_reserve(fd_, reserved_bytes_, bytes);
   if (rc != 0) {
     // What was found before the disk was full must not stay taken; what holds data must.
     const std::uint64_t kept = std::max(reserved_bytes_, used_bytes);
@@ -60,8 +55,8 @@ Result<void> BlockReserve::extend(std::uint64_t used_bytes, std::uint64_t bytes)
 bool BlockReserve::give_back(std::uint64_t from, std::uint64_t to) noexcept {
 #ifdef __linux__
   // Where holes cannot be punched the blocks stay, which costs room and nothing else.
-  return ::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                     static_cast<off_t>(from), static_cast<off_t>(to - from)) == 0;
+  return ::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from),
+                     static_cast<off_t>(to - from)) == 0;
 #else
   (void)from;
   (void)to;
@@ -75,7 +70,7 @@ void BlockReserve::trim(std::uint64_t used_bytes) noexcept {
 }
 
 Result<void> BlockReserve::truncate(std::uint64_t used_bytes) noexcept {
-  if (::ftruncate(file_.get(), static_cast<off_t>(used_bytes)) != 0) {
+  if (::ftruncate(fd_, static_cast<off_t>(used_bytes)) != 0) {
     return from_errno(errno, "truncate data file");
   }
   reserved_bytes_ = std::min(reserved_bytes_, used_bytes);

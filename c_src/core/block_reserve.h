@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "hyper_lmdb/result.h"
-#include "posix.h"
 
 namespace hyper_lmdb {
 
@@ -13,8 +11,8 @@ namespace hyper_lmdb {
 /// holder of the write lock calls too.
 class BlockReserve {
  public:
-  /// `path` is the data file. Errors: as open(2).
-  Result<void> open(const std::string& path);
+  /// Of the data file, which stays open for as long as this is used.
+  void use(int fd) noexcept { fd_ = fd; }
 
   /// Whether the first `bytes` of the file have their blocks.
   bool covers(std::uint64_t bytes) const noexcept { return bytes <= reserved_bytes_; }
@@ -32,7 +30,7 @@ class BlockReserve {
  private:
   bool give_back(std::uint64_t from, std::uint64_t to) noexcept;
 
-  FileDescriptor file_;
+  int fd_ = -1;
   std::uint64_t reserved_bytes_ = 0;
 };
 

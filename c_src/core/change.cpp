@@ -14,11 +14,7 @@ Result<void> Change::begin() {
   auto shape = shape_of(txn_->get(), env_->dbi());
   if (!shape) return shape.error();
   shape_ = shape.value();
-  if (links_->shared()) {
-    if (auto begun = links_->begin_shared(txn_->get(), env_->dbi()); !begun) return begun;
-  } else {
-    links_->begin(seq_ != 0 ? seq_ : mdb_txn_id(txn_->get()));
-  }
+  links_->begin(seq_ != 0 ? seq_ : mdb_txn_id(txn_->get()));
   links_begun_ = true;
   return {};
 }

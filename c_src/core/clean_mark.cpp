@@ -1,6 +1,5 @@
 #include "clean_mark.h"
 
-#include <fcntl.h>
 #ifdef __APPLE__
 #include <sys/sysctl.h>
 #endif
@@ -27,11 +26,7 @@ std::string boot_id() {
   if (::sysctlbyname("kern.bootsessionuuid", id, &size, nullptr, 0) != 0) return {};
   return std::string(id);
 #else
-  FileDescriptor fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
-  char id[64];
-  const ssize_t count = fd ? ::read(fd.get(), id, sizeof id) : -1;
-  if (count <= 0) return {};
-  std::string text(id, static_cast<std::size_t>(count));
+  std::string text = read_system_file("/proc/sys/kernel/random/boot_id");
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 #endif

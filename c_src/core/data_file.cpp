@@ -1,6 +1,5 @@
 #include "data_file.h"
 
-#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -9,8 +8,10 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 
 #include "errors.h"
+#include "file_blocks.h"
 #include "hyper_lmdb/store.h"
 #include "little_endian.h"
 #include "lmdb_version.h"
@@ -67,9 +68,10 @@ Result<Meta> read_meta(int fd, std::uint64_t page_at) {
   return invalid(Code::not_a_database);
 }
 
-/// Opens the file by its own name, without a lock file. With `map_bytes` 0 the map is as the file
+/// Opens a file of the directory without a lock file. With `map_bytes` 0 the map is as the file
 /// says.
-Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, unsigned flags,
+Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const Directory& directory,
+                                                      std::string_view name, unsigned flags,
                                                       std::uint64_t map_bytes = 0,
                                                       std::uint64_t page_bytes = 0) {
   MDB_env* raw = nullptr;
@@ -83,14 +85,15 @@ Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const std::string& path, u
   if (const int rc = set_page_size(raw, page_bytes); rc != 0) {
     return from_lmdb(rc, "mdb_env_set_pagesize");
   }
-  const int rc = mdb_env_open(raw, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | flags, 0600);
-  if (rc != 0) return from_lmdb(rc, "mdb_env_open");
+  if (auto done = open_in(directory, name, raw, MDB_NOSUBDIR | MDB_NOLOCK | flags); !done) {
+    return done.error();
+  }
   return env;
 }
 
-Result<void> write_new_file(const std::string& path, const Identity& identity,
-                            std::uint64_t page_bytes) {
-  auto env = open_alone(path, 0, 0, page_bytes);  // nobody else knows the name yet
+Result<void> write_new_file(const Directory& directory, const std::string& name,
+                            const Identity& identity, std::uint64_t page_bytes) {
+  auto env = open_alone(directory, name, 0, 0, page_bytes);  // nobody else knows the name yet
   if (!env) return env.error();
   MDB_env* const raw = env.value().get();
   auto txn = WriteTxn::begin(raw);
@@ -127,8 +130,26 @@ Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi) {
   return decode_identity(to_view(value));
 }
 
-Result<Identity> identify_data_file(const std::string& path) {
-  auto env = open_alone(path, MDB_RDONLY);
+Result<void> open_in(const Directory& directory, std::string_view name, MDB_env* env,
+                     unsigned flags) {
+  const bool is_directory = (flags & MDB_NOSUBDIR) == 0;
+  const std::string path = directory.path_for_lmdb(is_directory ? std::string_view() : name);
+  const int rc = mdb_env_open(env, path.c_str(), flags, 0600);
+  if (rc == EAGAIN) {
+    return Error{.code = Code::already_open, .native = rc, .operation = "mdb_env_open"};
+  }
+  if (rc != 0) return from_lmdb(rc, "mdb_env_open");
+  mdb_filehandle_t fd = -1;
+  if (const int failed = mdb_env_get_fd(env, &fd); failed != 0) {
+    return from_lmdb(failed, "mdb_env_get_fd");
+  }
+  if (directory.is_file(name, fd)) return {};
+  // The path led elsewhere: the directory, or one above it, was renamed just now.
+  return Error{.code = Code::no_such_directory, .operation = "mdb_env_open"};
+}
+
+Result<Identity> identify_data_file(const Directory& directory, std::string_view name) {
+  auto env = open_alone(directory, name, MDB_RDONLY);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();
@@ -172,31 +193,47 @@ Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity)
   return {};
 }
 
-Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes) {
+Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes,
+                              bool mapped_writes) {
   auto id = random_hex();
   if (!id) return id.error();
-  const std::string path = directory.file(std::string(kTemporaryPrefix) + id.value());
-  auto done = write_new_file(path, {.store_id = id.value()}, page_bytes);
-  if (done && ::rename(path.c_str(), directory.file(kDataFile).c_str()) != 0) {
-    done = from_errno(errno, "rename data file");
-  }
-  if (!done) {
-    ::unlink(path.c_str());
-    return done;
-  }
+  auto file = directory.create_file(std::string(kTemporaryPrefix) + id.value());
+  if (!file) return file.error();
+  if (mapped_writes) keep_in_place(file.value().fd());
+  auto done = write_new_file(directory, file.value().name(), {.store_id = id.value()}, page_bytes);
+  if (done) done = directory.rename(&file.value(), kDataFile);
+  if (!done) return done;
+  file.value().keep();
   if (done = directory.sync(); !done) return done;
   return directory.sync_parent();
 }
 
+void remove_unfinished_files(const Directory& directory) noexcept try {
+  auto names = directory.list();
+  if (!names) return;
+  for (const std::string& name : names.value()) {
+    // Only what this library would call so: anything else is somebody's own.
+    if (!name.starts_with(kTemporaryPrefix)) continue;
+    const std::string_view id = std::string_view(name).substr(kTemporaryPrefix.size());
+    const bool is_ours = id.size() == 2 * kIdBytes &&
+                         id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    if (is_ours) (void)directory.remove(name);  // in nobody's way where it stays
+  }
+} catch (const std::bad_alloc&) {
+  // The next opening does it.
+}
+
 Result<void> make_independent(
-    const std::string& path, std::uint64_t more_bytes,
+    const Directory& directory, std::string_view name, std::uint64_t more_bytes,
     FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add) {
-  auto shape = inspect_data_file(path);
+  auto file = directory.open_file(name, Directory::For::reading);
+  if (!file) return file.error();
+  auto shape = inspect_data_file(file.value().get());
   if (!shape) return shape.error();
   auto id = random_hex();
   if (!id) return id.error();
   constexpr std::uint64_t kIdentityRoom = 1 << 20;  // the pages on the way to the record
-  auto env = open_alone(path, 0, shape.value().used_bytes + kIdentityRoom + more_bytes);
+  auto env = open_alone(directory, name, 0, shape.value().used_bytes + kIdentityRoom + more_bytes);
   if (!env) return env.error();
   auto txn = WriteTxn::begin(env.value().get());
   if (!txn) return txn.error();
@@ -215,18 +252,15 @@ Result<void> make_independent(
   return txn.value().commit();
 }
 
-Result<FileShape> inspect_data_file(const std::string& path) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return from_errno(errno, "open data file");
+Result<FileShape> inspect_data_file(int fd) {
   struct stat found;
-  if (::fstat(fd.get(), &found) != 0) return from_errno(errno, "stat data file");
-  if (!S_ISREG(found.st_mode)) return invalid(Code::not_a_database);
+  if (::fstat(fd, &found) != 0) return from_errno(errno, "stat data file");
   const auto file_bytes = static_cast<std::uint64_t>(found.st_size);
 
   std::uint64_t page_bytes = 0;
   Meta newest{};
   for (int i = 0; i < 2; ++i) {
-    auto read = read_meta(fd.get(), i * page_bytes);
+    auto read = read_meta(fd, i * page_bytes);
     if (!read) return read.error();
     const Meta& meta = read.value();
     if (i == 0) {

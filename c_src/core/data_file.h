@@ -46,20 +46,31 @@ Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity)
 Result<std::string> random_hex();
 
 /// Makes an empty store under a temporary name, flushes it, and renames it to `data.mdb`, replacing
-/// what is there. `page_bytes` 0 leaves the size of its pages to LMDB. Errors: as the system calls.
-Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0);
+/// what is there. `page_bytes` 0 leaves the size of its pages to LMDB; `mapped_writes` says that it
+/// will be written through a map. Errors: as the system calls.
+Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0,
+                              bool mapped_writes = false);
 
-/// Who the store in the file is, read without changing a byte; nobody else may have it open.
-/// Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
-Result<Identity> identify_data_file(const std::string& path);
+/// Removes what an interrupted creation left, as far as it can be; nobody else may be creating.
+void remove_unfinished_files(const Directory& directory) noexcept;
+
+/// Who the store in the file is, read without changing a byte; nobody else may have it open for
+/// writing. Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
+Result<Identity> identify_data_file(const Directory& directory, std::string_view name = kDataFile);
 
 /// Makes a store of its own of a copy of a store's file, under a new id. `add`, called with what
 /// the copy says of itself, may put in what it lacks, `more_bytes` at most, and change that.
 /// Durable when it returns; nobody else may have the file open. Errors: as LMDB, `add`, and
 /// internal for a copy from the midst of an applied buffer.
 Result<void> make_independent(
-    const std::string& path, std::uint64_t more_bytes,
+    const Directory& directory, std::string_view name, std::uint64_t more_bytes,
     FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add);
+
+/// Opens a file of the directory with LMDB, and nothing else: `name` is `data.mdb` unless `flags`
+/// have MDB_NOSUBDIR. Errors: as LMDB; already_open; no_such_directory where the path that LMDB
+/// needs led to another file.
+Result<void> open_in(const Directory& directory, std::string_view name, MDB_env* env,
+                     unsigned flags);
 
 /// What the meta pages say of a file.
 struct FileShape {
@@ -71,6 +82,6 @@ struct FileShape {
 /// Looks at the two meta pages only.
 /// Errors: not_a_database, version_mismatch (a file that the LMDB in use does not read), corrupted
 /// (one shorter than its tree).
-Result<FileShape> inspect_data_file(const std::string& path);
+Result<FileShape> inspect_data_file(int fd);
 
 }  // namespace hyper_lmdb

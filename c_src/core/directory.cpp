@@ -11,17 +11,19 @@
 #include <sys/param.h>
 #endif
 
+#include <algorithm>
 #include <cerrno>
-#include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <memory>
-#include <thread>
 
 #include "errors.h"
 
 namespace hyper_lmdb {
 
 namespace {
+
+constexpr std::size_t kSmallFileBytes = 4096;
 
 Result<std::string> absolute(const std::string& path) {
   if (path.front() == '/') return path;
@@ -84,6 +86,11 @@ bool is_networked(int fd) noexcept {
     case 0x00C36400:  // Ceph
     case 0x0BD00BD0:  // Lustre
     case 0x01161970:  // GFS2
+    case 0x6B414653:  // kAFS
+    case 0x7461636F:  // OCFS2
+    case 0x47504653:  // GPFS
+    case 0x19830326:  // BeeGFS
+    case 0x786F4256:  // vboxsf
       return true;
     default:
       return false;
@@ -93,7 +100,56 @@ bool is_networked(int fd) noexcept {
 #endif
 }
 
+Error not_regular(int code) noexcept {
+  return {.code = Code::not_a_database, .native = code, .operation = "open file"};
+}
+
+Error exists_or(int code, const char* operation) noexcept {
+  Error error = from_errno(code, operation);
+  if (code == EEXIST) error.code = Code::exists;
+  return error;
+}
+
+/// Renames within a directory unless the new name is taken, in one step. 0, or -1 and errno.
+int rename_new(int directory, const char* from, const char* to) noexcept {
+#if defined(RENAME_NOREPLACE)
+  if (::renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+#elif defined(RENAME_EXCL)
+  if (::renameatx_np(directory, from, directory, to, RENAME_EXCL) == 0) return 0;
+  if (errno != ENOTSUP) return -1;
+#endif
+  // The file system has no such rename.
+  if (::linkat(directory, from, directory, to, 0) != 0) return -1;
+  ::unlinkat(directory, from, 0);  // where that fails a second name is left, of the same file
+  return 0;
+}
+
 }  // namespace
+
+Result<void> lock_file(int fd, Lock lock) noexcept {
+  if (::flock(fd, (lock == Lock::shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return {};
+  Error error = from_errno(errno, "lock file");
+  if (errno == EWOULDBLOCK) error.code = Code::already_open;
+  const bool no_locks = errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS;
+  if (no_locks) error.code = Code::unsupported_fs;
+  return error;
+}
+
+Result<void> check_named(int fd) noexcept {
+  struct stat found;
+  if (::fstat(fd, &found) != 0) return from_errno(errno, "stat file");
+  if (found.st_nlink != 0) return {};
+  return Error{.code = Code::no_such_directory, .operation = "write"};
+}
+
+std::string read_system_file(const char* path) {
+  const FileDescriptor fd(::open(path, O_RDONLY | O_CLOEXEC));
+  std::string text(kSmallFileBytes, '\0');
+  const ssize_t count = fd ? ::read(fd.get(), text.data(), text.size()) : 0;
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  return text;
+}
 
 Result<Directory> Directory::open(const std::string& path, const Access& access) {
   Directory directory;
@@ -119,28 +175,6 @@ Result<Directory> Directory::open(const std::string& path, const Access& access)
   return directory;
 }
 
-Result<bool> Directory::lock(bool shared) {
-  const auto attempt = [&](int how) { return ::flock(fd_.get(), how | LOCK_NB) == 0; };
-  if (attempt(LOCK_EX)) return true;
-  if (errno != EWOULDBLOCK) return from_errno(errno, "lock directory");
-  // Another process may own the directory alone for the moments in which it creates the store.
-  constexpr int kAttempts = 200;
-  for (int i = 0; shared && i < kAttempts; ++i) {
-    if (attempt(LOCK_SH)) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return Error{.code = Code::already_open, .native = EWOULDBLOCK, .operation = "lock directory"};
-}
-
-Result<void> Directory::share() {
-  if (::flock(fd_.get(), LOCK_SH | LOCK_NB) != 0) return from_errno(errno, "share directory");
-  return {};
-}
-
-bool Directory::take_over() noexcept {
-  return ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0;
-}
-
 Result<void> Directory::sync() const {
   if (::fsync(fd_.get()) != 0) return from_errno(errno, "fsync directory");
   return {};
@@ -158,48 +192,130 @@ bool Directory::exists(std::string_view name) const {
   return ::fstatat(fd_.get(), std::string(name).c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-Result<std::optional<std::string>> Directory::read_file(std::string_view name) const {
-  FileDescriptor fd(::openat(fd_.get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    if (errno == ENOENT) return std::optional<std::string>();
-    return from_errno(errno, "open small file");
+Result<std::uint64_t> Directory::file_size(std::string_view name) const {
+  struct stat found;
+  if (::fstatat(fd_.get(), std::string(name).c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
+    return from_errno(errno, "stat file");
   }
-  std::string bytes(4096, '\0');
-  const ssize_t count = ::read(fd.get(), bytes.data(), bytes.size());
+  return static_cast<std::uint64_t>(found.st_size);
+}
+
+Result<FileDescriptor> Directory::open_file(std::string_view name, For use, Link link) const {
+  // A FIFO without another end would be waited for, for ever.
+  int flags = (use == For::writing ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  if (link == Link::refused) flags |= O_NOFOLLOW;
+  FileDescriptor fd(::openat(fd_.get(), std::string(name).c_str(), flags));
+  if (!fd) {
+    const bool other_kind = errno == ENXIO || errno == EISDIR || errno == ELOOP || errno == ENODEV;
+    return other_kind ? not_regular(errno) : from_errno(errno, "open file");
+  }
+  struct stat found;
+  if (::fstat(fd.get(), &found) != 0) return from_errno(errno, "stat file");
+  if (!S_ISREG(found.st_mode)) return not_regular(0);
+  return fd;
+}
+
+Result<NewFile> Directory::create_file(std::string_view name) const {
+  std::string own(name);
+  FileDescriptor fd(
+      ::openat(fd_.get(), own.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return exists_or(errno, "create file");
+  return NewFile(fd_.get(), std::move(own), std::move(fd));
+}
+
+NewFile::~NewFile() {
+  if (!name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
+}
+
+Result<void> Directory::rename(NewFile* file, std::string_view name) const {
+  std::string target(name);
+  if (::renameat(fd_.get(), file->name_.c_str(), fd_.get(), target.c_str()) != 0) {
+    return from_errno(errno, "rename file");
+  }
+  file->name_ = std::move(target);
+  return {};
+}
+
+Result<void> Directory::rename_if_free(NewFile* file, std::string_view name) const {
+  std::string target(name);
+  if (rename_new(fd_.get(), file->name_.c_str(), target.c_str()) != 0) {
+    return exists_or(errno, "rename file");
+  }
+  file->name_ = std::move(target);
+  return {};
+}
+
+Result<void> Directory::remove(std::string_view name) const {
+  if (::unlinkat(fd_.get(), std::string(name).c_str(), 0) != 0) {
+    return from_errno(errno, "remove file");
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> Directory::list() const {
+  // Opened anew: descriptors made by dup(2) share their place in the listing.
+  FileDescriptor fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return from_errno(errno, "list directory");
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(fd.get()), ::closedir);
+  if (!listing) return from_errno(errno, "list directory");
+  fd.release();
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(listing.get());
+    if (entry == nullptr) break;
+    names.emplace_back(entry->d_name);
+  }
+  if (errno != 0) return from_errno(errno, "list directory");
+  return names;
+}
+
+Result<std::optional<std::string>> Directory::read_file(std::string_view name) const {
+  auto file = open_file(name, For::reading);
+  if (!file) {
+    if (file.error().native == ENOENT) return std::optional<std::string>();
+    return file.error();
+  }
+  std::string bytes(kSmallFileBytes, '\0');
+  const ssize_t count = ::pread(file.value().get(), bytes.data(), bytes.size(), 0);
   if (count < 0) return from_errno(errno, "read small file");
   bytes.resize(static_cast<std::size_t>(count));
   return std::optional<std::string>(std::move(bytes));
 }
 
 Result<void> Directory::overwrite_file(std::string_view name, std::string_view bytes) const {
-  FileDescriptor fd(::openat(fd_.get(), std::string(name).c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd && errno == ENOENT) return create_file(name, bytes);
-  if (!fd) return from_errno(errno, "open small file");
-  return write_and_sync(fd.get(), bytes);
-}
-
-Result<void> Directory::create_file(std::string_view name, std::string_view bytes) const {
-  const std::string target(name);
-  const std::string temporary = target + ".tmp";
-  FileDescriptor fd(
-      ::openat(fd_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return from_errno(errno, "create small file");
-  if (auto done = write_and_sync(fd.get(), bytes); !done) return done;
-  if (::renameat(fd_.get(), temporary.c_str(), fd_.get(), target.c_str()) != 0) {
-    return from_errno(errno, "rename small file");
+  auto there = open_file(name, For::writing);
+  if (there) return write_and_sync(there.value().get(), bytes);
+  if (there.error().native != ENOENT) return there.error();
+  const std::string temporary = std::string(name) + ".tmp";
+  if (exists(temporary)) {
+    // Of a creation that was interrupted: the directory is locked, so nobody is at it.
+    if (auto done = remove(temporary); !done) return done;
   }
+  auto file = create_file(temporary);
+  if (!file) return file.error();
+  if (auto done = write_and_sync(file.value().fd(), bytes); !done) return done;
+  if (auto done = rename(&file.value(), name); !done) return done;
+  file.value().keep();
   return sync();
 }
 
-void Directory::remove_leftovers(std::string_view prefix) const noexcept {
-  DIR* listing = ::opendir(path_.c_str());
-  if (listing == nullptr) return;
-  while (const dirent* entry = ::readdir(listing)) {
-    if (std::string_view(entry->d_name).starts_with(prefix)) {
-      ::unlinkat(fd_.get(), entry->d_name, 0);
-    }
+std::string Directory::path_for_lmdb(std::string_view name) const {
+  std::string path = path_;
+#ifdef __linux__
+  const std::string own = "/proc/self/fd/" + std::to_string(fd_.get());
+  struct stat found;
+  if (::stat(own.c_str(), &found) == 0 && DirectoryId{found.st_dev, found.st_ino} == id_) {
+    path = own;
   }
-  ::closedir(listing);
+#endif
+  return name.empty() ? path : path + "/" + std::string(name);
+}
+
+bool Directory::is_file(std::string_view name, int fd) const noexcept {
+  struct stat named, open;
+  return ::fstatat(fd_.get(), std::string(name).c_str(), &named, 0) == 0 &&
+         ::fstat(fd, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
 }  // namespace hyper_lmdb

@@ -9,6 +9,7 @@
 #include "clean_mark.h"
 #include "data_file.h"
 #include "errors.h"
+#include "file_blocks.h"
 #include "hyper_lmdb/store.h"
 #include "map_size.h"
 
@@ -20,14 +21,12 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   std::unique_ptr<Env> env(new Env);
   env->directory_ = std::move(directory);
   env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
-  env->shared_ = settings.shared;
   env->boot_ = boot_id();
   if (auto done = env->prepare_files(settings); !done) return done.error();
   if (auto done = env->open_lmdb(settings); !done) return done.error();
   if (auto done = env->open_tree(); !done) return done.error();
-  if (auto done = env->hold_lock_file(); !done) return done.error();
-  if (settings.shared && !settings.read_only) {
-    if (auto done = env->directory_.share(); !done) return done.error();
+  if (!settings.read_only) {
+    if (auto done = env->hold_lock_file(); !done) return done.error();
   }
   env->opened_ = true;
   return env;
@@ -44,62 +43,103 @@ void Env::unmap() noexcept {
   count_unmapped(map_bytes_);
 }
 
-Result<void> Env::prepare_files(const Settings& settings) {
-  // Readers may share a store that nobody writes.
-  auto alone = directory_.lock(settings.shared || settings.read_only);
-  if (!alone) return alone.error();
+Result<void> Env::take_data_file(FileDescriptor file, Lock lock) {
+  // The directory's lock does not do: a link, or a mount, may show the file in another one.
+  if (auto done = lock_file(file.get(), lock); !done) return done;
+  data_file_ = std::move(file);
+  return {};
+}
 
-  const bool may_write = alone.value() && !settings.read_only;
-  if (may_write) directory_.remove_leftovers(kTemporaryPrefix);
-  if (!directory_.exists(kDataFile)) {
-    if (!may_write) return Error{.code = Code::not_a_database, .operation = "open data file"};
-    // A mark without a file is one whose file the owner removed: it says nothing any more.
-    if (auto done = clear_mark(directory_); !done) return done;
-    if (auto done = create_data_file(directory_, settings.page_size); !done) return done;
+Result<void> Env::make_data_file(std::uint64_t page_bytes) {
+  if (auto done = create_data_file(directory_, page_bytes, mapped_writes_); !done) return done;
+  auto file = directory_.open_file(kDataFile, Directory::For::writing);
+  if (!file) return file.error();
+  return take_data_file(std::move(file).value(), Lock::exclusive);
+}
+
+Result<void> Env::open_data_file(const Settings& settings) {
+  const auto use = settings.read_only ? Directory::For::reading : Directory::For::writing;
+  // People put the data file on another disk by a link.
+  auto file = directory_.open_file(kDataFile, use, Directory::Link::followed);
+  if (file) {
+    return take_data_file(std::move(file).value(),
+                          settings.read_only ? Lock::shared : Lock::exclusive);
   }
+  if (file.error().native != ENOENT) return file.error();
+  if (settings.read_only || directory_.exists(kDataFile)) {
+    return Error{.code = Code::not_a_database, .operation = "open data file"};
+  }
+  // A mark without a file is one whose file the owner removed: it says nothing any more.
+  if (auto done = clear_mark(directory_); !done) return done;
+  return make_data_file(settings.page_size);
+}
+
+Result<void> Env::prepare_files(const Settings& settings) {
+  if (auto done = directory_.lock(settings.read_only ? Lock::shared : Lock::exclusive); !done) {
+    return done;
+  }
+  if (!settings.read_only) remove_unfinished_files(directory_);
+  if (auto done = open_data_file(settings); !done) return done;
   auto mark = read_mark(directory_, boot_);
   if (!mark) return mark.error();
   mark_found_ = mark.value();
   if (mark_found_ == MarkState::other_boot) {
-    if (settings.on_unclean == OnUnclean::error || !may_write) {
+    if (settings.on_unclean == OnUnclean::error || settings.read_only) {
       return Error{.code = Code::unclean_shutdown, .operation = "open"};
     }
     std::uint64_t page_bytes = settings.page_size;
     if (kPageSizeToChoose && page_bytes == 0) {
       // As before, where that can still be told: it takes the keys it took.
-      const auto before = inspect_data_file(directory_.file(kDataFile));
+      const auto before = inspect_data_file(data_file_.get());
       if (before) page_bytes = before.value().page_bytes;
     }
-    if (auto done = create_data_file(directory_, page_bytes); !done) return done;
+    if (auto done = make_data_file(page_bytes); !done) return done;
     if (auto done = clear_mark(directory_); !done) return done;
     mark_found_ = MarkState::clean;
   }
-  auto shape = inspect_data_file(directory_.file(kDataFile));
+  auto shape = inspect_data_file(data_file_.get());
   if (!shape) return shape.error();
   found_ = shape.value();
-  if (alone.value()) {
-    // Before anything is written, so that a file that is not ours stays as it is.
-    if (auto identity = identify_data_file(directory_.file(kDataFile)); !identity) {
-      return identity.error();
-    }
-  }
+  // Before anything is written, so that a file that is not ours stays as it is.
+  if (auto identity = identify_data_file(directory_); !identity) return identity.error();
   if (settings.page_size != 0 && settings.page_size != found_.page_bytes) {
     return Error{.code = Code::conflicting_option, .operation = "open", .option = "page_size"};
   }
-  if (settings.read_only) {
-    if (auto done = directory_.share(); !done) return done;
+  if (mapped_writes_ && is_copied_on_write(data_file_.get()) && !settings.force) {
+    return Error{.code = Code::unsupported_fs, .operation = "map for writing"};
   }
-  alone_at_open_ = alone.value();
+  if (settings.read_only) return {};
+  if (auto done = prepare_lock_file(); !done) return done;
   if (mapped_writes_) {
     // After a kill the mark says the right thing already.
     if (mark_found_ != MarkState::same_boot) {
       if (auto done = set_mark(directory_, boot_); !done) return done;
     }
     marked_ = true;
-  } else if (mark_found_ == MarkState::same_boot && may_write) {
+  } else if (mark_found_ == MarkState::same_boot) {
     flush_at_open_ = true;
     marked_ = true;
   }
+  return {};
+}
+
+// LMDB stores into a map of its lock file at each read: a full disk must not be met there.
+Result<void> Env::prepare_lock_file() {
+  auto file = directory_.open_file(kLockFile, Directory::For::writing);
+  if (!file && file.error().native != ENOENT) return file.error();
+  if (file && !is_copied_on_write(file.value().get())) return {};
+  constexpr std::string_view kNewLockFile = "lock.mdb.tmp";
+  // Of an opening that was interrupted: the directory is locked, so nobody is at it.
+  if (directory_.exists(kNewLockFile)) {
+    if (auto done = directory_.remove(kNewLockFile); !done) return done;
+  }
+  auto made = directory_.create_file(kNewLockFile);
+  if (!made) return made.error();
+  keep_in_place(made.value().fd());
+  // What cannot be helped is as it was.
+  if (file && is_copied_on_write(made.value().fd())) return {};
+  if (auto done = directory_.rename(&made.value(), kLockFile); !done) return done;
+  made.value().keep();
   return {};
 }
 
@@ -126,9 +166,7 @@ Result<void> Env::open_lmdb(const Settings& settings) {
   MDB_stat stat;
   if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return from_lmdb(rc, "mdb_env_stat");
   page_bytes_ = stat.ms_psize;
-  if (mapped_writes_) {
-    if (auto done = reserve_.open(directory_.file(kDataFile)); !done) return done;
-  }
+  reserve_.use(data_file_.get());
   if (flush_at_open_) {
     if (const int rc = mdb_env_sync(env_, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
     if (auto done = clear_mark(directory_); !done) return done;
@@ -143,29 +181,18 @@ Result<void> Env::try_open_lmdb(const Settings& settings) {
   if (rc != 0) return from_lmdb(rc, "mdb_env_create");
   unsigned flags = MDB_NOTLS;
   if (mapped_writes_) flags |= MDB_WRITEMAP | MDB_NOSYNC;
-  if (settings.read_only) flags |= MDB_RDONLY;
+  // While there are readers there is no writer, so they have nothing to tell it by a lock file,
+  // which they may not be allowed to write.
+  if (settings.read_only) flags |= MDB_RDONLY | MDB_NOLOCK;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
   map_bytes_ = map_bytes_for(capacity_);
-  if (settings.shared && alone_at_open_) map_bytes_ = std::max(map_bytes_, found_.map_bytes);
-  if (settings.shared && !alone_at_open_) {
-    // LMDB cuts or extends the file to the map: another map than the first process's would take
-    // pages from under it.
-    struct stat found;
-    if (::stat(directory_.file(kDataFile).c_str(), &found) != 0) {
-      mdb_env_close(env);
-      return from_errno(errno, "stat data file");
-    }
-    map_bytes_ = static_cast<std::uint64_t>(found.st_size);
-    while (capacity_ > kLeastCapacity && map_bytes_for(capacity_) > map_bytes_) capacity_ /= 2;
-  }
   rc = mdb_env_set_mapsize(env, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
-  if (rc == 0) rc = mdb_env_open(env, directory_.path().c_str(), flags, 0600);
-  if (rc != 0) {
+  auto opened = rc == 0 ? open_in(directory_, kDataFile, env, flags)
+                        : Result<void>(from_lmdb(rc, "mdb_env_set"));
+  if (!opened) {
     mdb_env_close(env);
-    Error error = from_lmdb(rc, "mdb_env_open");
-    if (rc == EAGAIN) error.code = Code::already_open;
-    return error;
+    return opened;
   }
   env_ = env;
   return {};
@@ -205,13 +232,9 @@ int Env::lock_file_lock([[maybe_unused]] short type, [[maybe_unused]] off_t byte
 // so LMDB's are dropped on purpose, at a moment when no reader slot is in use.
 Result<void> Env::hold_lock_file() {
 #ifdef F_OFD_SETLK
-  const std::string path = directory_.file(kLockFile);
-  lock_file_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!lock_file_) {
-    // A store that may not be written may have no lock file, and no writer either.
-    if (!mapped_writes_ && (errno == ENOENT || errno == EACCES || errno == EROFS)) return {};
-    return from_errno(errno, "open lock file");
-  }
+  auto opened = directory_.open_file(kLockFile, Directory::For::writing);
+  if (!opened) return opened.error();
+  lock_file_ = std::move(opened).value();
 #ifdef __linux__
   // LMDB maps the file for writing: a reader slot must not be where the disk has no block for it.
   struct stat found;
@@ -221,7 +244,9 @@ Result<void> Env::hold_lock_file() {
   }
 #endif
   if (lock_file_lock(F_RDLCK, 0) != 0) return from_errno(errno, "lock lock file");
-  FileDescriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC)).reset();
+  auto other = directory_.open_file(kLockFile, Directory::For::writing);
+  if (!other) return other.error();
+  other.value().reset();
   if (lock_file_lock(F_WRLCK, ::getpid()) != 0) return from_errno(errno, "lock lock file");
 #endif
   return {};
@@ -235,16 +260,17 @@ unsigned Env::reader_slots() const noexcept {
 
 Result<std::uint64_t> Env::file_bytes() const {
   struct stat found;
-  if (::stat(directory_.file(kDataFile).c_str(), &found) != 0) {
-    return from_errno(errno, "stat data file");
-  }
+  if (::fstat(data_file_.get(), &found) != 0) return from_errno(errno, "stat data file");
   return static_cast<std::uint64_t>(found.st_blocks) * 512;
+}
+
+Result<void> Env::check_named() const noexcept {
+  auto named = hyper_lmdb::check_named(data_file_.get());
+  return named ? hyper_lmdb::check_named(directory_.fd()) : named;
 }
 
 Result<void> Env::close(bool failed) {
   const FileSizeSignalBlock block;
-  // Decided first: whatever another process acknowledges afterwards is for that process to flush.
-  const bool alone = !shared_ || directory_.take_over();
   Result<void> flushed;
   std::uint64_t used_bytes = 0;
   if (mapped_writes_) {
@@ -263,7 +289,7 @@ Result<void> Env::close(bool failed) {
   lock_file_.reset();
   // What a failed flush lost, the page cache may still pretend to have: not to be trusted again.
   if (marked_ && !flushed) (void)set_mark(directory_, "failed");
-  if (!marked_ || !flushed || !alone) return flushed;
+  if (!marked_ || !flushed) return flushed;
   if (used_bytes > 0) {
     if (auto done = reserve_.truncate(used_bytes); !done) return done;
   }

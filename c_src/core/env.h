@@ -18,8 +18,8 @@
 namespace hyper_lmdb {
 
 /// LMDB's and the system's io_error for a write that was cut short, as disk_full or file_too_large
-/// where `file`, in `directory`, has no more room. Any other error as it is.
-Error explain_shortage(Error error, const std::string& directory, const std::string& file) noexcept;
+/// where the file has no more room. Any other error as it is.
+Error explain_shortage(Error error, int fd) noexcept;
 
 /// Thread-safety: as liblmdb's environment; `reserve` belongs to whoever holds the write lock.
 class Env {
@@ -39,6 +39,11 @@ class Env {
   MDB_env* get() const noexcept { return env_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
   const Directory& directory() const noexcept { return directory_; }
+  /// After `close`: the directory, still locked.
+  Directory take_directory() noexcept { return std::move(directory_); }
+  /// Whether a start would find the store again: not once its directory or its data file was
+  /// removed. Errors: as check_named of directory.h.
+  Result<void> check_named() const noexcept;
   const std::string& store_id() const noexcept { return identity_.store_id; }
   /// As of the opening, which saw `version()`.
   const RecordCounts& counts() const noexcept { return identity_.counts; }
@@ -63,7 +68,7 @@ class Env {
   /// Bytes the store may hold: the option, or what the address space had room for.
   std::uint64_t capacity() const noexcept { return capacity_; }
   unsigned reader_slots() const noexcept;
-  /// Bytes the data file takes on disk. Errors: as stat(2).
+  /// Bytes the data file takes on disk. Errors: as fstat(2).
   Result<std::uint64_t> file_bytes() const;
   bool mapped_writes() const noexcept { return mapped_writes_; }
   /// Blocks set aside for the writable map; used in map_async only.
@@ -72,6 +77,10 @@ class Env {
  private:
   Env() = default;
   Result<void> prepare_files(const Settings& settings);
+  Result<void> open_data_file(const Settings& settings);
+  Result<void> make_data_file(std::uint64_t page_bytes);
+  Result<void> take_data_file(FileDescriptor file, Lock lock);
+  Result<void> prepare_lock_file();
   Result<void> open_lmdb(const Settings& settings);
   Result<void> try_open_lmdb(const Settings& settings);
   Result<void> open_tree();
@@ -80,6 +89,7 @@ class Env {
   void unmap() noexcept;
 
   Directory directory_;
+  FileDescriptor data_file_;  // locked, so that no other name of the file is opened meanwhile
   MDB_env* env_ = nullptr;
   MDB_dbi dbi_ = 0;
   Identity identity_;
@@ -90,11 +100,9 @@ class Env {
   std::uint64_t capacity_ = 0;
   std::uint64_t map_bytes_ = 0;
   bool mapped_writes_ = false;
-  bool shared_ = false;
   bool flush_at_open_ = false;
   bool marked_ = false;
   bool opened_ = false;
-  bool alone_at_open_ = false;
   MarkState mark_found_ = MarkState::clean;
   FileDescriptor lock_file_;
   BlockReserve reserve_;

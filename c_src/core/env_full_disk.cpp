@@ -12,22 +12,20 @@
 namespace hyper_lmdb {
 
 // LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
-Error explain_shortage(Error error, const std::string& directory,
-                       const std::string& file) noexcept {
+Error explain_shortage(Error error, int fd) noexcept {
   if (error.code != Code::io_error || error.native != EIO) return error;
   // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than
   // that.
   constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
   struct statvfs disk;
-  if (::statvfs(directory.c_str(), &disk) == 0 &&
-      disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+  if (::fstatvfs(fd, &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
     error.code = Code::disk_full;
     return error;
   }
   struct rlimit limit;
   struct stat found;
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      ::stat(file.c_str(), &found) == 0 &&
+      ::fstat(fd, &found) == 0 &&
       static_cast<std::uint64_t>(found.st_size) + kNearlyFullBytes > limit.rlim_cur) {
     error.code = Code::file_too_large;
   }
@@ -35,7 +33,7 @@ Error explain_shortage(Error error, const std::string& directory,
 }
 
 Error Env::explain(Error error) const {
-  return explain_shortage(error, directory_.path(), directory_.file(kDataFile));
+  return explain_shortage(error, data_file_.get());
 }
 
 void Env::cut_tail(Code why) const noexcept {
@@ -44,12 +42,11 @@ void Env::cut_tail(Code why) const noexcept {
   if (!no_room || mapped_writes_) return;
   MDB_envinfo info;
   struct stat file;
-  const std::string path = directory_.file(kDataFile);
-  if (mdb_env_info(env_, &info) != 0 || ::stat(path.c_str(), &file) != 0) return;
+  if (mdb_env_info(env_, &info) != 0 || ::fstat(data_file_.get(), &file) != 0) return;
   const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
   if (static_cast<std::uint64_t>(file.st_size) <= used_bytes) return;
   // Where it fails the blocks stay taken, which the next transaction uses.
-  [[maybe_unused]] const int rc = ::truncate(path.c_str(), static_cast<off_t>(used_bytes));
+  [[maybe_unused]] const int rc = ::ftruncate(data_file_.get(), static_cast<off_t>(used_bytes));
 }
 
 }  // namespace hyper_lmdb

@@ -64,11 +64,6 @@ Error from_lmdb(int code, const char* operation) noexcept {
     case MDB_MAP_FULL:
       error.code = Code::map_full;
       break;
-    case MDB_MAP_RESIZED:
-      // Another process has grown the file past our map: the two asked for different capacities.
-      error.code = Code::conflicting_option;
-      error.option = "capacity";
-      break;
     case MDB_READERS_FULL:
       error.code = Code::readers_full;
       break;

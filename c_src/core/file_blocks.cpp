@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/vfs.h>
 #endif
 
@@ -64,6 +66,35 @@ bool keeps_blocks(int fd) noexcept {
   }
 #else
   (void)fd;
+  return false;
+#endif
+}
+
+void keep_in_place([[maybe_unused]] int fd) noexcept {
+#ifdef __linux__
+  int flags = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return;
+  flags |= FS_NOCOW_FL;
+  (void)::ioctl(fd, FS_IOC_SETFLAGS, &flags);  // is_copied_on_write says what came of it
+#endif
+}
+
+bool is_copied_on_write([[maybe_unused]] int fd) noexcept {
+#ifdef __linux__
+  struct statfs info;
+  if (::fstatfs(fd, &info) != 0) return false;
+  int flags = 0;
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case 0x9123683E:  // btrfs
+    case 0xCA451A4E:  // bcachefs
+      return ::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0 || (flags & FS_NOCOW_FL) == 0;
+    case 0x2FC12FC1:  // ZFS
+    case 0x3434:      // NILFS
+      return true;
+    default:
+      return false;
+  }
+#else
   return false;
 #endif
 }

@@ -26,6 +26,14 @@ Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 /// full disk, which is a SIGBUS.
 bool keeps_blocks(int fd) noexcept;
 
+/// Asks for changes of the file, which must be empty, to go into the blocks it has, where the file
+/// system would write each of them to new ones. Nothing where it does not know how to.
+void keep_in_place(int fd) noexcept;
+
+/// Whether a store into a map of the file may need a new block although it has one: on a full disk
+/// that is a SIGBUS.
+bool is_copied_on_write(int fd) noexcept;
+
 /// As fdatasync(2), where that means the disk.
 int sync_data(int fd) noexcept;
 

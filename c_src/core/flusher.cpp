@@ -54,6 +54,8 @@ Result<void> Flusher::flush() noexcept {
   dirty_.exchange(false, std::memory_order_acq_rel);
   const Result<void> done = flush_all_();
   flushing_.store(false, std::memory_order_release);
+  // Nothing is wrong with what was written, but for its name.
+  if (!done && done.error().code == Code::no_such_directory) return done;
   if (!done) {
     // The kernel has marked the lost pages clean: a later flush would succeed and mean nothing.
     failed_->store(true, std::memory_order_release);

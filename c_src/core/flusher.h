@@ -16,7 +16,8 @@ namespace hyper_lmdb {
 /// Thread-safety: all functions may be called from any thread, `start` and `stop` once each.
 class Flusher {
  public:
-  /// `flush_all` makes durable what was written before; an error of it is final. `at_rest` is
+  /// `flush_all` makes durable what was written before; an error of it is final, but for
+  /// no_such_directory. `at_rest` is
   /// called on the flusher's thread once the store has been idle for an interval.
   Flusher(std::function<Result<void>()> flush_all, std::chrono::milliseconds interval,
           std::atomic<bool>* failed, std::function<void()> at_rest);

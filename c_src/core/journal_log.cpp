@@ -1,11 +1,7 @@
 #include "journal_log.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <utility>
 
-#include "errors.h"
 #include "journal_format.h"
 
 namespace hyper_lmdb {
@@ -29,8 +25,7 @@ std::uint64_t JournalLog::bytes() const noexcept {
 }
 
 Result<std::shared_ptr<JournalLog::Segment>> JournalLog::create(std::uint64_t first_seq) {
-  auto segment =
-      std::make_shared<Segment>(Segment{.generation = last_generation_ + 1, .file = nullptr});
+  auto segment = std::make_shared<Segment>(Segment{.generation = last_generation_ + 1});
   auto file = JournalSegment::create(directory_,
                                      {.store_id = start_.store_id,
                                       .generation = segment->generation,
@@ -74,7 +69,7 @@ Result<void> JournalLog::make_spare() {
 Result<void> JournalLog::remove_spare() {
   const std::lock_guard one_is_made_at_a_time(spare_mutex_);
   if (spare_ == nullptr) return {};
-  if (auto removed = unlink(*spare_); !removed) return removed;
+  if (auto removed = remove(spare_.get()); !removed) return removed;
   // What is written to a file without a name is lost: nobody may open it any more, even if its
   // removal is not durable. If it comes back it has no records, which replay passes over.
   spare_ = nullptr;
@@ -82,10 +77,11 @@ Result<void> JournalLog::remove_spare() {
 }
 
 /// By its name: to list the directory would take a descriptor, which may be what has run out.
-Result<void> JournalLog::unlink(const Segment& segment) {
-  const std::string path = directory_.file(journal::segment_name(segment.generation));
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return from_errno(errno, "remove journal");
-  return {};
+Result<void> JournalLog::remove(Segment* segment) {
+  if (segment->removed) return {};
+  auto done = directory_.remove(journal::segment_name(segment->generation));
+  segment->removed = done.ok();
+  return done;
 }
 
 bool JournalLog::has_room(std::uint64_t payload_bytes) const noexcept {
@@ -137,6 +133,15 @@ Result<void> JournalLog::flush() {
       return done;
     }
   }
+  {
+    // What was flushed is of use only where a start finds it. Under the lock: what is neither
+    // active nor frozen any more may rightly be gone.
+    const std::lock_guard lock(segments_mutex_);
+    for (const auto& segment : {frozen_, active_}) {
+      if (segment == nullptr) continue;
+      if (auto named = segment->file->check_named(); !named) return named;
+    }
+  }
   if (through > flushed()) flushed_.store(through, std::memory_order_release);
   return {};
 }
@@ -159,7 +164,7 @@ Result<void> JournalLog::remove_retired(FunctionRef<bool()> breathe) {
   }
   if (segment == nullptr) return {};
   segment->file->leave_cache(breathe);
-  if (auto removed = unlink(*segment); !removed) return removed;
+  if (auto removed = remove(segment.get()); !removed) return removed;
   if (auto synced = directory_.sync(); !synced) return synced;
   const std::lock_guard lock(segments_mutex_);
   retired_ = nullptr;

@@ -59,9 +59,14 @@ class JournalLog {
   /// The active segment becomes the frozen one; there must be none.
   void rotate();
 
-  /// Makes durable what was appended before the call. Blocks. Errors: io_error, env_failed; both
-  /// are final.
+  /// Makes durable what was appended before the call. Blocks. Errors: io_error, env_failed, both
+  /// of which are final; no_such_directory where the file was removed.
   Result<void> flush();
+  /// Whether a start would find what was appended to the active segment. By the holder of the write
+  /// lock. Errors: as check_named of directory.h.
+  Result<void> check_named() const noexcept {
+    return active_ == nullptr ? Result<void>() : active_->file->check_named();
+  }
   /// Sets room aside ahead of the appends. Blocks.
   void prepare_ahead() noexcept;
   /// LMDB has all of the frozen segment, durably: it is no longer in the way of the next one. What
@@ -77,11 +82,12 @@ class JournalLog {
  private:
   struct Segment {
     std::uint64_t generation;
-    std::unique_ptr<JournalSegment> file;
+    std::unique_ptr<JournalSegment> file = {};
+    bool removed = false;  // of whoever removes it; the removal may not be durable yet
   };
   std::shared_ptr<Segment> active() const;
   Result<std::shared_ptr<Segment>> create(std::uint64_t first_seq);
-  Result<void> unlink(const Segment& segment);
+  Result<void> remove(Segment* segment);
 
   const Directory& directory_;
   const Start start_;

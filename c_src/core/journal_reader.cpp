@@ -1,6 +1,5 @@
 #include "journal_reader.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -33,13 +32,15 @@ std::size_t find_flushed(std::string_view bytes, std::uint64_t seq, std::uint64_
 }  // namespace
 
 Result<JournalReader> JournalReader::open(const Directory& directory, const std::string& name) {
-  JournalReader reader(FileDescriptor(::open(directory.file(name).c_str(), O_RDONLY | O_CLOEXEC)));
-  if (!reader.file_) return from_errno(errno, "open journal");
+  auto file = directory.open_file(name, Directory::For::reading);
+  if (!file) {
+    Error error = file.error();
+    if (error.code == Code::not_a_database) error.code = Code::journal_mismatch;
+    return error;
+  }
+  JournalReader reader(std::move(file).value());
   struct stat found;
   if (::fstat(reader.file_.get(), &found) != 0) return from_errno(errno, "stat journal");
-  if (!S_ISREG(found.st_mode)) {
-    return Error{.code = Code::journal_mismatch, .operation = "open journal"};
-  }
   reader.file_bytes_ = static_cast<std::uint64_t>(found.st_size);
   return reader;
 }

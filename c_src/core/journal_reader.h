@@ -25,7 +25,7 @@ class JournalReader {
     std::string_view payload;  ///< until the next call
   };
 
-  /// Errors: as open(2).
+  /// Errors: as Directory::open_file; journal_mismatch for what is not a regular file.
   static Result<JournalReader> open(const Directory& directory, const std::string& name);
 
   /// To be called first. Errors: unknown_format where the header is not whole, version_mismatch.

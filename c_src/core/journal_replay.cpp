@@ -1,11 +1,6 @@
 #include "journal_replay.h"
 
-#include <dirent.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -149,17 +144,11 @@ class Replay {
 }  // namespace
 
 Result<std::vector<std::string>> journal_segments(const Directory& directory) {
-  std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory.path().c_str()), ::closedir);
-  if (!listing) return from_errno(errno, "list journal");
-  std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const dirent* const entry = ::readdir(listing.get());
-    if (entry == nullptr) break;
-    if (generation_of(entry->d_name)) names.emplace_back(entry->d_name);
-  }
-  if (errno != 0) return from_errno(errno, "list journal");
-  std::sort(names.begin(), names.end());  // as their numbers: all have as many digits
+  auto names = directory.list();
+  if (!names) return names;
+  std::erase_if(names.value(), [](const std::string& name) { return !generation_of(name); });
+  std::sort(names.value().begin(),
+            names.value().end());  // as their numbers: all have as many digits
   return names;
 }
 
@@ -177,9 +166,7 @@ Result<void> remove_segments(const Directory& directory, const Replayed& replaye
   for (auto name = names.value().rbegin(); name != names.value().rend(); ++name) {
     const std::uint64_t generation = *generation_of(*name);
     if (generation > replayed.last_generation) continue;
-    if (::unlink(directory.file(*name).c_str()) != 0 && errno != ENOENT) {
-      return from_errno(errno, "remove journal");
-    }
+    if (auto done = directory.remove(*name); !done) return done;
     if (replayed.lost_generation == 0 || generation < replayed.lost_generation) continue;
     if (auto done = directory.sync(); !done) return done;
   }

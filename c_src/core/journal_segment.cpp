@@ -47,17 +47,18 @@ Result<std::unique_ptr<JournalSegment>> JournalSegment::create(const Directory& 
                                                                std::uint64_t most_bytes,
                                                                Way preferred) {
   most_bytes = std::max(round_up_to_page(most_bytes), 2 * kPageBytes);
-  const std::string path = directory.file(segment_name(id.generation));
-  FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) return from_errno(errno, "create journal");
-  std::unique_ptr<JournalSegment> segment(
-      new JournalSegment(std::move(file), id.first_seq, most_bytes));
-  auto done = segment->write_first_step(id);
-  if (done) done = directory.sync();
-  if (!done) {
-    ::unlink(path.c_str());
-    return done.error();
+  auto file = directory.create_file(segment_name(id.generation));
+  if (!file) {
+    Error error = file.error();
+    // Somebody else's: this store has had no segment of that number yet.
+    if (error.code == Code::exists) error.code = Code::journal_mismatch;
+    return error;
   }
+  std::unique_ptr<JournalSegment> segment(
+      new JournalSegment(file.value().take_descriptor(), id.first_seq, most_bytes));
+  if (auto done = segment->write_first_step(id); !done) return done.error();
+  if (auto done = directory.sync(); !done) return done.error();
+  file.value().keep();
   if (preferred == Way::mapped) segment->map_where_blocks_are_kept();
   return segment;
 }

@@ -18,8 +18,8 @@ namespace hyper_lmdb {
 
 /// Thread-safety: `begin`, `append`, `has_room`, `room_ready` and `running_low` by one thread at a
 /// time (the holder of the write lock), `flush` by one at a time, `prepare_ahead` by one at a time;
-/// the three may overlap. `leave_cache` after all of these. `bytes`, `way` and `failed` from
-/// anywhere. The destructor only lets go.
+/// the three may overlap. `leave_cache` after all of these. `bytes`, `way`, `check_named` and
+/// `failed` from anywhere. The destructor only lets go.
 class JournalSegment {
  public:
   /// `mapped`: an append is a copy into a shared map. `written`: an append is a pwrite.
@@ -28,8 +28,8 @@ class JournalSegment {
   /// Makes the file, durably with its name, of at most 1 MiB on disk. It may grow to `most_bytes`.
   /// `mapped` becomes `written` on file systems that do not keep blocks for posix_fallocate.
   /// Blocks. Errors: disk_full, quota_exceeded, file_too_large, too_many_files, permission_denied,
-  /// io_error (also where there is such a file); then no file is left behind as far as it can be
-  /// removed.
+  /// journal_mismatch where there is such a file, no_such_directory where the directory was
+  /// removed, io_error; then no file is left behind as far as it can be removed.
   static Result<std::unique_ptr<JournalSegment>> create(const Directory& directory,
                                                         const SegmentId& id,
                                                         std::uint64_t most_bytes, Way preferred);
@@ -72,6 +72,8 @@ class JournalSegment {
   /// What the records take, with the room that flushes skipped.
   std::uint64_t bytes() const noexcept;
   Way way() const noexcept { return map_ != nullptr ? Way::mapped : Way::written; }
+  /// Whether a start would find the file. Errors: as check_named.
+  Result<void> check_named() const noexcept { return hyper_lmdb::check_named(file_.get()); }
   bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
 
  private:

@@ -102,12 +102,20 @@ void JournalWriter::write_group(Request* first, std::size_t) {
   current_ = nullptr;
 }
 
+const Result<void>& JournalWriter::check_named() {
+  return named_([&] {
+    auto named = parts_.env->check_named();
+    return named ? parts_.log->check_named() : named;
+  });
+}
+
 /// Lets readers see what was appended; in `sync` once it is on disk.
 Result<void> JournalWriter::show() {
   const std::uint64_t appended = parts_.log->appended();
   if (appended == parts_.buffers->visible()) return {};
   if (synced_) {
     if (auto flushed = parts_.log->flush(); !flushed) {
+      if (flushed.error().code == Code::no_such_directory) return flushed;
       return Error{.code = Code::io_error, .operation = "flush journal"};
     }
   } else {
@@ -169,6 +177,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
   if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops)) return Fate::too_large;
   auto room = make_room(wait);
   if (!room || room.value() != Fate::done) return room;
+  if (const auto& named = check_named(); !named) return named.error();
   auto appended = wait == Wait::never ? parts_.log->append(draft_.payload()) : append_draft();
   if (!appended) return appended.error();
   draft_.insert_into(active_.get(), parts_.log->appended());

@@ -95,6 +95,7 @@ class JournalWriter final : public WriteWay {
   Result<void> append_draft();
   void write_alone(Request& request, std::uint64_t seq);
   Result<void> learn_shape() noexcept;
+  const Result<void>& check_named();
 
   const JournalParts parts_;
   const bool synced_;
@@ -106,6 +107,7 @@ class JournalWriter final : public WriteWay {
   // Of the active buffer, and of what was given to the applier since shape_ was learned.
   Demand pending_;
   Demand frozen_demand_;
+  NamedCheck named_;
   Request* current_ = nullptr;           // of a group
   Request* unshown_ = nullptr;           // the first of it whose records nobody has seen yet
   std::chrono::nanoseconds patience_{};  // for which it may still be held back

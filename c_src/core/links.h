@@ -2,16 +2,12 @@
 // cache.
 #pragma once
 
-#include <lmdb.h>
-
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 
 #include "data_file.h"
 #include "path_cache.h"
-#include "view.h"
 
 namespace hyper_lmdb {
 
@@ -20,10 +16,8 @@ namespace hyper_lmdb {
 /// lock.
 class Links {
  public:
-  Links(const PathCache::Limits& limits, std::uint64_t seed, bool shared,
-        const RecordCounts& counts, std::uint64_t version);
-
-  bool shared() const noexcept { return shared_; }
+  Links(const PathCache::Limits& limits, std::uint64_t seed, const RecordCounts& counts,
+        std::uint64_t version);
 
   /// What a read transaction may rely on.
   struct View {
@@ -31,15 +25,14 @@ class Links {
     bool none = false;       ///< no link is in the store at this version
     bool use_cache = false;  ///< the cache knows about this version
   };
-  /// In a shared store this finds out what other processes have changed. Errors: as
-  /// `read_identity`.
-  Result<View> view(const hyper_lmdb::View& store);
+  View view(std::uint64_t version) const noexcept {
+    return {.version = version,
+            .none = none_since_.load(std::memory_order_acquire) <= version,
+            .use_cache = cache_.enabled()};
+  }
 
   /// A write that will make `version` has begun and has changed nothing yet.
   void begin(std::uint64_t version) noexcept;
-  /// The same for a transaction that other processes may have gone before. Errors: as
-  /// `read_identity`.
-  Result<void> begin_shared(MDB_txn* txn, MDB_dbi dbi);
   /// What the write transaction under way may rely on, after the changes it made so far.
   View view_of_writer() const noexcept;
   /// Whether a link may be in the store, and whether the file has to say something else of links
@@ -68,20 +61,12 @@ class Links {
   std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
-  void learn_foreign(const RecordCounts& counts, std::uint64_t version) noexcept;
-  void learn(const RecordCounts& counts, std::uint64_t version) noexcept;
-
   PathCache cache_;
-  const bool shared_;
   // From this version on the store has held no link so far.
   std::atomic<std::uint64_t> none_since_;
   std::atomic<std::uint64_t> count_;
 
-  // What is in the file as of known_version_. Written by the holder of the write lock; in a shared
-  // store by any reader, under mutex_.
-  std::mutex mutex_;
-  RecordCounts known_;
-  std::atomic<std::uint64_t> known_version_;
+  RecordCounts known_;  // of the holder of the write lock
 
   // Of the write transaction under way.
   RecordCounts next_;

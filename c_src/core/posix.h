@@ -2,11 +2,25 @@
 #pragma once
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 namespace hyper_lmdb {
+
+/// A clock that stands still for 1 to 10 ms, at a quarter of the cost of an exact one.
+inline std::chrono::nanoseconds ticks() noexcept {
+#ifdef CLOCK_MONOTONIC_COARSE
+  constexpr clockid_t kClock = CLOCK_MONOTONIC_COARSE;
+#else
+  constexpr clockid_t kClock = CLOCK_MONOTONIC;
+#endif
+  timespec now{};
+  ::clock_gettime(kClock, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
 
 /// Owns a file descriptor.
 class FileDescriptor {
@@ -24,6 +38,8 @@ class FileDescriptor {
   ~FileDescriptor() { reset(); }
 
   int get() const noexcept { return fd_; }
+  /// Whoever calls this closes it.
+  int release() noexcept { return std::exchange(fd_, -1); }
   explicit operator bool() const noexcept { return fd_ >= 0; }
   void reset() noexcept {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));

@@ -1,7 +1,5 @@
 #include "recovery.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,9 +26,10 @@ Error corrupted() noexcept {
 
 /// Writes a file's bytes over themselves and flushes it. A flush alone would not do: after one that
 /// failed the kernel calls pages clean which the disk does not have.
-Result<void> write_again(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!file) return from_errno(errno, "open journal");
+Result<void> write_again(const Directory& directory, const std::string& name) {
+  auto opened = directory.open_file(name, Directory::For::writing);
+  if (!opened) return opened.error();
+  const FileDescriptor& file = opened.value();
   std::vector<char> bytes(1 << 20);
   for (std::uint64_t at = 0;;) {
     const ssize_t count = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
@@ -48,7 +47,7 @@ Result<void> write_again(const std::string& path) {
 
 Result<void> make_durable(const Directory& directory, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    if (auto done = write_again(directory.file(name)); !done) return done;
+    if (auto done = write_again(directory, name); !done) return done;
   }
   return directory.sync();
 }
@@ -69,9 +68,9 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
   // More than the nodes of all its records can take.
   std::uint64_t file_bytes = 1 << 20;
   for (const std::string& name : segments.value()) {
-    struct stat file;
-    if (::stat(env->directory().file(name).c_str(), &file) != 0) return from_errno(errno, "stat");
-    file_bytes += static_cast<std::uint64_t>(file.st_size);
+    auto size = env->directory().file_size(name);
+    if (!size) return size.error();
+    file_bytes += size.value();
   }
   auto buffer = std::make_shared<WriteBuffer>(32 * file_bytes, kNoHashSeed, file_bytes);
   auto replayed = replay_journal(

@@ -64,10 +64,8 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.max_snapshot_age_ms = options.max_snapshot_age_ms.value_or(settings.max_snapshot_age_ms);
   settings.checksum = options.checksum.value_or(settings.checksum);
   settings.read_only = options.read_only.value_or(settings.read_only);
-  settings.shared = options.shared.value_or(settings.shared);
   settings.no_readahead = options.no_readahead.value_or(settings.no_readahead);
   settings.force = options.force.value_or(settings.force);
-  if (settings.shared && !mapped) return bad("shared");
   return settings;
 }
 
@@ -94,7 +92,6 @@ const char* first_conflict(const Options& options, const Settings& running) noex
     return "max_snapshot_age_ms";
   if (differs(options.checksum, running.checksum)) return "checksum";
   if (differs(options.read_only, running.read_only)) return "read_only";
-  if (differs(options.shared, running.shared)) return "shared";
   if (differs(options.no_readahead, running.no_readahead)) return "no_readahead";
   if (differs(options.force, running.force)) return "force";
   return nullptr;

@@ -34,28 +34,13 @@ Result<void> take_journal_over(Directory* directory, const Settings& settings) {
   if (segments.value().empty()) return {};
   Settings safe = settings;
   safe.durability = Durability::async;
-  safe.shared = false;
-  const std::string path = directory->path();
   auto env = Env::open(std::move(*directory), safe);
-  if (!env) {
-    if (!settings.shared || env.error().code != Code::already_open) return env.error();
-    // Another process that shares the store is at it, or was.
-    auto still = Directory::open(path, {.create = false, .force = settings.force});
-    if (!still) return still.error();
-    *directory = std::move(still).value();
-    segments = journal_segments(*directory);
-    if (!segments) return segments.error();
-    return segments.value().empty() ? Result<void>() : env.error();
-  }
+  if (!env) return env.error();
   auto recovered = recover(env.value().get(), safe);
   auto closed = env.value()->close(false);
-  env.value().reset();
+  *directory = env.value()->take_directory();
   if (!recovered) return recovered.error();
-  if (!closed) return closed;
-  auto again = Directory::open(path, {.create = false, .force = settings.force});
-  if (!again) return again.error();
-  *directory = std::move(again).value();
-  return {};
+  return closed;
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ struct StoreImpl {
             &steady_ms),
         warmth(Warmth::of(env->get())),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
-              random_seed(), settings.shared, recovered.counts,
+              random_seed(), recovered.counts,
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
                                                            : env->version()),
         queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes),
@@ -57,16 +57,12 @@ struct StoreImpl {
     if (recovered.buffer != nullptr) {
       buffers.start(recovered.buffer, nullptr, recovered.replayed.last_seq);
     }
-    if (settings.read_only) {
-      // Others write to a shared store: a snapshot that nobody ends makes the file grow.
-      if (settings.shared) make_writer(&no_writes);
-      return;
-    }
+    if (settings.read_only) return;
     const std::chrono::milliseconds interval(settings.sync_interval_ms);
     if (has_journal()) {
       make_journal();
       flusher =
-          std::make_unique<Flusher>([this] { return log->flush(); }, interval, &failed, [] {});
+          std::make_unique<Flusher>([this] { return flush_journal(); }, interval, &failed, [] {});
     } else {
       flusher = std::make_unique<Flusher>([this] { return flush_tree(); }, interval, &failed,
                                           [this] { trim(); });
@@ -137,9 +133,7 @@ struct StoreImpl {
   BackupThread backup;
   std::mutex write_mutex;
 
-  // None of these where the store is read-only, but for the writer of a shared one: there its
-  // thread ends snapshots and clears dead readers.
-  NoWrites no_writes;
+  // None of these where the store is read-only.
   std::unique_ptr<JournalLog> log;   // with a journal
   std::unique_ptr<Applier> applier;  // with a journal
   std::unique_ptr<Flusher> flusher;
@@ -197,12 +191,17 @@ struct StoreImpl {
                                                            .hash_seed = hash_seed});
   }
 
+  Result<void> flush_journal() {
+    auto flushed = log->flush();
+    return flushed ? env->check_named() : flushed;
+  }
+
   Result<void> flush_tree() noexcept {
     if (failed.load(std::memory_order_acquire)) {
       return Error{.code = Code::env_failed, .operation = "sync"};
     }
     const int rc = mdb_env_sync(env->get(), 1);
-    return rc == 0 ? Result<void>() : from_lmdb(rc, "mdb_env_sync");
+    return rc == 0 ? env->check_named() : from_lmdb(rc, "mdb_env_sync");
   }
 
   void trim() noexcept {

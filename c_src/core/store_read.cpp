@@ -35,10 +35,9 @@ Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, cons
   auto lease = impl.lease(snapshot, effort);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi()).under(reading);
-  auto links = impl.links.view(store);
-  if (!links) return links.error();
-  return PathSnapshot{std::move(lease).value(), store,
-                      PathView(store, &impl.links, links.value(), &steady_ms, effort.lookups)};
+  return PathSnapshot{
+      std::move(lease).value(), store,
+      PathView(store, &impl.links, impl.links.view(store.version()), &steady_ms, effort.lookups)};
 }
 
 /// Where a path leads that a key can hold. Errors: bad_key, key_too_large, and as PathView::locate.

@@ -53,6 +53,7 @@ Result<void> TreeWriter::one_transaction(Request* first, const Request* end,
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }
+  if (const auto& named = check_named(); !named) return named;
   Change change(env_, links_, settings_.checksum, seq);
   if (auto begun = change.begin(); !begun) return env_->explain(begun.error());
   std::uint64_t pages = 0;
@@ -103,14 +104,19 @@ Result<void> TreeWriter::commit(Change& change) {
   return error;
 }
 
+const Result<void>& TreeWriter::check_named() {
+  return named_([&] { return env_->check_named(); });
+}
+
 bool TreeWriter::may_wait() const noexcept {
-  return !inline_allowed_ || (flusher_ != nullptr && flusher_->flushing()) ||
+  return !env_->mapped_writes() || (flusher_ != nullptr && flusher_->flushing()) ||
          copying_.load(std::memory_order_acquire);
 }
 
 std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {
   Reading reading(&warmth_, {.may_wait = false});
   if (reading.refused()) return std::nullopt;
+  if (const auto& named = check_named(); !named) return named;
   Change change(env_, links_, settings_.checksum);
   if (!change.begin()) return std::nullopt;
   const TreeShape& shape = change.shape();
@@ -134,7 +140,6 @@ std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {
 }
 
 void TreeWriter::trim() noexcept {
-  if (settings_.shared) return;  // another process may have taken the blocks into use
   MDB_envinfo info;
   if (mdb_env_info(env_->get(), &info) != 0) return;
   env_->reserve().trim((info.me_last_pgno + 1) * env_->page_bytes());

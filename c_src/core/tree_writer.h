@@ -29,8 +29,6 @@ class TreeWriter final : public WriteWay {
         links_(links),
         flusher_(flusher),
         failed_(failed),
-        // Where another process may hold LMDB's lock nobody can tell how long it will.
-        inline_allowed_(env->mapped_writes() && !settings.shared),
         warmth_(Warmth::of(env->get())) {}
 
   bool may_wait() const noexcept override;
@@ -58,13 +56,14 @@ class TreeWriter final : public WriteWay {
   Result<void> make_room_near_capacity(const TreeShape& shape, Request* first, const Request* end);
   Result<void> extend_blocks(const TreeShape& shape, std::uint64_t pages);
   Result<void> commit(Change& change);
+  const Result<void>& check_named();
 
   Env* env_;
   const Settings& settings_;
   Links* links_;
   Flusher* flusher_;
   std::atomic<bool>* failed_;
-  const bool inline_allowed_;
+  NamedCheck named_;  // of the holder of the write lock
   std::atomic<bool> copying_{false};
   // Of its own: a page that has to be written out first says nothing to those who read.
   Warmth warmth_;

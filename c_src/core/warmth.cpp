@@ -30,17 +30,6 @@ void Warmth::read_elsewhere(bool waited, Time now) noexcept {
   }
 }
 
-Warmth::Time ticks() noexcept {
-#ifdef CLOCK_MONOTONIC_COARSE
-  constexpr clockid_t kClock = CLOCK_MONOTONIC_COARSE;  // a quarter of the cost of the exact one
-#else
-  constexpr clockid_t kClock = CLOCK_MONOTONIC;
-#endif
-  timespec now{};
-  ::clock_gettime(kClock, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
 namespace {
 
 // The thread may have been idle since it last asked: no read is thought to have taken longer.

@@ -14,6 +14,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "posix.h"
+
 namespace hyper_lmdb {
 
 /// Thread-safety: all functions may be called from any thread. Nothing is published through it:
@@ -45,9 +47,6 @@ class Warmth {
   std::atomic<std::uint32_t> clean_reads_left_;
   std::atomic<Time::rep> paid_off_at_{0};
 };
-
-/// The clock of the kernel's ticks: stands still for up to 10 ms, and is cheap to ask.
-Warmth::Time ticks() noexcept;
 
 /// To be called before a read: what the thread waited for until now, for whomever, is not the
 /// read's. Costs a look at the clock; only where that has moved does it ask the system.

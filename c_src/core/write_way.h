@@ -35,12 +35,4 @@ class WriteWay {
   virtual bool wants_tending() const noexcept { return false; }
 };
 
-/// Of a store that is only read: nothing comes to its queue.
-class NoWrites final : public WriteWay {
- public:
-  bool may_wait() const noexcept override { return true; }
-  std::optional<Result<void>> try_write(std::span<const Op>) override { return std::nullopt; }
-  void write_group(Request*, std::size_t) override {}
-};
-
 }  // namespace hyper_lmdb

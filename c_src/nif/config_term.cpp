@@ -96,7 +96,6 @@ constexpr KnownOption kOptions[] = {
     {"max_snapshot_age_ms", &set_number<&Options::max_snapshot_age_ms>},
     {"checksum", &set_flag<&Options::checksum>},
     {"read_only", &set_flag<&Options::read_only>},
-    {"shared", &set_flag<&Options::shared>},
     {"force", &set_flag<&Options::force>},
     {"no_readahead", &set_flag<&Options::no_readahead>},
 };
@@ -191,7 +190,6 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   number("max_snapshot_age_ms", settings.max_snapshot_age_ms);
   flag("checksum", settings.checksum);
   flag("read_only", settings.read_only);
-  flag("shared", settings.shared);
   flag("no_readahead", settings.no_readahead);
   flag("force", settings.force);
   number("entries", info.entries);

@@ -45,7 +45,6 @@ struct Options {
   std::optional<std::uint64_t> max_snapshot_age_ms;  ///< then a snapshot ends by itself
   std::optional<bool> checksum;                      ///< store a checksum with each value written
   std::optional<bool> read_only;
-  std::optional<bool> shared;        ///< several OS processes; map_async only
   std::optional<bool> no_readahead;  ///< ask the kernel not to read ahead
   std::optional<bool> force;         ///< open on a file system that is refused otherwise
 };
@@ -69,7 +68,6 @@ struct Settings {
   std::uint64_t max_snapshot_age_ms = 300'000;
   bool checksum = false;
   bool read_only = false;
-  bool shared = false;
   bool no_readahead = false;
   bool force = false;
 };

@@ -29,6 +29,10 @@ std::size_t files_in(const std::string& directory) {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
+std::string path_of(const BackupTarget& target) {
+  return target.directory().path() + "/" + target.temporary_name();
+}
+
 void write_to(const BackupTarget& target) {
   if (::write(target.fd(), "bytes", 5) != 5) throw std::runtime_error("write");
 }
@@ -45,9 +49,9 @@ TEST_CASE("A file takes its name when it is kept, and is nobody's but its owner'
     REQUIRE(outcome(target) == "ok");
     CHECK(!fs::exists(file));
     write_to(target.value());
-    CHECK(read_whole(target.value().path()) == "bytes");
+    CHECK(read_whole(path_of(target.value())) == "bytes");
     struct stat found = {};
-    REQUIRE(::stat(target.value().path().c_str(), &found) == 0);
+    REQUIRE(::stat(path_of(target.value()).c_str(), &found) == 0);
     CHECK((found.st_mode & 07777) == 0600);
     CHECK(outcome(target.value().keep()) == "ok");
     CHECK(read_whole(file) == "bytes");

@@ -1,5 +1,6 @@
 #include "block_reserve.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,8 +8,10 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
+#include "posix.h"
 #include "support/child.h"
 #include "support/outcome.h"
 #include "support/small_disk.h"
@@ -39,6 +42,14 @@ std::string sparse_file(const TempDir& temp, std::uint64_t bytes) {
   return path;
 }
 
+/// The file for as long as the result lives.
+FileDescriptor use(const std::string& path, BlockReserve* reserve) {
+  FileDescriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) throw std::runtime_error("open " + path);
+  reserve->use(file.get());
+  return file;
+}
+
 }  // namespace
 
 TEST_CASE("Blocks are there once they were asked for") {
@@ -46,7 +57,7 @@ TEST_CASE("Blocks are there once they were asked for") {
   const std::string path = sparse_file(temp, 64 * kMiB);
   BlockReserve reserve;
   CHECK_FALSE(reserve.covers(1));
-  REQUIRE(outcome(reserve.open(path)) == "ok");
+  const FileDescriptor file = use(path, &reserve);
   CHECK(reserve.covers(0));
   CHECK_FALSE(reserve.covers(1));
   CHECK(blocks_of(path) == 0);
@@ -64,7 +75,7 @@ TEST_CASE("What lies before the end of the file is reserved too where it is a ho
   const TempDir temp;
   const std::string path = sparse_file(temp, 8 * kMiB);
   BlockReserve reserve;
-  REQUIRE(outcome(reserve.open(path)) == "ok");
+  const FileDescriptor file = use(path, &reserve);
   REQUIRE(outcome(reserve.extend(0, 8 * kMiB)) == "ok");
   CHECK(blocks_of(path) >= 8 * kMiB);
 }
@@ -76,7 +87,7 @@ TEST_CASE("Trimming gives back what lies far past the end, and keeps the bytes b
   test::write_whole(path, kept);
   std::filesystem::resize_file(path, 64 * kMiB);
   BlockReserve reserve;
-  REQUIRE(outcome(reserve.open(path)) == "ok");
+  const FileDescriptor file = use(path, &reserve);
   REQUIRE(outcome(reserve.extend(0, 32 * kMiB)) == "ok");
   reserve.trim(2 * kMiB);
   CHECK(blocks_of(path) <= 3 * kMiB);
@@ -96,18 +107,12 @@ TEST_CASE("Truncating ends the file and what was reserved of it") {
   const TempDir temp;
   const std::string path = sparse_file(temp, 64 * kMiB);
   BlockReserve reserve;
-  REQUIRE(outcome(reserve.open(path)) == "ok");
+  const FileDescriptor file = use(path, &reserve);
   REQUIRE(outcome(reserve.extend(0, 8 * kMiB)) == "ok");
   REQUIRE(outcome(reserve.truncate(kMiB)) == "ok");
   CHECK(stat_of(path).st_size == std::int64_t{kMiB});
   CHECK(reserve.covers(kMiB));
   CHECK_FALSE(reserve.covers(kMiB + 1));
-}
-
-TEST_CASE("A file that is not there says so") {
-  const TempDir temp;
-  BlockReserve reserve;
-  CHECK(outcome(reserve.open(temp / "absent")) == "no_such_directory");
 }
 
 TEST_CASE("A full disk is disk_full, and the last block before it can be had") {
@@ -116,7 +121,7 @@ TEST_CASE("A full disk is disk_full, and the last block before it can be had") {
     if (!test::mount_small_disk(temp.path(), 4 * kMiB)) return test::kSkipped;
     const std::string path = sparse_file(temp, 64 * kMiB);
     BlockReserve reserve;
-    CHILD_EQUAL(outcome(reserve.open(path)), "ok");
+    const FileDescriptor file = use(path, &reserve);
     CHILD_EQUAL(outcome(reserve.extend(0, 5 * kMiB)), "disk_full");
     CHILD_REQUIRE(!reserve.covers(1));
     // The step that is taken where there is room must not stand in the way.
@@ -141,7 +146,7 @@ TEST_CASE("On a full disk a file that has data keeps it") {
     test::write_whole(path, bytes);
     test::write_whole(temp / "ballast", std::string(kMiB, 'b'));
     BlockReserve reserve;
-    CHILD_EQUAL(outcome(reserve.open(path)), "ok");
+    const FileDescriptor file = use(path, &reserve);
     CHILD_EQUAL(outcome(reserve.extend(2 * kMiB, 3 * kMiB + 1)), "disk_full");
     CHILD_REQUIRE(test::read_whole(path, bytes.size()) == bytes);
     CHILD_EQUAL(outcome(reserve.extend(2 * kMiB, 3 * kMiB)), "ok");
@@ -160,7 +165,7 @@ TEST_CASE("A limit on file sizes is file_too_large and raises no signal") {
     const rlimit limit{4 * kMiB, 4 * kMiB};
     CHILD_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
     BlockReserve reserve;
-    CHILD_EQUAL(outcome(reserve.open(path)), "ok");
+    const FileDescriptor file = use(path, &reserve);
     {
       const FileSizeSignalBlock block;
       CHILD_EQUAL(outcome(reserve.extend(0, 8 * kMiB)), "file_too_large");
@@ -184,7 +189,7 @@ TEST_CASE("Without the block the same limit ends the process") {
     const rlimit limit{4 * kMiB, 4 * kMiB};
     CHILD_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
     BlockReserve reserve;
-    CHILD_EQUAL(outcome(reserve.open(path)), "ok");
+    const FileDescriptor file = use(path, &reserve);
     CHILD_EQUAL(outcome(reserve.extend(0, 8 * kMiB)), "file_too_large");
     return 0;
   });

@@ -23,7 +23,7 @@ const auto no_more_pages = [](std::uint64_t) { return Result<void>(); };
 struct Rig {
   TempDir temp;
   EnvPtr env = must_open(temp.path(), kSynced);  // a mapped one would need its blocks set aside
-  Links links{{}, 1, false, env->counts(), env->version()};
+  Links links{{}, 1, env->counts(), env->version()};
 
   /// One that has begun.
   std::unique_ptr<Change> begin(bool checksum = false) {
@@ -57,7 +57,7 @@ struct Rig {
   Links::View view() {
     auto txn = ReadTxn::begin(env->get());
     MDB_txn* const snapshot = txn.value().get();
-    return links.view(hyper_lmdb::View(snapshot, env->dbi(), mdb_txn_id(snapshot))).value();
+    return links.view(mdb_txn_id(snapshot));
   }
 };
 

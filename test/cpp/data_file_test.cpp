@@ -13,6 +13,7 @@
 
 #include "hyper_lmdb/store.h"
 #include "lmdb_version.h"
+#include "support/data_files.h"
 #include "support/faults.h"
 #include "support/outcome.h"
 #include "support/temp_dir.h"
@@ -66,7 +67,7 @@ std::string inspected(const TempDir& temp, const std::string& bytes) {
   // A new file each time: some file systems flush one that is written over.
   fs::remove(temp / "damaged");
   test::write_whole(temp / "damaged", bytes);
-  return outcome(inspect_data_file(temp / "damaged"));
+  return outcome(test::inspect(temp / "damaged"));
 }
 
 /// Where the meta record of a page begins in a file of a format.
@@ -109,7 +110,7 @@ TEST_CASE("A new file is a database for its owner, with nothing beside it") {
   struct stat found;
   REQUIRE(::stat((temp / "data.mdb").c_str(), &found) == 0);
   CHECK((found.st_mode & 07777) == 0600);
-  CHECK(outcome(inspect_data_file(temp / "data.mdb")) == "ok");
+  CHECK(outcome(test::inspect(temp / "data.mdb")) == "ok");
 }
 
 TEST_CASE("A new file replaces the old one as a whole, under another identity") {
@@ -147,7 +148,7 @@ TEST_CASE("Whichever call fails, a new file is there whole or not at all") {
       CHECK((word == expected || (error == 0 && word == "disk_full")));
       CHECK(names_in(temp.path()) <= 1);
       if (fs::exists(temp / "data.mdb")) {
-        CHECK(outcome(inspect_data_file(temp / "data.mdb")) == "ok");
+        CHECK(outcome(test::inspect(temp / "data.mdb")) == "ok");
       } else {
         CHECK(names_in(temp.path()) == 0);
       }
@@ -155,11 +156,29 @@ TEST_CASE("Whichever call fails, a new file is there whole or not at all") {
   }
 }
 
+// `start` removed a file of a user's that was called .new-thesis.tex.
+TEST_CASE("Of unfinished files only those go that can be nobody else's") {
+  const TempDir temp;
+  const std::string ours = ".new-" + std::string(32, 'a');
+  const std::string theirs[] = {".new-thesis.tex",
+                                ".new-",
+                                ".new-" + std::string(31, 'a'),
+                                ours + "a",
+                                ".new-" + std::string(32, 'A'),
+                                "data.mdb"};
+  for (const std::string& name : theirs) test::write_whole(temp / name, "x");
+  test::write_whole(temp / ours, "x");
+  fs::create_directory(temp / (".new-" + std::string(32, 'b')));
+  remove_unfinished_files(open_directory(temp));
+  CHECK_FALSE(fs::exists(temp / ours));
+  for (const std::string& name : theirs) CHECK(fs::exists(temp / name));
+}
+
 TEST_CASE("The map's size and the last page are read from the file") {
   const TempDir temp;
   const std::string bytes = grown_file(10);
   test::write_whole(temp / "f", bytes);
-  const auto shape = inspect_data_file(temp / "f");
+  const auto shape = test::inspect(temp / "f");
   REQUIRE(outcome(shape) == "ok");
   CHECK(shape.value().map_bytes == 64 << 20);
   CHECK(shape.value().used_bytes == bytes.size());
@@ -169,14 +188,14 @@ TEST_CASE("Whose file it is can be told without changing a byte") {
   const TempDir temp;
   REQUIRE(outcome(create_data_file(open_directory(temp))) == "ok");
   const std::string ours = test::read_whole(temp / "data.mdb");
-  const auto identity = identify_data_file(temp / "data.mdb");
+  const auto identity = test::identify(temp / "data.mdb");
   REQUIRE(outcome(identity) == "ok");
   CHECK(identity.value().store_id.size() == 32);
   CHECK(identity.value().counts.links == 0);
   CHECK(test::read_whole(temp / "data.mdb") == ours);
   const std::string foreign = grown_file(10);
   test::write_whole(temp / "data.mdb", foreign);
-  CHECK(outcome(identify_data_file(temp / "data.mdb")) == "unknown_format");
+  CHECK(outcome(test::identify(temp / "data.mdb")) == "unknown_format");
   CHECK(test::read_whole(temp / "data.mdb") == foreign);
   CHECK(names_in(temp.path()) == 1);
 }
@@ -186,8 +205,8 @@ TEST_CASE("What is no database is told from what is none any more") {
   CHECK(inspected(temp, "") == "not_a_database");
   CHECK(inspected(temp, "hello") == "not_a_database");
   CHECK(inspected(temp, std::string(100'000, '\0')) == "not_a_database");
-  CHECK(outcome(inspect_data_file(temp.path())) == "not_a_database");
-  CHECK(outcome(inspect_data_file(temp / "absent")) == "no_such_directory");
+  CHECK(outcome(test::inspect(temp.path())) == "not_a_database");
+  CHECK(outcome(test::inspect(temp / "absent")) == "no_such_directory");
 
   const std::string healthy = grown_file(50);
   const std::size_t meta = meta_at(lmdb_file_version());

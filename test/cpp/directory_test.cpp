@@ -1,9 +1,12 @@
 #include "directory.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <thread>
 
@@ -37,14 +40,13 @@ unsigned mode_of(const std::string& path) {
 /// Locks the directory in another process while this object lives.
 class LockedElsewhere {
  public:
-  LockedElsewhere(const std::string& path, bool shared) {
+  LockedElsewhere(const std::string& path, Lock lock) {
     int ready[2], stop[2];
     if (::pipe(ready) != 0 || ::pipe(stop) != 0) throw std::runtime_error("pipe");
     child_ = test::start_child([&] {
       ::close(stop[1]);
-      Directory directory = open_directory(path);
-      auto locked = directory.lock(shared);
-      const bool held = locked && (!shared || directory.share());
+      const Directory directory = open_directory(path);
+      const bool held = directory.lock(lock).ok();
       const char byte = held ? 'y' : 'n';
       if (::write(ready[1], &byte, 1) != 1) return 1;
       char end = 0;
@@ -156,64 +158,139 @@ TEST_CASE("A file is made, read back, and written over from its start") {
   CHECK(outcome(directory.overwrite_file("directory", "x")) != "ok");
 }
 
-TEST_CASE("Leftovers are removed by their prefix and nothing else is") {
-  const TempDir temp;
-  for (const char* name : {".new-1", ".new-", ".new", "new-1", "data.mdb"}) {
-    test::write_whole(temp / name, "x");
-  }
-  fs::create_directory(temp / ".new-directory");
-  open_directory(temp.path()).remove_leftovers(".new-");
-  CHECK_FALSE(fs::exists(temp / ".new-1"));
-  CHECK_FALSE(fs::exists(temp / ".new-"));
-  CHECK(fs::exists(temp / ".new"));
-  CHECK(fs::exists(temp / "new-1"));
-  CHECK(fs::exists(temp / "data.mdb"));
-}
-
 TEST_CASE("One process at a time owns a directory") {
   const TempDir temp;
-  LockedElsewhere other(temp.path(), false);
+  LockedElsewhere other(temp.path(), Lock::exclusive);
   REQUIRE(other.held());
-  Directory directory = open_directory(temp.path());
-  CHECK(outcome(directory.lock(false)) == "already_open");
+  const Directory directory = open_directory(temp.path());
+  CHECK(outcome(directory.lock(Lock::exclusive)) == "already_open");
+  CHECK(outcome(directory.lock(Lock::shared)) == "already_open");
   other.let_go();
-  const auto alone = directory.lock(false);
-  REQUIRE(outcome(alone) == "ok");
-  CHECK(alone.value());
+  CHECK(outcome(directory.lock(Lock::exclusive)) == "ok");
 }
 
-TEST_CASE("Processes that all ask for it share a directory, and the last one knows") {
+TEST_CASE("Processes that all ask for it share a directory, and keep out who does not") {
   const TempDir temp;
-  LockedElsewhere other(temp.path(), true);
+  LockedElsewhere other(temp.path(), Lock::shared);
   REQUIRE(other.held());
-  Directory stranger = open_directory(temp.path());
-  CHECK(outcome(stranger.lock(false)) == "already_open");
-
-  Directory directory = open_directory(temp.path());
-  const auto alone = directory.lock(true);
-  REQUIRE(outcome(alone) == "ok");
-  CHECK_FALSE(alone.value());
-  CHECK_FALSE(directory.take_over());
-  other.let_go();
-  CHECK(directory.take_over());
+  const Directory stranger = open_directory(temp.path());
+  CHECK(outcome(stranger.lock(Lock::exclusive)) == "already_open");
+  const Directory directory = open_directory(temp.path());
+  CHECK(outcome(directory.lock(Lock::shared)) == "ok");
 }
 
-TEST_CASE("Who wants to share waits while another creates, and is refused after two seconds") {
+// A store whose directory was renamed wrote and removed the files of the store that had taken its
+// name.
+TEST_CASE("A directory that is renamed stays the one that was opened") {
   const TempDir temp;
-  LockedElsewhere other(temp.path(), false);
-  REQUIRE(other.held());
-  Directory directory = open_directory(temp.path());
-  const auto begin = std::chrono::steady_clock::now();
-  CHECK(outcome(directory.lock(true)) == "already_open");
-  CHECK(std::chrono::steady_clock::now() - begin >= std::chrono::seconds(1));
+  fs::create_directories(temp / "above/store");
+  const Directory directory = open_directory(temp / "above/store");
+  REQUIRE(directory.overwrite_file("own", "ours").ok());
+  fs::rename(temp / "above", temp / "moved");
+  fs::create_directories(temp / "above/store");
+  test::write_whole(temp / "above/store/own", "theirs");
 
-  std::thread finish([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    other.let_go();
-  });
-  const auto alone = directory.lock(true);
-  finish.join();
-  REQUIRE(outcome(alone) == "ok");
+  CHECK(directory.read_file("own").value() == "ours");
+  CHECK(directory.overwrite_file("own", "OURS").ok());
+  CHECK(directory.overwrite_file("new", "new").ok());
+  CHECK(directory.file_size("own").value() == 4);
+  auto file = directory.create_file("made");
+  REQUIRE(file.ok());
+  REQUIRE(directory.rename(&file.value(), "renamed").ok());
+  file.value().keep();
+  CHECK(directory.list().value().size() == 5);  // with "." and ".."
+  CHECK(test::read_whole(temp / "moved/store/own") == "OURS");
+  CHECK(fs::exists(temp / "moved/store/renamed"));
+  CHECK(directory.remove("own").ok());
+  CHECK(test::read_whole(temp / "above/store/own") == "theirs");
+  CHECK(std::distance(fs::directory_iterator(temp / "above/store"), fs::directory_iterator()) == 1);
+  // LMDB knows files by their paths.
+  const std::string path = directory.path_for_lmdb("renamed");
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  CHECK(directory.is_file("renamed", fd.get()));
+  CHECK_FALSE(directory.is_file("new", fd.get()));
+}
+
+// A removal of a file that was not there was taken for done.
+TEST_CASE("To remove what is not there is an error") {
+  const TempDir temp;
+  CHECK(outcome(open_directory(temp.path()).remove("absent")) == "no_such_directory");
+}
+
+// `start` waited for ever for the other end of a FIFO that was called like a file of the store.
+TEST_CASE("What is not a file is not waited for, nor followed") {
+  const TempDir temp;
+  const Directory directory = open_directory(temp.path());
+  REQUIRE(::mkfifo((temp / "fifo").c_str(), 0600) == 0);
+  fs::create_directory(temp / "directory");
+  test::write_whole(temp / "file", "bytes");
+  fs::create_symlink("file", temp / "link");
+  fs::create_symlink("absent", temp / "dangling");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof address.sun_path, "%s", (temp / "socket").c_str());
+  const FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM, 0));
+  REQUIRE(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+
+  for (const char* name : {"fifo", "directory", "link", "dangling", "socket"}) {
+    CAPTURE(name);
+    for (const auto use : {Directory::For::reading, Directory::For::writing}) {
+      CHECK(outcome(directory.open_file(name, use)) == "not_a_database");
+    }
+    CHECK(outcome(directory.read_file(name)) == "not_a_database");
+    CHECK(outcome(directory.overwrite_file(name, "x")) == "not_a_database");
+    CHECK(outcome(directory.create_file(name)) == "exists");
+  }
+  CHECK(test::read_whole(temp / "file") == "bytes");
+  const auto followed = [&](const char* name) {
+    return outcome(directory.open_file(name, Directory::For::reading, Directory::Link::followed));
+  };
+  CHECK(followed("link") == "ok");
+  CHECK(followed("dangling") == "no_such_directory");
+  CHECK(followed("fifo") == "not_a_database");
+}
+
+TEST_CASE("A file that is made goes again unless it is kept") {
+  const TempDir temp;
+  const Directory directory = open_directory(temp.path());
+  {
+    auto file = directory.create_file("made");
+    REQUIRE(file.ok());
+    CHECK(outcome(directory.create_file("made")) == "exists");
+    const FileDescriptor taken = file.value().take_descriptor();
+    CHECK(mode_of(temp / "made") == 0600);
+  }
+  CHECK_FALSE(fs::exists(temp / "made"));
+  test::write_whole(temp / "taken", "theirs");
+  {
+    auto file = directory.create_file("made");
+    REQUIRE(file.ok());
+    CHECK(outcome(directory.rename_if_free(&file.value(), "taken")) == "exists");
+    CHECK(outcome(directory.rename_if_free(&file.value(), "free")) == "ok");
+  }
+  CHECK(std::distance(fs::directory_iterator(temp.path()), fs::directory_iterator()) == 1);
+  CHECK(test::read_whole(temp / "taken") == "theirs");
+}
+
+TEST_CASE("A file or a directory that was removed is noticed, once a tick at the latest") {
+  const TempDir temp;
+  const Directory directory = open_directory(temp / "store");
+  auto file = directory.create_file("file");
+  REQUIRE(file.ok());
+  NamedCheck check;
+  const auto ask = [&] {
+    auto named = check_named(file.value().fd());
+    return named ? check_named(directory.fd()) : named;
+  };
+  CHECK(outcome(check(ask)) == "ok");
+  fs::remove(temp / "store/file");
+  CHECK(outcome(ask()) == "no_such_directory");
+  const auto removed_at = ticks();
+  while (ticks() == removed_at) std::this_thread::yield();
+  CHECK(outcome(check(ask)) == "no_such_directory");
+  fs::remove(temp / "store");
+  CHECK(outcome(check_named(directory.fd())) == "no_such_directory");
+  CHECK(outcome(check([] { return Result<void>(); })) == "no_such_directory");
 }
 
 TEST_CASE("No descriptor stays behind") {
@@ -224,7 +301,8 @@ TEST_CASE("No descriptor stays behind") {
     CHECK(directory.overwrite_file("f", "x").ok());
     CHECK(directory.overwrite_file("f", "y").ok());
     CHECK(directory.read_file("f").ok());
-    directory.remove_leftovers(".new-");
+    CHECK(directory.list().ok());
+    CHECK(directory.create_file("g").ok());
     CHECK(directory.sync_parent().ok());
     CHECK(open_outcome(temp / "a/b/f/x") != "ok");
     CHECK(test::open_descriptors() == before + 1);

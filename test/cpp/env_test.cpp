@@ -16,14 +16,16 @@ using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
 namespace fs = std::filesystem;
 
+static const std::string kUnfinished = ".new-0123456789abcdef0123456789abcdef";
+
 TEST_CASE("A new environment has its files, an identity, and no leftovers of an earlier try") {
   for (const Settings& settings : {kMapped, kSynced}) {
     const TempDir temp;
-    write_whole(temp / ".new-0123", "half a file");
+    write_whole(temp / kUnfinished, "half a file");
     const mode_t before = ::umask(0);
     EnvPtr env = must_open(temp.path(), settings);
     ::umask(before);
-    CHECK_FALSE(fs::exists(temp / ".new-0123"));
+    CHECK_FALSE(fs::exists(temp / kUnfinished));
     CHECK(mode_of(temp / "data.mdb") == 0600);
     CHECK(mode_of(temp / "lock.mdb") == 0600);
     CHECK(env->store_id().size() == 32);

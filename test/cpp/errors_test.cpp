@@ -77,11 +77,6 @@ TEST_CASE("LMDB's codes become the words users know") {
   }
 }
 
-TEST_CASE("A file grown past the map by another process means another capacity") {
-  CHECK(test::word_of(from_lmdb(MDB_MAP_RESIZED, "mdb_txn_begin")) ==
-        "conflicting_option capacity");
-}
-
 TEST_CASE("A result holds its value or its error") {
   Result<std::unique_ptr<int>> good(std::make_unique<int>(7));
   REQUIRE(good.ok());

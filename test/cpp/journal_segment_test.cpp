@@ -44,7 +44,7 @@ TEST_CASE("A fresh segment is one file for its owner, of a MiB at most, and empt
     CHECK_FALSE(all.done.torn_tail);
     CHECK(all.done.last_generation == 3);
     // A name that is taken is left alone.
-    CHECK(outcome(try_segment(temp.path(), segment_id(3, 1), way)) == "io_error");
+    CHECK(outcome(try_segment(temp.path(), segment_id(3, 1), way)) == "journal_mismatch");
     CHECK(fs::exists(path_of(temp.path(), 3)));
   }
 }

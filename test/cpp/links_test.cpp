@@ -12,7 +12,7 @@ using namespace hyper_lmdb::test;
 
 TEST_CASE("There are no links until one is committed, and none again when the last one is gone") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   CHECK(process.view().none);
   CHECK(process.links.count() == 0);
   process.change("a", 1);
@@ -28,7 +28,7 @@ TEST_CASE("There are no links until one is committed, and none again when the la
 
 TEST_CASE("A store that is opened with links has links") {
   const RawEnv env;
-  Process process(env, false, {.links = 2, .link_generation = 5});
+  Process process(env, {.links = 2, .link_generation = 5});
   CHECK(!process.view().none);
   CHECK(process.links.count() == 2);
   process.change("a", -1);
@@ -38,17 +38,17 @@ TEST_CASE("A store that is opened with links has links") {
 
 TEST_CASE("A view from before the last link went is not told that there are none") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.change("a", 1);
-  auto earlier = ReadTxn::begin(env.get());
+  const std::uint64_t earlier = process.version();
   process.change("a", -1);
-  CHECK(!process.view_of(earlier.value()).value().none);
+  CHECK(!process.links.view(earlier).none);
   CHECK(process.view().none);
 }
 
 TEST_CASE("No view relies on there being no link once a link is about to be there") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] {
     process.links.change("a", 1);
     CHECK(!process.view().none);
@@ -57,7 +57,7 @@ TEST_CASE("No view relies on there being no link once a link is about to be ther
 
 TEST_CASE("Each transaction that changes a link is a generation, however many it changes") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] {
     process.links.change("a", 1);
     process.links.change("b", 1);
@@ -74,7 +74,7 @@ TEST_CASE("Each transaction that changes a link is a generation, however many it
 
 TEST_CASE("What was given up leaves nothing") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.change("a", 1, false);
   CHECK(process.view().none);
   CHECK(process.links.count() == 0);
@@ -95,7 +95,7 @@ TEST_CASE("What was given up leaves nothing") {
 
 TEST_CASE("drop_all takes all links, and is no change where there are none") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] {
     process.links.drop_all();
     CHECK(!process.links.counts_changed());
@@ -117,7 +117,7 @@ TEST_CASE("drop_all takes all links, and is no change where there are none") {
 
 TEST_CASE("drop_all takes the marks where there is no link, too") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] { process.links.change_mark(1); });
   CHECK(process.stored().marks == 1);
   process.write(true, [&] {
@@ -132,7 +132,7 @@ TEST_CASE("drop_all takes the marks where there is no link, too") {
 
 TEST_CASE("Links made and dropped in one transaction were a change") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] {
     process.links.change("a", 1);
     process.links.drop_all();
@@ -145,7 +145,7 @@ TEST_CASE("Links made and dropped in one transaction were a change") {
 
 TEST_CASE("A change ends what was remembered of its key") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   for (const int difference : {1, 0, -1}) {
     process.remember("a", "b");
     process.remember("other", "o");
@@ -158,7 +158,7 @@ TEST_CASE("A change ends what was remembered of its key") {
 
 TEST_CASE("The writer sees its own changes, and leaves the cache alone once it made one") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   process.write(true, [&] {
     CHECK(process.links.view_of_writer().none);
     CHECK(process.links.view_of_writer().use_cache);
@@ -177,7 +177,7 @@ TEST_CASE("The writer sees its own changes, and leaves the cache alone once it m
 
 TEST_CASE("What lies below a directory is known until a key appears there") {
   const RawEnv env;
-  Process process(env, false, {.links = 1});
+  Process process(env, {.links = 1});
   const auto bare = [&] {
     PathCache& cache = process.links.cache();
     PathCache::Resolution found;
@@ -210,7 +210,7 @@ TEST_CASE("What lies below a directory is known until a key appears there") {
 
 TEST_CASE("What appeared while there was no link is not known to have appeared") {
   const RawEnv env;
-  Process process(env, false);
+  Process process(env);
   PathCache& cache = process.links.cache();
   process.write(true, [&] { process.links.appears("l/x"); });
   const auto before = process.version();
@@ -223,7 +223,7 @@ TEST_CASE("What appeared while there was no link is not known to have appeared")
 TEST_CASE("A cache is used where it is on") {
   const RawEnv env;
   for (const std::uint64_t entries : {0, 1}) {
-    Process process(env, false, {}, {.entries = entries});
+    Process process(env, {}, {.entries = entries});
     CHECK(process.view().use_cache == (entries != 0));
     process.write(true, [&] { CHECK(process.links.view_of_writer().use_cache == (entries != 0)); });
   }

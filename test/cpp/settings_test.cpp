@@ -76,7 +76,6 @@ std::vector<Choice> all_choices() {
   static const std::vector<Flag> flags{
       {"checksum", &Options::checksum, &Settings::checksum},
       {"read_only", &Options::read_only, &Settings::read_only},
-      {"shared", &Options::shared, &Settings::shared},
       {"no_readahead", &Options::no_readahead, &Settings::no_readahead},
       {"force", &Options::force, &Settings::force},
   };
@@ -115,7 +114,6 @@ TEST_CASE("Defaults are those of the manual") {
   CHECK(plain.value().compression_threshold == 1024);
   CHECK_FALSE(plain.value().checksum);
   CHECK_FALSE(plain.value().read_only);
-  CHECK_FALSE(plain.value().shared);
   CHECK_FALSE(plain.value().no_readahead);
   CHECK_FALSE(plain.value().force);
 
@@ -184,18 +182,6 @@ TEST_CASE("A page size is a power of two that LMDB can do, where it has any to c
     const bool possible = bytes == 4096 || bytes == 16'384 || bytes == 65'536;
     CHECK(resolved(options) == (possible && kPageSizeToChoose ? "ok" : "bad_option page_size"));
   }
-}
-
-TEST_CASE("Only map_async can be shared") {
-  Options options = in_directory();
-  options.shared = true;
-  CHECK(resolved(options) == "bad_option shared");
-  for (const Durability durability : {Durability::sync, Durability::async}) {
-    options.durability = durability;
-    CHECK(resolved(options) == "bad_option shared");
-  }
-  options.durability = Durability::map_async;
-  CHECK(resolved(options) == "ok");
 }
 
 TEST_CASE("An option conflicts when it is given and differs, and never else") {

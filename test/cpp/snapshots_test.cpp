@@ -274,28 +274,6 @@ TEST_CASE("Once closed, snapshots are closed and no more are had") {
   CHECK(outcome(rig.snapshots.open()) == "closed");
 }
 
-// A shared store that was only read had no thread: a snapshot that nobody read through stayed, and
-// the file of those who write grew.
-TEST_CASE("Snapshots of a shared store that is only read end with their age by themselves") {
-  const test::TempDir temp;
-  Options options = test::options_for(temp.path(), Durability::map_async);
-  options.shared = true;
-  test::must(test::must_open(options)->close());
-  options.read_only = true;
-  options.max_snapshot_age_ms = 50;
-  const auto store = test::must_open(options);
-  const auto snapshot = store->snapshot();
-  REQUIRE(snapshot.ok());
-  const auto began = std::chrono::steady_clock::now();
-  while (store->info().value().snapshots != 0) {
-    REQUIRE(std::chrono::steady_clock::now() - began < std::chrono::seconds(20));
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(40));
-  CHECK(outcome(store->put("k", "v")) == "read_only");
-  CHECK(outcome(store->close()) == "ok");
-}
-
 TEST_CASE("A snapshot stays as it was while its store is written, applied, reset and closed") {
   for (const Durability durability : test::kAllModes) {
     CAPTURE(test::name_of(durability));

@@ -5,7 +5,7 @@
 %% `closing`, `stopped`. Any other line is a failure.
 -module(kill_child).
 
--export([run/1, companion/1, create/1, control/1]).
+-export([run/1, create/1, control/1]).
 
 %% `expected` maps each writer to #{acked, state, in_flight}.
 run(#{options := Options, expected := Expected} = Job) ->
@@ -19,12 +19,6 @@ run(#{options := Options, expected := Expected} = Job) ->
             receive after Milliseconds -> ok end,
             stop(Store)
     end.
-
-%% A second OS process on a shared store: no check, its own writers.
-companion(#{options := Options, states := States} = Job) ->
-    Store = open(Options),
-    load(Store, States, Job),
-    receive never -> ok end.
 
 %% Only creates; a later VM looks at what came of it.
 create(#{options := Options}) ->

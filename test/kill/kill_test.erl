@@ -4,7 +4,6 @@
 -export([main/1]).
 
 -define(MAIN_WRITERS, [1, 2, 3, 4, 5, 6, 7, 8]).
--define(COMPANION_WRITERS, [9, 10, 11, 12]).
 %% What a kill must have cut off at least once in a run of so many rounds.
 -define(HITS, [create, start, stop, apply, flush]).
 -define(ENOUGH_ROUNDS, 50).
@@ -21,7 +20,7 @@ main([RoundsText, SeedText]) ->
     finish(Seed, Results ++ [missed(Hit, Results) || Hit <- ?HITS, Rounds >= ?ENOUGH_ROUNDS]).
 
 fresh() ->
-    maps:from_list([{W, #{acked => 0, state => #{}, in_flight => false}} || W <- ?MAIN_WRITERS ++ ?COMPANION_WRITERS]).
+    maps:from_list([{W, #{acked => 0, state => #{}, in_flight => false}} || W <- ?MAIN_WRITERS]).
 
 finish(Seed, Results) ->
     Failed = [R || #{failures := [_ | _]} = R <- Results],
@@ -73,7 +72,7 @@ rounds(Round, Rounds, #{results := Results} = World) ->
     rounds(Round + 1, Rounds, Next#{results := [Result | Results]}).
 
 %% Mostly under load; now and then while it starts, stops, reloads its code, is created, applies a
-%% buffer, flushes, or shares the store with a second process.
+%% buffer, or flushes.
 kind(Round, Mode) ->
     case {Round rem 11, Mode} of
         {0, _} -> flush;
@@ -82,7 +81,6 @@ kind(Round, Mode) ->
         {4, _} -> start;
         {6, _} -> stop;
         {8, _} -> reload;
-        {N, map_async} when N =:= 1; N =:= 5; N =:= 9 -> share;
         _ -> load
     end.
 
@@ -125,7 +123,6 @@ round(stop, Options, World) ->
     run((job(Options, World))#{milliseconds := 50 + rand:uniform(500)}, {<<"closing">>, rand:uniform(3) - 1}, World);
 round(Kind, Options, World) when Kind =:= apply; Kind =:= flush ->
     run(job(Options, World), {<<"checked">>, 50 + rand:uniform(500), Kind}, World);
-round(share, Options, World) -> run_shared(job(Options#{shared => true}, World), World);
 round(create, Options, World) -> run_create(Options, World).
 
 run(#{busy := Busy} = Job, Plan, #{seed := Seed, expected := Expected}) ->
@@ -158,30 +155,6 @@ cut_off(_) -> [].
 
 failures(#{lost := Lost, unexpected := Unexpected, killed := Killed, stopped := Stopped, status := Status}) ->
     Lost ++ Unexpected ++ [{ended_by_itself, Status} || not Killed, not Stopped].
-
-%% A second VM writes its own keys into the shared store; both are killed, in either order.
-run_shared(#{busy := Busy, options := Options, seed := Seed} = Job, #{expected := Expected} = World) ->
-    Self = self(),
-    Companion = fun(Report) ->
-        States = maps:map(fun(_, #{acked := Acked, state := State}) -> {Acked, State} end,
-                          kill_watch:fold(Report, {Seed, [], Expected})),
-        Self ! {companion, test_store:spawn_call(fun() ->
-            kill_watch:child(companion, #{options => Options, states => States, seed => Seed, reload => false,
-                                          busy => ?COMPANION_WRITERS, trace => trace("companion", World)}, {<<"opening">>, 20 + rand:uniform(700)})
-        end)}
-    end,
-    %% The second VM takes its time to boot: the first waits for it long enough, mostly.
-    Report = kill_watch:child(run, Job, {<<"checked">>, 200 + rand:uniform(1000)}, Companion),
-    Reports = receive {companion, Call} -> [Report, test_store:await(Call)] after 0 -> [Report] end,
-    Expected2 = kill_watch:fold(Report, {Seed, Busy, Expected}),
-    Expected3 = case Reports of
-        [_, Theirs] ->
-            Known = maps:with(?COMPANION_WRITERS, Expected2),
-            After = Theirs#{checked := true, states := maps:get(states, Report)},
-            maps:merge(Expected2, kill_watch:fold(After, {Seed, ?COMPANION_WRITERS, Known}));
-        _ -> Expected2
-    end,
-    {(result(Reports))#{in_flight => in_flight(Report, Expected)}, Expected3}.
 
 %% Killed while it creates a store: the next start finds an empty one or makes one.
 run_create(Options0, #{base := Base, expected := Expected} = World) ->

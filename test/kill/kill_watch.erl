@@ -1,7 +1,7 @@
 %% @doc Runs a child, reads what it prints, kills it when the plan says so.
 -module(kill_watch).
 
--export([child/3, child/4, advance/3, fold/2]).
+-export([child/3, advance/3, fold/2]).
 
 -define(PATIENCE_MS, 120000).
 -define(LOOKS, 2000).
@@ -18,15 +18,11 @@
 -export_type([plan/0, report/0]).
 
 -spec child(atom(), map(), plan()) -> report().
-child(Function, Job, Plan) -> child(Function, Job, Plan, fun(_) -> ok end).
-
-%% OnChecked is called with the report so far when the child has checked the store.
--spec child(atom(), map(), plan(), fun((report()) -> term())) -> report().
-child(Function, #{trace := Trace} = Job, Plan, OnChecked) ->
+child(Function, #{trace := Trace} = Job, Plan) ->
     Port = child_vm:open(kill_child, Function, Job, [binary, {args, maps:get(emulator, Job, [])}, {env, trace(Trace)}]),
     Deadline = erlang:send_after(?PATIENCE_MS, self(), {Port, too_late}),
     plan_kill(Port, spawned, Plan),
-    Report = watch(Port, Plan, OnChecked, (empty())#{trace => Trace}),
+    Report = watch(Port, Plan, (empty())#{trace => Trace}),
     erlang:cancel_timer(Deadline),
     Report#{in_flight := in_flight(Trace)}.
 
@@ -48,30 +44,28 @@ plan_kill(Port, Line, {Line, Milliseconds}) -> erlang:send_after(Milliseconds, s
 plan_kill(Port, Line, {Line, Milliseconds, What}) -> erlang:send_after(Milliseconds, self(), {Port, {kill_in, What, ?LOOKS}});
 plan_kill(_, _, _) -> no.
 
-watch(Port, Plan, OnChecked, #{status := Status, eof := Eof} = Report) when Status =:= none; not Eof ->
+watch(Port, Plan, #{status := Status, eof := Eof} = Report) when Status =:= none; not Eof ->
     receive
         {Port, {data, {eol, Line}}} ->
             plan_kill(Port, Line, Plan),
-            Next = line(Line, Report),
-            Line =:= <<"checked">> andalso OnChecked(Next),
-            watch(Port, Plan, OnChecked, Next);
-        {Port, {data, {noeol, Part}}} -> watch(Port, Plan, OnChecked, unexpected({cut, Part}, Report));
+            watch(Port, Plan, line(Line, Report));
+        {Port, {data, {noeol, Part}}} -> watch(Port, Plan, unexpected({cut, Part}, Report));
         {Port, {kill_in, What, Looks}} ->
             case Looks =:= 0 orelse lists:member(What, in_flight(maps:get(trace, Report))) of
                 true -> self() ! {Port, kill};
                 false -> erlang:send_after(1, self(), {Port, {kill_in, What, Looks - 1}})
             end,
-            watch(Port, Plan, OnChecked, Report);
+            watch(Port, Plan, Report);
         {Port, kill} ->
             child_vm:kill(Port),
-            watch(Port, Plan, OnChecked, Report#{killed := true});
+            watch(Port, Plan, Report#{killed := true});
         {Port, too_late} ->
             child_vm:kill(Port),
-            watch(Port, Plan, OnChecked, unexpected(hangs, Report));
-        {Port, eof} -> watch(Port, Plan, OnChecked, Report#{eof := true});
-        {Port, {exit_status, Number}} -> watch(Port, Plan, OnChecked, Report#{status := Number})
+            watch(Port, Plan, unexpected(hangs, Report));
+        {Port, eof} -> watch(Port, Plan, Report#{eof := true});
+        {Port, {exit_status, Number}} -> watch(Port, Plan, Report#{status := Number})
     end;
-watch(Port, _, _, Report) ->
+watch(Port, _, Report) ->
     port_close(Port),
     Report.
 
@@ -84,7 +78,6 @@ line(<<"ack ", Rest/binary>>, #{acks := Acks, states := States, ack_count := Cou
     {Writer, Seq} = numbers(Rest),
     Last = maps:get(Writer, Acks, maps:get(Writer, States, unknown)),
     Next = Report#{acks := Acks#{Writer => Seq}, ack_count := Count + 1},
-    %% A companion prints no states: its first acknowledgement cannot be compared.
     case Last =:= unknown orelse Seq =:= Last + 1 of
         true -> Next;
         false -> unexpected({ack_out_of_order, Writer, Last, Seq}, Next)

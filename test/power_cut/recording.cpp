@@ -25,7 +25,7 @@ bool all_zero(const char* bytes, std::uint64_t count) {
 
 /// LMDB makes the lock file anew whenever nobody holds it: its content is of no importance.
 bool is_ignored(const std::string& name) {
-  return name.empty() || name == ".." || name == "lock.mdb";
+  return name.empty() || name == "." || name == ".." || name.starts_with("lock.mdb");
 }
 
 }  // namespace
@@ -101,6 +101,13 @@ void Recording::random_bytes(void* to, std::size_t count) {
 }
 
 std::string Recording::path_of(int directory_fd, const char* path) const {
+  constexpr std::string_view kByDescriptor = "/proc/self/fd/";
+  if (std::string_view(path).starts_with(kByDescriptor)) {
+    char* rest = nullptr;
+    directory_fd = static_cast<int>(std::strtol(path + kByDescriptor.size(), &rest, 10));
+    if (*rest != '/') return path;
+    path = rest + 1;
+  }
   if (path[0] == '/' || directory_fd == AT_FDCWD) return path;
   const auto found = open_.find(directory_fd);
   return found != open_.end() && found->second.directory ? directory_ + "/" + path : "";

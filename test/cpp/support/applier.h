@@ -15,7 +15,7 @@ namespace hyper_lmdb::test {
 class Applier {
  public:
   explicit Applier(const RawEnv& env, bool checksum = false)
-      : env_(env), checksum_(checksum), links_({.entries = 0}, 0, false, {}, 0) {}
+      : env_(env), checksum_(checksum), links_({.entries = 0}, 0, {}, 0) {}
 
   /// Checks and applies in a transaction, without its commit.
   Result<void> apply_in(MDB_txn* txn, std::span<const Op> ops) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data_file.h"
+#include "support/data_files.h"
 #include "support/test_store.h"
 
 namespace hyper_lmdb::test {
@@ -38,7 +39,7 @@ inline std::string directory_from(const std::string& file, const std::string& di
 
 /// What the file says of itself, as it lies there.
 inline Identity identity_of(const std::string& file) {
-  auto identity = identify_data_file(file);
+  auto identity = identify(file);
   if (!identity) throw std::runtime_error("identify: " + outcome(identity));
   return identity.value();
 }

@@ -30,7 +30,7 @@ inline std::string words_of(const WriteBuffer::Outcome& outcome) {
 class Decider {
  public:
   explicit Decider(bool checksum = false, const RecordCounts& in_tree = {})
-      : checksum_(checksum), links_({.entries = 0}, 0, false, in_tree, 0) {}
+      : checksum_(checksum), links_({.entries = 0}, 0, in_tree, 0) {}
 
   /// Decides a batch and, where that works, enters it into the buffer.
   std::string write(std::span<const Op> ops) {

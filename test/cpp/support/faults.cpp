@@ -293,6 +293,11 @@ EXPORTED int ftruncate(int fd, off_t length) noexcept {
   return judge(kFtruncate, fd) == Verdict::pass ? next(fd, length) : -1;
 }
 
+EXPORTED int renameat(int from_fd, const char* from, int to_fd, const char* to) noexcept {
+  static const auto next = real<int (*)(int, const char*, int, const char*)>("renameat");
+  return judge(kRename, from_fd) == Verdict::pass ? next(from_fd, from, to_fd, to) : -1;
+}
+
 EXPORTED int rename(const char* from, const char* to) noexcept {
   static const auto next = real<int (*)(const char*, const char*)>("rename");
   return judge(kRename, -1) == Verdict::pass ? next(from, to) : -1;

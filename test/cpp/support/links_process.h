@@ -1,4 +1,4 @@
-// A process with a store open, as far as it knows of links.
+// A store that is open, as far as it knows of links.
 #pragma once
 
 #include <catch2/catch.hpp>
@@ -18,32 +18,22 @@ inline std::string identity_with(const RecordCounts& counts) {
   return encode_identity({.store_id = std::string(32, '1'), .counts = counts});
 }
 
-/// A process with the store open: what it knows, and the transactions it makes.
+/// What a store knows, and the transactions it makes.
 struct Process {
-  Process(const RawEnv& of, bool shared, const RecordCounts& counts = {},
-          const PathCache::Limits& limits = {})
-      : env(of), links(limits, 1, shared, counts, version()) {}
+  explicit Process(const RawEnv& of, const RecordCounts& counts = {},
+                   const PathCache::Limits& limits = {})
+      : env(of), links(limits, 1, counts, version()) {}
 
   std::uint64_t version() const {
     auto txn = ReadTxn::begin(env.get());
     return mdb_txn_id(txn.value().get());
   }
-  Result<Links::View> view_of(const ReadTxn& txn) {
-    return links.view(hyper_lmdb::View(txn.get(), env.dbi(), mdb_txn_id(txn.get())));
-  }
-  Links::View view() {
-    auto txn = ReadTxn::begin(env.get());
-    return view_of(txn.value()).value();
-  }
-  void begin(MDB_txn* txn) {
-    if (!links.shared()) return links.begin(mdb_txn_id(txn));
-    REQUIRE(links.begin_shared(txn, env.dbi()).ok());
-  }
+  Links::View view() const { return links.view(version()); }
   /// One write transaction; `changes` is called once it has begun.
   template <typename Changes>
   void write(bool commit, Changes changes) {
     auto txn = WriteTxn::begin(env.get());
-    begin(txn.value().get());
+    links.begin(mdb_txn_id(txn.value().get()));
     changes();
     // Without a page that changes there is no transaction.
     env.put(txn.value().get(), "data", std::to_string(version()));

@@ -50,8 +50,8 @@ class Rig {
       links += record.kind == Kind::link;
     }
     const RecordCounts counts{.links = links};
-    cached_.emplace(PathCache::Limits{}, 1, false, counts, version());
-    plain_.emplace(PathCache::Limits{.entries = 0}, 1, false, counts, version());
+    cached_.emplace(PathCache::Limits{}, 1, counts, version());
+    plain_.emplace(PathCache::Limits{.entries = 0}, 1, counts, version());
   }
 
   /// `work` with a view of the present.
@@ -60,9 +60,9 @@ class Rig {
     auto txn = ReadTxn::begin(env_.get());
     Links& links = cached ? *cached_ : *plain_;
     const View snapshot(txn.value().get(), env_.dbi(), mdb_txn_id(txn.value().get()));
-    const auto known = links.view(snapshot);
+    const auto known = links.view(snapshot.version());
     PathView view(
-        snapshot, &links, known.value(), [] { return now_ms; }, most_lookups);
+        snapshot, &links, known, [] { return now_ms; }, most_lookups);
     return work(view);
   }
   /// Where a read looks, and the record it finds there.

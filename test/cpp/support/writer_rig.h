@@ -104,7 +104,7 @@ struct WriterRig {
   Buffers buffers{settings.write_buffer_bytes};
   ReadPool pool;
   Warmth warmth{Warmth::Start::warm};
-  Links links{{.entries = 0}, 0, false, {}, 0};
+  Links links{{.entries = 0}, 0, {}, 0};
   RequestQueue queue{1ULL << 30};
   std::mutex write_mutex;
   std::unique_ptr<JournalLog> log;
