@@ -152,19 +152,12 @@ prepare(Environment, World, Vm, #{home := Home, store := Store, mode := Mode} = 
 adopt(ok, Mode, #{id := Id} = Cell) ->
     Cell#{id := {copy, environment_template:id(Mode), Id}, acknowledged := environment_template:keys(Mode)}.
 
-start(Environment, Vm, #{name := Name, id := Id} = Cell) ->
-    Options = options(Environment, Name, Cell),
-    Answer = in_vm(Vm, fun() -> environment_store:start(Id, Options) end),
-    case expect(start, starts(Environment, Cell), Answer) of
+start(Environment, Vm, #{name := Name, mode := Mode, id := Id} = Cell) ->
+    Answer = in_vm(Vm, fun() -> environment_store:start(Id, #{name => Name, durability => Mode}) end),
+    case expect(start, maps:get(starts, Environment, [ok]), Answer) of
         ok -> Cell;
         {error, Reason} -> Cell#{not_started => Reason}
     end.
-
-starts(#{starts := Starts}, Cell) when is_function(Starts) -> Starts(Cell);
-starts(Environment, _) -> maps:get(starts, Environment, [ok]).
-
-options(Environment, Name, #{mode := Mode}) ->
-    (maps:get(options, Environment, #{}))#{name => Name, durability => Mode}.
 
 %% What is acknowledged stays readable, whatever has happened to the path since.
 write(_, _, _, _, #{not_started := _} = Cell) -> Cell;
@@ -216,11 +209,11 @@ reopen(#{vm := Before} = Environment, Cells) ->
 reopen(Environment, Cells) ->
     each(reopen, Cells, fun(Cell) -> with_witness(fun(Vm) -> reopen(Environment, Vm, Cell) end) end).
 
-reopen(Environment, Vm, #{id := Id, acknowledged := There, refused := Refused} = Cell) ->
+reopen(Environment, Vm, #{id := Id, mode := Mode, acknowledged := There, refused := Refused} = Cell) ->
     case found(Environment, Cell) of
         gone -> ok;
         Dir ->
-            Options = options(Environment, Dir, Cell),
+            Options = #{name => Dir, durability => Mode},
             Start = fun(More) -> in_vm(Vm, fun() -> environment_store:start(Id, maps:merge(Options, More)) end) end,
             ok = expect('next start', [ok], Start(#{})),
             expect_holds(Vm, Id, There, Refused),

@@ -37,7 +37,7 @@ store_files(Dir) ->
 
 is_of_store(Name) ->
     lists:member(Name, ["data.mdb", "lock.mdb", "dirty.mark"])
-        orelse match =:= re:run(Name, "^journal-[0-9]{16}$", [{capture, none}]).
+        orelse match =:= re:run(Name, "^journal-[0-9a-f]{16}$", [{capture, none}]).
 
 %% Everything below Top by name: what it is, its mode, and what is in it. Stores are directories of which
 %% only what is not the store's own counts; of the Unwatched nothing does.

@@ -1,7 +1,7 @@
 %% @doc Stories of one or two stores that are not the usual workload. Each is told in one mode.
 -module(environment_scenarios).
 
--export([two_stores/5, one_file/3, second_opener/2, locked_directory/2, in_place/4, cut_short/3, read_only_mount/2, full_disk/2]).
+-export([two_stores/5, one_file/3, second_opener/2, locked_directory/2, in_place/4, cut_short/3, limited/3, until_refused/4, read_only_mount/2, full_disk/2]).
 
 -import(environment_cells, [in_vm/2, with_vm/2, kill_vm/1, with_witness/1, expect/3, expect_refusal/1, expect_holds/4]).
 
@@ -200,6 +200,47 @@ cut_short(File, World, Mode) ->
             {error, _} -> ok
         end
     end).
+
+%% One store, with the capacity that is the library's own choice: made in a VM that may have all there
+%% is, then opened in two that may not.
+limited(Before, World, Mode) ->
+    Store = path(place(World, Mode), "store"),
+    Round = fun(Tag, Keys) ->
+        fun(Vm) ->
+            ok = expect({start, Tag}, [ok], start(Vm, store, Store, Mode, #{capacity => default})),
+            expect_holds(Vm, store, Keys, []),
+            Keys ++ write(Vm, store, Tag)
+        end
+    end,
+    Keys1 = with_vm(plain, Round(<<"unlimited">>, [])),
+    Keys2 = with_vm(Before, Round(<<"limited">>, Keys1)),
+    Keys3 = with_vm(Before, Round(<<"again">>, Keys2)),
+    holds_after_all(store, Store, Mode, Keys3, #{capacity => default}).
+
+%% Stores are started until there is no more of what a VM has: that is said by name, the ones before go
+%% on, and all of them are there afterwards.
+until_refused(Before, Reasons, World, Mode) ->
+    Place = place(World, Mode),
+    Stores = with_vm(Before, fun(Vm) ->
+        Started = start_until(Vm, Place, Mode, Reasons, 1),
+        [begin
+             Answers = in_vm(Vm, fun() -> environment_store:write(Id, <<"1">>) end),
+             _ = [expect(write, [ok | Reasons], Answer) || {_, Answer} <- Answers],
+             There = [Key || {Keys, ok} <- Answers, Key <- Keys],
+             expect_holds(Vm, Id, There, [Key || {Keys, {error, _}} <- Answers, Key <- Keys]),
+             {Id, There}
+         end || Id <- Started]
+    end),
+    [holds_after_all(Id, path(Place, Id), Mode, There, #{capacity => default}) || {Id, There} <- Stores].
+
+start_until(_, _, _, _, Number) when Number > 200 -> error({nothing_was_out, Number});
+start_until(Vm, Place, Mode, Reasons, Number) ->
+    Id = integer_to_list(Number),
+    Allowed = case Number of 1 -> [ok]; _ -> [ok | Reasons] end,
+    case expect({start, Number}, Allowed, start(Vm, Id, path(Place, Id), Mode, #{capacity => default})) of
+        ok -> [Id | start_until(Vm, Place, Mode, Reasons, Number + 1)];
+        {error, _} -> []
+    end.
 
 %% A store on a read-only mount: not to be opened for writing, read with all that a killed VM has left,
 %% and not a byte of it changed.

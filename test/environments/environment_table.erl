@@ -8,7 +8,6 @@
 %%   prepare   before a store is started; may say by which `name' it is
 %%   change    while the stores are open, between two rounds of writes
 %%   undo      when they are closed, before they are opened again
-%%   options   of the store besides
 %%   found     where a store is then, or `gone'
 %%   check     of a store that is closed again
 %%   starts, writes, stops   what `start', each write after the change, and `stop' may answer
@@ -106,7 +105,7 @@ paths() ->
 
 %% Of the journal that stands after the writes of `before', or, without one, the first names there are.
 next_in_journal(Store) ->
-    [filename:join(Store, io_lib:format("journal-~16..0b", [Number])) || Number <- lists:seq(5, 9)].
+    [filename:join(Store, io_lib:format("journal-~16.16.0b", [Number])) || Number <- lists:seq(5, 9)].
 
 needs(mount, Place) -> environment_disks:can_bind(Place);
 needs(_, _) -> ok.
@@ -123,11 +122,14 @@ stranger(World, Dir) -> environment_template:copy(World, sync, Dir).
 %% -- limits and habits of the process ------------------------------------------------------------
 
 limits() ->
-    [#{name => "an address space of " ++ Words, vm => "ulimit -v " ++ integer_to_list(KiB), options => #{capacity => default},
-       %% The first ones may leave no address space to the last.
-       starts => fun(#{id := {sync, _}}) -> [ok]; (_) -> [ok, no_memory] end}
-     || {Words, KiB} <- [{"4 GB", 4 bsl 20}, {"100 GB", 100 bsl 20}, {"1 TB", 1 bsl 30}]]
+    [#{name => "an address space of " ++ Words, scenario => fun(World, Mode) ->
+           environment_scenarios:limited("ulimit -v " ++ integer_to_list(KiB), World, Mode)
+       end} || {Words, KiB} <- [{"4 GB", 4 bsl 20}, {"100 GB", 100 bsl 20}, {"1 TB", 1 bsl 30}]]
     ++ [#{name => "64 file descriptors", vm => "ulimit -n 64", starts => [ok, too_many_files]}]
+    ++ [#{name => "one store after the other, until " ++ Words, scenario => fun(World, Mode) ->
+              environment_scenarios:until_refused(Before, Reasons, World, Mode)
+          end} || {Words, Before, Reasons} <- [{"descriptors are out", "ulimit -n 64", [too_many_files]},
+                                               {"address space is out", "ulimit -v 4194304", [no_memory, too_many_threads]}]]
     ++ [#{name => "a umask of " ++ Umask, vm => "umask " ++ Umask, check => fun for_owner_only/1} || Umask <- ["000", "077"]].
 
 for_owner_only(#{store := Store}) ->
