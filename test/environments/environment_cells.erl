@@ -89,29 +89,27 @@ placed(Environment, #{room := Room}, #{mode := Mode, ending := Ending} = Cell) -
     Dir = filename:join(Home, "store"),
     Cell#{home => Home, store => list_to_binary(Dir), name => list_to_binary(Dir)}.
 
-run(Environment, World, Vm, Cells0) ->
-    Cells1 = each(prepare, Cells0, fun(Cell) -> prepare(Environment, World, Vm, Cell) end),
-    AtFirst = [Store || #{store := Store} <- Cells1],
-    Prepared = listing(World, AtFirst),
-    Cells2 = each(start, Cells1, fun(Cell) -> start(Environment, Vm, Cell) end),
-    Cells3 = each(write, Cells2, fun(Cell) -> write(Environment, Vm, <<"before">>, [ok], Cell) end),
-    Cells4 = unchanged('other files, after the start', Prepared, listing(World, AtFirst), Cells3),
-    Cells5 = each(change, each(load, Cells4, fun(Cell) -> load(Vm, Cell) end),
-                  fun(Cell) -> change(Environment, World, Vm, Cell) end),
-    Stores = [Dir || Cell <- Cells5, (Dir = found(Environment, Cell)) =/= gone],
-    Changed = listing(World, Stores),
+run(Environment, World, Vm, Cells) ->
     Allowed = maps:get(writes, Environment, [ok]),
-    Cells6 = each('write after the change', each('write meanwhile', Cells5, fun(Cell) -> loaded(Vm, [ok | Allowed], Cell) end),
-                  fun(Cell) -> write(Environment, Vm, <<"after">>, Allowed, Cell) end),
-    Cells7 = each(stop, Cells6, fun(Cell) -> stop(Environment, Vm, Cell) end),
-    kill_vm(Vm),
-    Cells8 = unchanged('other files', Changed, listing(World, Stores), Cells7),
-    Cells9 = each(undo, Cells8, fun(Cell) -> undo(Environment, World, Cell) end),
-    Closed = listing(World, Stores),
-    Cells10 = reopen(Environment, Cells9),
-    Cells11 = unchanged('other files, after the next start', Closed, listing(World, Stores), Cells10),
+    Prepared = each(prepare, Cells, fun(Cell) -> prepare(Environment, World, Vm, Cell) end),
+    Written = watched('other files, after the start', World, [Store || #{store := Store} <- Prepared], fun() ->
+        Started = each(start, Prepared, fun(Cell) -> start(Environment, Vm, Cell) end),
+        each(write, Started, fun(Cell) -> write(Vm, <<"before">>, [ok], Cell) end)
+    end),
+    Loaded = each(load, Written, fun(Cell) -> load(Vm, Cell) end),
+    Changed = each(change, Loaded, fun(Cell) -> change(Environment, World, Vm, Cell) end),
+    Stores = [Dir || Cell <- Changed, (Dir = found(Environment, Cell)) =/= gone],
+    Ended = watched('other files', World, Stores, fun() ->
+        Calm = each('write meanwhile', Changed, fun(Cell) -> loaded(Vm, [ok | Allowed], Cell) end),
+        Rewritten = each('write after the change', Calm, fun(Cell) -> write(Vm, <<"after">>, Allowed, Cell) end),
+        Stopped = each(stop, Rewritten, fun(Cell) -> stop(Environment, Vm, Cell) end),
+        kill_vm(Vm),
+        Stopped
+    end),
+    Undone = each(undo, Ended, fun(Cell) -> undo(Environment, World, Cell) end),
+    Reopened = watched('other files, after the next start', World, Stores, fun() -> reopen(Environment, Undone) end),
     [{lists:concat([Mode, ", ", Ending]), maps:get(verdict, Cell, passed)}
-     || #{mode := Mode, ending := Ending} = Cell <- Cells11].
+     || #{mode := Mode, ending := Ending} = Cell <- Reopened].
 
 %% What becomes of a story that is told as one.
 verdict(Fun) ->
@@ -160,8 +158,8 @@ start(Environment, Vm, #{name := Name, mode := Mode, id := Id} = Cell) ->
     end.
 
 %% What is acknowledged stays readable, whatever has happened to the path since.
-write(_, _, _, _, #{not_started := _} = Cell) -> Cell;
-write(_, Vm, Tag, Allowed, #{id := Id} = Cell) ->
+write(_, _, _, #{not_started := _} = Cell) -> Cell;
+write(Vm, Tag, Allowed, #{id := Id} = Cell) ->
     Cell2 = answered(Tag, Allowed, in_vm(Vm, fun() -> environment_store:write(Id, Tag) end), Cell),
     expect_holds(Vm, Id, maps:get(acknowledged, Cell2), maps:get(refused, Cell2)),
     Cell2.
@@ -235,9 +233,12 @@ listing(#{base := Base, room := Room, unwatched := Unwatched}, Stores) ->
     maps:merge(environment_files:listing(Room, [binary_to_list(Dir) || Dir <- Stores], Unwatched),
                environment_files:listing(filename:join(Base, "cwd"), [], [])).
 
-%% In the cell's own place, and in what is nobody's.
-unchanged(Step, Before, After, Cells) ->
-    Differences = environment_files:differences(Before, After),
+%% What Fun makes of the cells, and whether other files changed meanwhile, in the cell's own place or in
+%% what is nobody's.
+watched(Step, World, Stores, Fun) ->
+    Before = listing(World, Stores),
+    Cells = Fun(),
+    Differences = environment_files:differences(Before, listing(World, Stores)),
     each(Step, Cells, fun(#{home := Home} = Cell) ->
         case [Difference || {_, Path} = Difference <- Differences, belongs(Path, Home)] of
             [] -> Cell;
