@@ -6,7 +6,7 @@
 
 -export([run/2, verdict/1, guard_ms/0]).
 -export([start_vm/1, with_vm/2, in_vm/2, kill_vm/1, with_witness/1, end_witness/0]).
--export([expect/3, expect_holds/4, expect_refusal/1, named/1]).
+-export([expect/3, expect_holds/4]).
 
 -define(GUARD_MS, 60000). % ends what hangs; no step of a cell takes a tenth of this on a busy machine
 
@@ -61,8 +61,6 @@ matches(Reason, Answer) -> Answer =:= {error, Reason}.
 named(internal) -> false;
 named(Reason) ->
     unicode:characters_to_list(hyper_lmdb:format_error(Reason)) =/= lists:flatten(io_lib:format("~0tP", [Reason, 30])).
-
-expect_refusal(Answer) -> expect(start, [refusal], Answer).
 
 expect_holds(Vm, Id, There, Absent) ->
     case in_vm(Vm, fun() -> environment_store:check(Id, There, Absent) end) of

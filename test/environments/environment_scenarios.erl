@@ -1,9 +1,10 @@
 %% @doc Stories of one or two stores that are not the usual workload. Each is told in one mode.
 -module(environment_scenarios).
 
--export([two_stores/5, one_file/3, second_opener/2, locked_directory/2, in_place/4, cut_short/3, limited/3, until_refused/4, read_only_mount/2, full_disk/2]).
+-export([two_stores/5, one_file/3, second_opener/2, locked_directory/2, in_place/4, cut_short/3]).
+-export([limited/3, until_refused/4, read_only_mount/2, full_disk/2]).
 
--import(environment_cells, [in_vm/2, with_vm/2, kill_vm/1, with_witness/1, expect/3, expect_refusal/1, expect_holds/4]).
+-import(environment_cells, [in_vm/2, with_vm/2, kill_vm/1, with_witness/1, expect/3, expect_holds/4]).
 
 place(#{room := Room}, Mode) ->
     Place = filename:join(Room, Mode),
