@@ -10,6 +10,8 @@
 
 %% With `capacity => default' it is the library's own.
 start(Id, Options) ->
+    %% What a store says of the limits it meets is no finding.
+    ok = logger:set_primary_config(level, error),
     Given = maps:merge(#{write_buffer_bytes => ?WRITE_BUFFER, capacity => ?CAPACITY}, Options),
     case hyper_lmdb:start(maps:filter(fun(_, Value) -> Value =/= default end, Given)) of
         {ok, Store} -> persistent_term:put({?MODULE, Id}, Store);
