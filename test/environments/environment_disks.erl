@@ -1,7 +1,7 @@
 %% @doc Small file systems of each kind, and full ones.
 -module(environment_disks).
 
--export([kinds/0, mount/2, mounted/1, mount_over/2, can_bind/1, fill/1, make_room/1]).
+-export([kinds/0, mount/2, mounted/1, mount_over/2, can_bind/1, leave/2, make_room/1]).
 
 kinds() -> ["tmpfs", "ext4", "btrfs", "xfs", "overlayfs"].
 
@@ -54,10 +54,21 @@ can_bind(Place) ->
         Skip -> Skip
     end.
 
-%% Not a block is left, nor one for a name of its own where that takes one.
-fill(Place) ->
-    {_, _} = test_store:shell(["cd '", mounted(Place), "' && fallocate -l $(($(stat -fc '%a * %S' .) - 2097152)) ballast; "
-                               "cat /dev/zero >>ballast; cat /dev/zero >>ballast2; sync -f ballast; cat /dev/zero >>ballast3; cat /dev/zero >>ballast"]),
+%% Takes room until so many bytes are left, about; of 0 it is every block, also of those that a file
+%% system hands out only one by one.
+leave(Place, 0) ->
+    {_, _} = test_store:shell(["cd '", mounted(Place), "' && ", take(2 bsl 20), "for i in 1 2 3; do "
+                               "cat /dev/zero >>ballast; cat /dev/zero >>ballast-$i; sync -f .; done"]),
+    ok;
+leave(Place, Bytes) ->
+    environment_files:shell(["cd '", mounted(Place), "' && ", take(Bytes), "true"]),
     ok.
 
-make_room(Place) -> environment_files:shell(["cd '", mounted(Place), "' && rm -f ballast ballast2 ballast3 && sync -f ."]), ok.
+%% `fallocate -l' counts what the file has already.
+take(Left) ->
+    ["room=$(($(stat -fc '%a * %S' .) - ", integer_to_list(Left), ")); "
+     "[ $room -le 0 ] || fallocate -o $(stat -c %s ballast 2>/dev/null || echo 0) -l $room ballast; "].
+
+make_room(Place) ->
+    environment_files:shell(["cd '", mounted(Place), "' && rm -f ballast* && sync -f ."]),
+    ok.
