@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "errors.h"
+#include "key_hash.h"
 #include "packing.h"
 #include "path.h"
 #include "scratch.h"
@@ -130,7 +131,8 @@ Result<void> evaluate_checks(const View& view, std::span<const Op> ops) {
   std::size_t end = ops.size();
   while (end > 0 && !is_check(ops[end - 1])) --end;
   if (end == 0) return {};
-  std::unordered_map<std::string_view, const Op*> earlier;  // the last change of a key so far
+  // The last change of a key so far.
+  std::unordered_map<std::string_view, const Op*, KeyHash> earlier;
   for (std::size_t i = 0; i < end; ++i) {
     const Op& op = ops[i];
     if (!is_check(op)) {

@@ -89,7 +89,7 @@ WriteBuffer::Outcome Draft::outcome_of(const Entry& entry) const noexcept {
 
 std::optional<WriteBuffer::Outcome> Draft::find(std::string_view key) const {
   if (index_.empty()) return std::nullopt;
-  const auto found = index_.find(std::string(key));
+  const auto found = index_.find(key);
   if (found == index_.end()) return std::nullopt;
   return outcome_of(entries_[found->second]);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "data_file.h"
 #include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
+#include "key_hash.h"
 #include "value.h"
 #include "write_buffer.h"
 
@@ -56,7 +58,7 @@ class Draft {
   std::vector<Entry> entries_;
   std::uint64_t bytes_ = 0;
   bool indexed_ = false;
-  std::unordered_map<std::string, std::size_t> index_;
+  std::unordered_map<std::string, std::size_t, KeyHash, std::equal_to<>> index_;
 };
 
 /// Reads a payload back. Errors: corrupted, where a key is longer than `most_key_bytes` too.

@@ -15,6 +15,7 @@ namespace {
 using namespace journal;
 
 constexpr std::uint64_t kWindowBytes = 256 << 10;
+constexpr std::uint64_t kMostReadings = 4;  // of a file's bytes
 
 /// Where the head of a record may be that says that `seq` was flushed. Where there is none, the
 /// first place too near the end to know.
@@ -99,6 +100,7 @@ Result<std::optional<JournalReader::Record>> JournalReader::record_at(std::uint6
   if (!head || head->payload_bytes > file_bytes_ - at - kHeadBytes) return none;
   bytes = bytes_at(at + kHeadBytes, head->payload_bytes);
   if (!bytes) return bytes.error();
+  payload_bytes_ += head->payload_bytes;
   const std::string_view payload = bytes.value();
   if (payload.size() != head->payload_bytes || checksum_of(*head, payload) != head->checksum) {
     return none;
@@ -148,6 +150,10 @@ Result<bool> JournalReader::says_flushed(std::uint64_t seq) {
     auto record = record_at(at);
     if (!record) return record.error();
     if (record.value()) return true;
+    // Records do not overlap: whoever makes heads that do must not decide how long this takes.
+    if (payload_bytes_ > kMostReadings * file_bytes_) {
+      return Error{.code = Code::corrupted, .operation = "read journal"};
+    }
     at += kStepBytes;
   }
   return false;

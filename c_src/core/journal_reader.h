@@ -40,7 +40,7 @@ class JournalReader {
   /// After `next` found nothing: whether something is there all the same.
   bool ends_torn() const noexcept { return torn_; }
   /// Whether a whole record from here on says that `seq` was flushed. Looks at every place where a
-  /// record could begin.
+  /// record could begin. Errors: corrupted where those claim the same bytes again and again.
   Result<bool> says_flushed(std::uint64_t seq);
 
  private:
@@ -55,6 +55,7 @@ class JournalReader {
   std::uint64_t salt_ = 0;
   std::uint64_t at_ = journal::kPageBytes;
   bool torn_ = false;
+  std::uint64_t payload_bytes_ = 0;  // that were read so far
   std::string window_;
   std::uint64_t window_at_ = 0;
 };

@@ -11,14 +11,12 @@
 #include "draft.h"
 #include "errors.h"
 #include "file_blocks.h"
+#include "key_hash.h"
 #include "posix.h"
 
 namespace hyper_lmdb {
 
 namespace {
-
-// Nobody else reads it while it is filled.
-constexpr std::uint64_t kNoHashSeed = 0;
 
 Error corrupted() noexcept {
   return {.code = Code::corrupted, .operation = "replay journal"};
@@ -72,7 +70,7 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     if (!size) return size.error();
     file_bytes += size.value();
   }
-  auto buffer = std::make_shared<WriteBuffer>(32 * file_bytes, kNoHashSeed, file_bytes);
+  auto buffer = std::make_shared<WriteBuffer>(32 * file_bytes, random_seed(), file_bytes);
   auto replayed = replay_journal(
       env->directory(), env->store_id(), env->applied_seq(),
       [&](std::uint64_t seq, std::string_view payload) {

@@ -1,10 +1,7 @@
 #include "hyper_lmdb/store.h"
 
 #include <lmdb.h>
-#include <sys/random.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <utility>
 
 #include "directory.h"
@@ -13,15 +10,6 @@
 #include "store_impl.h"
 
 namespace hyper_lmdb {
-
-std::uint64_t random_seed() noexcept {
-  std::uint64_t seed = 0;
-  // Without randomness the clock has to do: the seed keeps out guesses, not an attacker with time.
-  if (::getentropy(&seed, sizeof seed) != 0) {
-    seed = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-  }
-  return seed;
-}
 
 namespace {
 

@@ -16,6 +16,7 @@
 #include "hyper_lmdb/store.h"
 #include "journal_log.h"
 #include "journal_writer.h"
+#include "key_hash.h"
 #include "links.h"
 #include "path_view.h"
 #include "read_pool.h"
@@ -27,9 +28,6 @@
 #include "writer.h"
 
 namespace hyper_lmdb {
-
-/// For hashes that a stranger must not be able to foresee.
-std::uint64_t random_seed() noexcept;
 
 struct StoreImpl {
   StoreImpl(std::unique_ptr<Env> opened, const Settings& chosen, Recovered found,
@@ -201,7 +199,9 @@ struct StoreImpl {
       return Error{.code = Code::env_failed, .operation = "sync"};
     }
     const int rc = mdb_env_sync(env->get(), 1);
-    return rc == 0 ? env->check_named() : from_lmdb(rc, "mdb_env_sync");
+    if (rc == 0) return env->check_named();
+    env->distrust();
+    return from_lmdb(rc, "mdb_env_sync");
   }
 
   void trim() noexcept {

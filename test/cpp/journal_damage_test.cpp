@@ -241,6 +241,32 @@ TEST_CASE("The search behind damage reads the file once, whatever is in it") {
   CHECK(bytes_read() - before < 2 * bad.size());
 }
 
+// Whoever had the file and its salt could fill it with heads of which each claims the rest of it: a
+// start took seconds for 1 MiB, and four times as long for twice as much.
+TEST_CASE(
+    "A journal of heads that claim the bytes of each other is corrupted, and read about once") {
+  constexpr std::size_t kBytes = 4 << 20;
+  // All that follows, and as much as is read in one piece.
+  for (const std::size_t most_claimed : {kBytes, std::size_t{200} << 10}) {
+    INFO(most_claimed << " bytes are claimed");
+    const TempDir temp(memory_directory());
+    const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+    REQUIRE(append(*segment, 1, 0, payload_of(1, 100)) == "ok");
+    std::string bad = read_whole(path_of(temp.path(), 1), kPage);
+    const std::uint64_t salt = journal::decode_header(bad).value().salt;
+    bad.resize(kPage + kBytes);
+    for (std::size_t at = kPage; at + journal::kHeadBytes < bad.size(); at += journal::kHeadBytes) {
+      const std::size_t left = bad.size() - at - journal::kHeadBytes;
+      const auto claimed = static_cast<std::uint32_t>(std::min(left, most_claimed));
+      journal::encode_head(journal::make_head(salt, claimed, 9, 8), 0, bad.data() + at);
+    }
+    write_whole(path_of(temp.path(), 1), bad);
+    const std::uint64_t before = bytes_read();
+    CHECK(replay(temp.path()).word == "corrupted");
+    CHECK(bytes_read() - before < 16 * bad.size());
+  }
+}
+
 TEST_CASE("What an older use of the same blocks left behind the end is no part of the journal") {
   for (const Way way : kBothWays) {
     const TempDir temp(memory_directory());
