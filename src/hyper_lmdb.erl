@@ -117,7 +117,7 @@
                | disk_full | quota_exceeded | file_too_large | io_error | env_failed | corrupted
                | checksum_mismatch | not_a_database | version_mismatch | unknown_format
                | unclean_shutdown | journal_mismatch | readers_full | overloaded | no_memory
-               | too_many_files | permission_denied | read_only | no_such_directory
+               | too_many_files | too_many_threads | permission_denied | read_only | no_such_directory
                | unsupported_fs | already_open | closed | snapshot_expired | not_started | committed | internal.
 -type reason() :: cause()
                 | {load_failed, string()}
@@ -391,12 +391,12 @@ batch_write(Store, Ops) ->
 %% `<<>>' is everything. In parts: each is atomic, the whole is not.
 -spec delete_prefix(store(), key()) -> {ok, non_neg_integer()} | {error, reason()}.
 delete_prefix(Store, Prefix) ->
-    delete_prefix(Store, Prefix, 0).
+    delete_prefix(Store, Prefix, <<>>, 0).
 
-delete_prefix(Store, Prefix, Removed) ->
-    case control(Store, {delete_prefix, Prefix}) of
-        {ok, 0} -> {ok, Removed};
-        {ok, N} -> delete_prefix(Store, Prefix, Removed + N);
+delete_prefix(Store, Prefix, From, Removed) ->
+    case control(Store, {delete_prefix, Prefix, From}) of
+        {ok, N, done} -> {ok, Removed + N};
+        {ok, N, Next} -> delete_prefix(Store, Prefix, Next, Removed + N);
         {badarg, N} -> hyper_lmdb_args:retry(delete_prefix, [Store, Prefix], N);
         {error, _} = Error -> Error
     end.

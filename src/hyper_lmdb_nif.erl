@@ -137,7 +137,7 @@ write(_Store, _Ops) -> erlang:nif_error(not_loaded).
           queued | {wait, reference()} | error().
 enqueue(_Store, _Ops, _Ref, _Ticket) -> erlang:nif_error(not_loaded).
 
--spec enqueue_control(hyper_lmdb:store(), reset | sync | {delete_prefix, binary()}, reference()) -> queued | error().
+-spec enqueue_control(hyper_lmdb:store(), reset | sync | {delete_prefix, binary(), From :: binary()}, reference()) -> queued | error().
 enqueue_control(_Store, _What, _Ref) -> erlang:nif_error(not_loaded).
 
 -spec batch_begin(hyper_lmdb:store()) -> {ok, reference()} | error().

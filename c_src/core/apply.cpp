@@ -211,25 +211,30 @@ Result<void> apply(const ApplyTarget& target, std::span<const Op> ops) {
   return {};
 }
 
-Result<std::uint64_t> remove_prefix(const ApplyTarget& target, std::string_view prefix,
-                                    std::uint64_t most) {
+Result<RemovedPart> remove_prefix(const ApplyTarget& target, std::string_view prefix,
+                                  std::string_view from, std::uint64_t most) {
   auto cursor = Cursor::open(target.txn, target.dbi);
   if (!cursor) return cursor.error();
   KeyWriter writer(target, cursor.value().get());
-  MDB_val key = to_val(prefix);
+  from = std::max(from, prefix);
+  MDB_val key = to_val(from);
   MDB_val found{};
-  std::uint64_t removed = 0;
-  int rc = mdb_cursor_get(cursor.value().get(), &key, &found,
-                          prefix.empty() ? MDB_FIRST : MDB_SET_RANGE);
-  while (rc == 0 && removed < most && to_view(key).starts_with(prefix)) {
+  RemovedPart part;
+  int rc =
+      mdb_cursor_get(cursor.value().get(), &key, &found, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  while (rc == 0 && to_view(key).starts_with(prefix)) {
     if (to_view(key) != kReservedKey) {
+      if (part.records == most) {
+        part.next = to_view(key);
+        break;
+      }
       if (auto done = writer.remove_current(to_view(key), found); !done) return done.error();
-      ++removed;
+      ++part.records;
     }
     rc = mdb_cursor_get(cursor.value().get(), &key, &found, MDB_NEXT);
   }
   if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
-  return removed;
+  return part;
 }
 
 }  // namespace hyper_lmdb

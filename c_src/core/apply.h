@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "hyper_lmdb/batch.h"
 #include "hyper_lmdb/function_ref.h"
@@ -34,8 +36,12 @@ struct ApplyTarget {
 /// that leads nowhere; as LMDB. After an error the transaction must be aborted.
 Result<void> apply(const ApplyTarget& target, std::span<const Op> ops);
 
-/// Removes records whose key begins with `prefix`, `most` at most, and counts them.
-Result<std::uint64_t> remove_prefix(const ApplyTarget& target, std::string_view prefix,
-                                    std::uint64_t most);
+struct RemovedPart {
+  std::uint64_t records = 0;
+  std::string next;  ///< a key: none behind it was looked at; empty where all are removed
+};
+/// Removes records whose key begins with `prefix` and is not before `from`, `most` at most.
+Result<RemovedPart> remove_prefix(const ApplyTarget& target, std::string_view prefix,
+                                  std::string_view from, std::uint64_t most);
 
 }  // namespace hyper_lmdb

@@ -14,7 +14,7 @@ Result<void> Change::begin() {
   auto shape = shape_of(txn_->get(), env_->dbi());
   if (!shape) return shape.error();
   shape_ = shape.value();
-  links_->begin(seq_ != 0 ? seq_ : mdb_txn_id(txn_->get()));
+  seq_ != 0 ? links_->begin_directly(seq_) : links_->begin(mdb_txn_id(txn_->get()));
   links_begun_ = true;
   return {};
 }
@@ -40,9 +40,10 @@ Result<void> Change::apply(std::span<const Op> ops, MorePages more_pages, Readin
   return hyper_lmdb::apply(target(more_pages, reading), ops);
 }
 
-Result<std::uint64_t> Change::remove_prefix(std::string_view prefix, std::uint64_t most) {
+Result<RemovedPart> Change::remove_prefix(std::string_view prefix, std::string_view from,
+                                          std::uint64_t most) {
   const auto none_needed = [](std::uint64_t) { return Result<void>(); };
-  return hyper_lmdb::remove_prefix(target(none_needed, nullptr), prefix, most);
+  return hyper_lmdb::remove_prefix(target(none_needed, nullptr), prefix, from, most);
 }
 
 Result<void> Change::drop_all() {

@@ -33,7 +33,8 @@ class Change {
   /// As the functions of decide.h and apply.h. Where the reading is over: work_limit.
   Result<void> evaluate_checks(std::span<const Op> ops, Reading* reading = nullptr);
   Result<void> apply(std::span<const Op> ops, MorePages more_pages, Reading* reading = nullptr);
-  Result<std::uint64_t> remove_prefix(std::string_view prefix, std::uint64_t most);
+  Result<RemovedPart> remove_prefix(std::string_view prefix, std::string_view from,
+                                    std::uint64_t most);
   /// Removes everything but what the store keeps about itself.
   Result<void> drop_all();
 

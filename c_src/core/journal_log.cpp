@@ -73,6 +73,8 @@ Result<void> JournalLog::remove_spare() {
   // What is written to a file without a name is lost: nobody may open it any more, even if its
   // removal is not durable. If it comes back it has no records, which replay passes over.
   spare_ = nullptr;
+  // No number may be missing: replay tells a removed segment from a torn tail by that.
+  --last_generation_;
   return directory_.sync();
 }
 

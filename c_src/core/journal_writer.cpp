@@ -130,9 +130,7 @@ Result<void> JournalWriter::write_one(Request& request) {
     case Request::Kind::batch: {
       // No need to work out what a buffer will not take.
       if (request.bytes > 2 * direct_from_bytes_) return directly(request);
-      auto fate = append(request.ops, Wait::allowed);
-      if (!fate) return fate.error();
-      return fate.value() == Fate::too_large ? directly(request) : Result<void>();
+      return append_or_directly(request, request.ops);
     }
     case Request::Kind::remove_prefix:
       return remove_some(request);
@@ -143,6 +141,21 @@ Result<void> JournalWriter::write_one(Request& request) {
       break;
   }
   return {};
+}
+
+/// What a request comes to, where it may wait.
+Result<void> JournalWriter::append_or_directly(Request& request, std::span<const Op> ops) {
+  auto fate = append(ops, Wait::allowed);
+  if (!fate) return fate.error();
+  switch (fate.value()) {
+    case Fate::done:
+      return {};
+    case Fate::too_large:
+      return directly(request);
+    case Fate::must_wait:
+      break;
+  }
+  return Error{.code = Code::internal, .operation = "append"};
 }
 
 /// What a batch that could not be decided comes to.
@@ -209,10 +222,12 @@ Result<void> JournalWriter::directly(Request& request) {
   return request.outcome;
 }
 
-/// A prefix goes in parts: each is one batch of removals.
+/// A prefix goes in parts: each is one batch of removals, and begins where the one before ended,
+/// not at the prefix, where all that was removed would be passed over.
 Result<void> JournalWriter::remove_some(Request& request) {
   const std::string_view prefix = request.ops.front().key;
   std::vector<std::string> keys;
+  request.continue_at.clear();
   {
     auto lease = parts_.pool->lease();
     if (!lease) return lease.error();
@@ -220,11 +235,14 @@ Result<void> JournalWriter::remove_some(Request& request) {
     auto cursor = ViewCursor::open(view, kNoLimit);
     if (!cursor) return cursor.error();
     ViewCursor& at = cursor.value();
-    auto there = at.seek(prefix);
-    for (; there && there.value() && keys.size() < TreeWriter::kMostRemovedAtOnce;
-         there = at.next()) {
-      if (!at.key().starts_with(prefix)) break;
-      if (at.key() != kReservedKey) keys.emplace_back(at.key());
+    auto there = at.seek(std::max(prefix, request.from));
+    for (; there && there.value() && at.key().starts_with(prefix); there = at.next()) {
+      if (at.key() == kReservedKey) continue;
+      if (keys.size() == TreeWriter::kMostRemovedAtOnce) {
+        request.continue_at = at.key();
+        break;
+      }
+      keys.emplace_back(at.key());
     }
     if (!there) return there.error();
   }
@@ -233,10 +251,7 @@ Result<void> JournalWriter::remove_some(Request& request) {
   std::vector<Op> ops;
   ops.reserve(keys.size());
   for (const std::string& key : keys) ops.push_back({.kind = OpKind::remove, .key = key});
-  auto fate = append(ops, Wait::allowed);
-  if (!fate) return fate.error();
-  if (fate.value() != Fate::too_large) return {};
-  return directly(request);
+  return append_or_directly(request, ops);
 }
 
 bool JournalWriter::wants_tending() const noexcept {

@@ -77,7 +77,7 @@ class JournalWriter final : public WriteWay {
   enum class Fate { done, must_wait, too_large };
 
   Result<void> write_one(Request& request);
-  Result<void> write_ops(std::span<const Op> ops);
+  Result<void> append_or_directly(Request& request, std::span<const Op> ops);
   static Result<Fate> undecided(const Error& error) noexcept;
   Result<Fate> append(std::span<const Op> ops, Wait wait);
   Result<Fate> make_room(Wait wait);

@@ -33,6 +33,15 @@ class Links {
 
   /// A write that will make `version` has begun and has changed nothing yet.
   void begin(std::uint64_t version) noexcept;
+  /// The same where LMDB will hold it before readers are shown `version`.
+  void begin_directly(std::uint64_t version) noexcept {
+    direct_.store(version, std::memory_order_seq_cst);
+    begin(version);
+  }
+  /// Whether a view of `version` may see a later one of LMDB. Asked after its transaction began.
+  bool tree_may_be_ahead_of(std::uint64_t version) const noexcept {
+    return direct_.load(std::memory_order_seq_cst) > version;
+  }
   /// What the write transaction under way may rely on, after the changes it made so far.
   View view_of_writer() const noexcept;
   /// Whether a link may be in the store, and whether the file has to say something else of links
@@ -65,6 +74,9 @@ class Links {
   // From this version on the store has held no link so far.
   std::atomic<std::uint64_t> none_since_;
   std::atomic<std::uint64_t> count_;
+  // The last write that went directly into LMDB, or was about to. Stored before its commit: a
+  // transaction that sees the commit sees this.
+  std::atomic<std::uint64_t> direct_{0};
 
   RecordCounts known_;  // of the holder of the write lock
 

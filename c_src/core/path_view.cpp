@@ -106,7 +106,10 @@ std::uint64_t PathView::now_ms() noexcept {
 // buffers hold is not looked at: where a key may have appeared in them, LMDB soon has it.
 Result<void> PathView::look_below(std::string_view path) {
   const auto directory = cache().key_of(parent_of(path));
-  if (lookups_left_ == 0 || cache().may_have_appeared(directory, store_.tree_version())) return {};
+  if (lookups_left_ == 0 || links_->tree_may_be_ahead_of(view_.version) ||
+      cache().may_have_appeared(directory, store_.tree_version())) {
+    return {};
+  }
   --lookups_left_;
   auto any = store_.tree_has(path.substr(0, directory.path.size() + 1));
   if (!any) return any.error();

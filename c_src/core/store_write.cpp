@@ -199,15 +199,18 @@ Result<void> Store::remove(std::string_view key) {
 
 Result<std::uint64_t> Store::remove_prefix(std::string_view prefix) {
   std::uint64_t removed = 0;
+  std::string from;
   const Op op{.kind = OpKind::remove, .key = prefix};
-  for (;;) {
+  do {
     BlockingRequest request;
     request.kind = Request::Kind::remove_prefix;
     request.ops = {&op, 1};
+    request.from = from;
     if (auto done = run_blocking(*this, request); !done) return done.error();
-    if (request.removed == 0) return removed;
     removed += request.removed;
-  }
+    from = std::move(request.continue_at);
+  } while (!from.empty());
+  return removed;
 }
 
 Result<void> Store::reset() {

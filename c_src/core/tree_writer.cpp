@@ -80,9 +80,10 @@ Result<void> TreeWriter::one_transaction(Request* first, const Request* end,
 Result<void> TreeWriter::perform(Change& change, Request& request, std::uint64_t* pages) {
   if (request.kind == Request::Kind::reset) return change.drop_all();
   if (request.kind == Request::Kind::remove_prefix) {
-    auto removed = change.remove_prefix(request.ops.front().key, kMostRemovedAtOnce);
-    if (!removed) return removed.error();
-    request.removed = removed.value();
+    auto part = change.remove_prefix(request.ops.front().key, request.from, kMostRemovedAtOnce);
+    if (!part) return part.error();
+    request.removed = part.value().records;
+    request.continue_at = std::move(part.value().next);
     return {};
   }
   return change.apply(request.ops, [&](std::uint64_t more) -> Result<void> {

@@ -40,6 +40,7 @@ void MessageRequest::decode_prefix() {
   const std::string_view prefix = as_binary(env_.get(), part[1]).value_or(std::string_view());
   storage_.push_back({.kind = OpKind::remove, .key = prefix});
   ops = storage_;
+  from = as_binary(env_.get(), part[2]).value_or(std::string_view());
 }
 
 void MessageRequest::decode_file() {
@@ -51,7 +52,10 @@ void MessageRequest::done(const Result<void>& result) noexcept {
   ErlNifEnv* const env = env_.get();
   ERL_NIF_TERM answer = make_result(env, result);
   if (result && kind == Kind::remove_prefix) {
-    answer = enif_make_tuple2(env, atoms().ok, enif_make_uint64(env, removed));
+    const auto on =
+        continue_at.empty() ? std::optional(atoms().done) : make_binary(env, continue_at);
+    answer = on ? enif_make_tuple3(env, atoms().ok, enif_make_uint64(env, removed), *on)
+                : make_error(env, {.code = Code::no_memory, .operation = "delete_prefix"});
   }
   const ERL_NIF_TERM message = enif_make_tuple2(env, ref_, answer);
   // A caller that died meanwhile gets no answer; the write is done all the same.

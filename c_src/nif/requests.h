@@ -18,7 +18,7 @@ struct FreeEnv {
 using OwnEnv = std::unique_ptr<ErlNifEnv, FreeEnv>;
 
 /// Sends `{Ref, Result}` to the process that asked, then deletes itself. Result is `ok`, `{ok,
-/// Removed}` of a removed prefix, or `{error, Reason}`.
+/// Removed, Next | done}` of a removed prefix, or `{error, Reason}`.
 class MessageRequest final : public Request {
  public:
   /// Copies `ref` and `payload`, which was decoded before, out of the caller's environment.
@@ -29,7 +29,7 @@ class MessageRequest final : public Request {
   void decode_ops(std::size_t count);
   /// Compresses the values that the store wants so. Errors: no_memory.
   Result<void> pack(const Store& store) { return store.pack(storage_, &packed_); }
-  /// Decodes the copied `{delete_prefix, Prefix}`.
+  /// Decodes the copied `{delete_prefix, Prefix, From}`.
   void decode_prefix();
   /// Decodes the copied name of a file.
   void decode_file();

@@ -195,14 +195,15 @@ ERL_NIF_TERM enqueue_large(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) 
   return enqueue_anywhere(env, argc, argv, ~std::size_t{0}, nullptr);
 }
 
-/// `reset`, `sync` or `{delete_prefix, Prefix}`.
+/// `reset`, `sync` or `{delete_prefix, Prefix, From}`.
 std::optional<Request::Kind> as_control(ErlNifEnv* env, ERL_NIF_TERM term) noexcept {
   if (enif_is_identical(term, atoms().reset) != 0) return Request::Kind::reset;
   if (enif_is_identical(term, atoms().sync) != 0) return Request::Kind::sync;
   int arity = 0;
   const ERL_NIF_TERM* part = nullptr;
-  if (enif_get_tuple(env, term, &arity, &part) != 0 && arity == 2 &&
-      enif_is_identical(part[0], atoms().delete_prefix) != 0 && as_binary(env, part[1])) {
+  if (enif_get_tuple(env, term, &arity, &part) != 0 && arity == 3 &&
+      enif_is_identical(part[0], atoms().delete_prefix) != 0 && as_binary(env, part[1]) &&
+      as_binary(env, part[2])) {
     return Request::Kind::remove_prefix;
   }
   return std::nullopt;

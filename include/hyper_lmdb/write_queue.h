@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "hyper_lmdb/batch.h"
 #include "hyper_lmdb/result.h"
@@ -15,7 +17,8 @@ class Request {
  public:
   enum class Kind : std::uint8_t {
     batch,
-    remove_prefix,  ///< of `ops[0].key`, as many records as fit one short transaction
+    remove_prefix,  ///< of `ops[0].key`, as many records as fit one short transaction, from `from`
+                    ///< on
     reset,
     sync,
     backup,  ///< into the file `ops[0].key` names
@@ -34,7 +37,9 @@ class Request {
   std::span<const Op> ops;    ///< for Kind::batch; the memory belongs to the request
   std::uint64_t bytes = 0;    ///< what `reserve` was asked for; given back after `done`
   bool compact = false;       ///< of Kind::backup: free pages are left out
-  std::uint64_t removed = 0;  ///< by Kind::remove_prefix; set before `done`
+  std::string_view from;      ///< of Kind::remove_prefix: keys before it stay
+  std::uint64_t removed = 0;  ///< by Kind::remove_prefix; set before `done`, as `continue_at`
+  std::string continue_at;    ///< from where the next one goes on; empty: nothing is left to remove
 
   // Of the queue and the writer, not for the submitter.
   Request* next = nullptr;

@@ -103,7 +103,7 @@ TEST_CASE("A change that is not committed leaves no trace") {
     {
       const auto change = rig.begin();
       if (way == 1) REQUIRE(change->apply(ops, no_more_pages).ok());
-      if (way == 2) REQUIRE(change->remove_prefix("", 100).ok());
+      if (way == 2) REQUIRE(change->remove_prefix("", "", 100).ok());
       if (way == 3) REQUIRE(change->drop_all().ok());
       CHECK(rig.contents() == before);
     }
@@ -196,9 +196,9 @@ TEST_CASE("A prefix is removed up to a number, the links in it counted, the own 
   REQUIRE(rig.write(kSome) == "ok");
   const auto remove = [&](std::string_view prefix, std::uint64_t most) {
     const auto change = rig.begin();
-    const auto removed = change->remove_prefix(prefix, most);
+    const auto part = change->remove_prefix(prefix, "", most);
     REQUIRE(change->commit().ok());
-    return removed.value();
+    return part.value().records;
   };
   CHECK(remove("none", 10) == 0);
   CHECK(remove("l", 10) == 1);

@@ -7,7 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "support/ops.h"
 #include "support/path_rig.h"
+#include "support/queued.h"
+#include "support/test_env.h"
+#include "tree_writer.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
@@ -123,4 +127,38 @@ TEST_CASE("Tags that are damaged or of another version are errors, not links and
       CHECK(rig.to_write("l/x", cached) == word);
     }
   }
+}
+
+// A batch that goes past the buffers is in the tree a moment before readers are shown its number.
+// Who read in between learnt for the number of before that nothing lies below a directory: a
+// snapshot of before was then led through the directory's link, past the value it held below the
+// directory.
+TEST_CASE("What lies below a directory is not learnt from a tree that is ahead of its reader") {
+  const TempDir temp(memory_directory());
+  const EnvPtr env = must_open(temp.path(), kAsync);
+  std::atomic<bool> failed{false};
+  Links links(PathCache::Limits{}, 1, false, {}, 0);
+  TreeWriter tree(env.get(), kAsync, &links, nullptr, &failed);
+  const auto write = [&](std::vector<Op> ops, std::uint64_t seq) {
+    Batch batch(std::move(ops));
+    tree.write_alone(&batch, seq);
+    REQUIRE(outcome(batch.outcome) == "ok");
+  };
+  constexpr std::uint64_t kShown = 1;
+  write({link_op("t", "d"), put_op("t/x", "target's"), put_op("d/x", "own")}, kShown);
+  auto before = ReadTxn::begin(env->get());
+  write({remove_op("d/x")}, kShown + 1);
+  auto after = ReadTxn::begin(env->get());
+  const auto read = [&](Result<ReadTxn>& txn) -> std::string {
+    const View view(txn.value().get(), env->dbi(), kShown);
+    PathView paths(
+        view, &links, links.view(view).value(), [] { return now_ms; }, kPlenty);
+    PathView::Found found;
+    if (auto done = paths.locate("d/x", &found); !done) return outcome(done);
+    if (!found.bytes) return "nothing";
+    return std::string(decode(*found.bytes).value().payload);
+  };
+  CHECK(read(before) == "own");
+  CHECK(read(after) == "target's");
+  CHECK(read(before) == "own");
 }
