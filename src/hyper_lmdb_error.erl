@@ -81,6 +81,9 @@ sentence(no_memory) ->
     "memory or address space is out";
 sentence(too_many_files) ->
     "the process or the system has too many files open (ulimit -n)";
+sentence(too_many_threads) ->
+    "the operating system lets this process have no more threads, or no memory for their stacks "
+        "(ulimit -u and -v; the pids and memory limits of a container)";
 sentence(permission_denied) ->
     "the operating system does not let this process use the directory or its files";
 sentence(read_only) ->

@@ -17,7 +17,7 @@ plain_reasons() ->
     [bad_key, key_too_large, value_too_large, batch_too_large, exists, map_full, disk_full,
      quota_exceeded, file_too_large, io_error, env_failed, corrupted, checksum_mismatch,
      not_a_database, version_mismatch, unknown_format, unclean_shutdown, journal_mismatch, readers_full,
-     overloaded, no_memory, too_many_files, permission_denied, read_only, no_such_directory,
+     overloaded, no_memory, too_many_files, too_many_threads, permission_denied, read_only, no_such_directory,
      unsupported_fs, already_open, closed, snapshot_expired, not_started, committed, internal].
 
 %% One of each shape.

@@ -27,7 +27,7 @@ bool may_pass(Code code) noexcept {
 
 Result<void> Applier::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_ap", &Applier::run, this, &thread_); rc != 0) {
-    return from_errno(rc, "start thread");
+    return from_thread_start(rc);
   }
   return {};
 }

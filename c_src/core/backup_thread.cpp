@@ -17,7 +17,7 @@ Result<void> BackupThread::begin(Request* request, const ThreadApi& threads) {
   const int rc = threads.start("hyper_lmdb_bk", &BackupThread::run, this, &thread_);
   if (rc == 0) return {};
   request_ = nullptr;
-  return from_errno(rc, "start thread");
+  return from_thread_start(rc);
 }
 
 void BackupThread::stop(const ThreadApi& threads) {

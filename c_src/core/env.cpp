@@ -21,7 +21,7 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   std::unique_ptr<Env> env(new Env);
   env->directory_ = std::move(directory);
   env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
-  env->boot_ = boot_id();
+  env->boot_ = boot_id(env->directory_.id().device);
   if (auto done = env->prepare_files(settings); !done) return done.error();
   if (auto done = env->open_lmdb(settings); !done) return done.error();
   if (auto done = env->open_tree(); !done) return done.error();
@@ -269,6 +269,12 @@ Result<void> Env::check_named() const noexcept {
   return named ? hyper_lmdb::check_named(directory_.fd()) : named;
 }
 
+void Env::distrust() const noexcept {
+  // A disk that fails may refuse this too; a process that is killed still leaves it in the page
+  // cache, beside what that pretends to have.
+  if (marked_) (void)set_mark_failed(directory_);
+}
+
 Result<void> Env::close(bool failed) {
   const FileSizeSignalBlock block;
   Result<void> flushed;
@@ -287,8 +293,7 @@ Result<void> Env::close(bool failed) {
   lock_file_lock(F_UNLCK, ::getpid());
   unmap();
   lock_file_.reset();
-  // What a failed flush lost, the page cache may still pretend to have: not to be trusted again.
-  if (marked_ && !flushed) (void)set_mark(directory_, "failed");
+  if (!flushed) distrust();
   if (!marked_ || !flushed) return flushed;
   if (used_bytes > 0) {
     if (auto done = reserve_.truncate(used_bytes); !done) return done;

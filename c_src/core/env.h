@@ -36,6 +36,10 @@ class Env {
   /// With `failed` the mark stays. Errors: io_error.
   Result<void> close(bool failed);
 
+  /// A flush of a map_async store failed: no later open may trust the file.
+  /// Thread-safe. Blocks.
+  void distrust() const noexcept;
+
   MDB_env* get() const noexcept { return env_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
   const Directory& directory() const noexcept { return directory_; }

@@ -43,6 +43,13 @@ Error from_errno(int code, const char* operation) noexcept {
   return {.code = code_of_errno(code), .native = code, .operation = operation};
 }
 
+Error from_thread_start(int code) noexcept {
+  Error error = from_errno(code, "start thread");
+  // A limit of processes, or no address space for the thread's stack: the system does not say.
+  if (code == EAGAIN) error.code = Code::too_many_threads;
+  return error;
+}
+
 Error from_lmdb(int code, const char* operation) noexcept {
   Error error = from_errno(code, operation);
   switch (code) {
@@ -125,6 +132,8 @@ const char* name_of(Code code) noexcept {
       return "no_memory";
     case Code::too_many_files:
       return "too_many_files";
+    case Code::too_many_threads:
+      return "too_many_threads";
     case Code::permission_denied:
       return "permission_denied";
     case Code::read_only:

@@ -11,4 +11,7 @@ Error from_lmdb(int code, const char* operation) noexcept;
 /// The error for an errno value.
 Error from_errno(int code, const char* operation) noexcept;
 
+/// The error for what ThreadApi::start returned.
+Error from_thread_start(int code) noexcept;
+
 }  // namespace hyper_lmdb

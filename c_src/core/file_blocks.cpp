@@ -18,9 +18,15 @@
 namespace hyper_lmdb {
 
 Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept {
-  const ssize_t written = ::pwrite(fd, bytes, count, static_cast<off_t>(at));
-  if (written < 0) return from_errno(errno, "write journal");
-  if (static_cast<std::uint64_t>(written) != count) return from_errno(ENOSPC, "write journal");
+  while (count > 0) {
+    const ssize_t written = ::pwrite(fd, bytes, count, static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return from_errno(errno, "write journal");
+    if (written == 0) return from_errno(ENOSPC, "write journal");
+    bytes += written;
+    count -= static_cast<std::uint64_t>(written);
+    at += static_cast<std::uint64_t>(written);
+  }
   return {};
 }
 

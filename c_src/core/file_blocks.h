@@ -10,7 +10,8 @@ namespace hyper_lmdb {
 // Thread-safety: all functions may be called from any thread. They block. Errors of the first
 // three: disk_full, quota_exceeded, file_too_large, io_error.
 
-/// Writes all of it; a write that comes back short is a disk that is full.
+/// Writes all of it. The system takes no more than 2 GiB at a time, and less where a disk is about
+/// to be full.
 Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept;
 Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 

@@ -15,7 +15,7 @@ Flusher::Flusher(std::function<Result<void>()> flush_all, std::chrono::milliseco
 
 Result<void> Flusher::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_sync", &Flusher::run, this, &thread_); rc != 0) {
-    return from_errno(rc, "start thread");
+    return from_thread_start(rc);
   }
   return {};
 }

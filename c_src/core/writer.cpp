@@ -54,7 +54,7 @@ std::chrono::milliseconds Writer::longest_sleep() const noexcept {
 
 Result<void> Writer::start(const ThreadApi& threads) {
   if (const int rc = threads.start("hyper_lmdb_wr", &Writer::run, this, &thread_); rc != 0) {
-    return from_errno(rc, "start thread");
+    return from_thread_start(rc);
   }
   return {};
 }

@@ -33,6 +33,7 @@ enum class Code : std::uint8_t {
   overloaded,
   no_memory,
   too_many_files,
+  too_many_threads,
   permission_denied,
   read_only,
   no_such_directory,

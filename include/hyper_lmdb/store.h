@@ -71,7 +71,8 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
   /// first given option that differs from the running ones. Waits for a close under way. Blocks.
   /// Errors: bad_option, conflicting_option, already_open, not_a_database, version_mismatch,
   /// unknown_format, corrupted, unclean_shutdown, no_such_directory, permission_denied,
-  /// unsupported_fs, too_many_files, no_memory, disk_full, quota_exceeded, io_error.
+  /// unsupported_fs, too_many_files, too_many_threads, no_memory, disk_full, quota_exceeded,
+  /// io_error.
   static Result<std::shared_ptr<Store>> open(const Options& options,
                                              const ThreadApi& threads = posix_threads());
 

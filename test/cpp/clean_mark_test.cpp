@@ -51,6 +51,26 @@ TEST_CASE("A mark tells a machine that went down from one that did not") {
   CHECK(state_of(directory, "") == "clean");
 }
 
+// A disk that was pulled out and put back took with it what was in the page cache, while the
+// machine stayed up: a store that had been left open on it was trusted.
+TEST_CASE("A mark tells a disk that was gone in between, where both ids say which one it was") {
+  const TempDir temp;
+  const Directory directory = Directory::open(temp.path(), {}).value();
+  REQUIRE(outcome(set_mark(directory, "boot-1/7")) == "ok");
+  CHECK(state_of(directory, "boot-1/7") == "same_boot");
+  CHECK(state_of(directory, "boot-1/8") == "other_boot");
+  CHECK(state_of(directory, "boot-1/70") == "other_boot");
+  CHECK(state_of(directory, "boot-2/7") == "other_boot");
+  // As in a container that does not show its disks.
+  CHECK(state_of(directory, "boot-1") == "same_boot");
+  CHECK(state_of(directory, "boot-2") == "other_boot");
+  REQUIRE(outcome(set_mark(directory, "boot-1")) == "ok");
+  CHECK(state_of(directory, "boot-1/7") == "same_boot");
+  CHECK(state_of(directory, "boot-2/7") == "other_boot");
+  REQUIRE(outcome(set_mark_failed(directory)) == "ok");
+  CHECK(state_of(directory, "boot-1/7") == "other_boot");
+}
+
 TEST_CASE("Without a boot id no mark can be trusted") {
   const TempDir temp;
   const Directory directory = Directory::open(temp.path(), {}).value();
@@ -97,5 +117,10 @@ TEST_CASE("The machine's boot id stays the same and is one word") {
   const std::string boot = boot_id();
   CHECK(boot == boot_id());
   CHECK(boot.size() >= 32);
-  CHECK(boot.find_first_of(" \n\t") == std::string::npos);
+  CHECK(boot.find_first_of(" \n\t/") == std::string::npos);
+  const TempDir temp;
+  const std::string with_disk = boot_id(Directory::open(temp.path(), {}).value().id().device);
+  CHECK(with_disk == boot_id(Directory::open(temp.path(), {}).value().id().device));
+  CHECK(with_disk.substr(0, with_disk.find('/')) == boot);
+  CHECK(with_disk.size() < 64);  // of a mark
 }

@@ -57,6 +57,12 @@ TEST_CASE("The system's numbers become the words users know") {
   }
 }
 
+TEST_CASE("A thread that the system does not give is no error of the disk") {
+  CHECK(std::string(name_of(from_thread_start(EAGAIN).code)) == "too_many_threads");
+  CHECK(std::string(name_of(from_thread_start(ENOMEM).code)) == "no_memory");
+  CHECK(from_thread_start(EAGAIN).native == EAGAIN);
+}
+
 TEST_CASE("LMDB's codes become the words users know") {
   const std::vector<std::pair<int, std::string>> expected{
       {MDB_CORRUPTED, "corrupted"},       {MDB_PAGE_NOTFOUND, "corrupted"},

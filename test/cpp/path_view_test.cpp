@@ -137,7 +137,7 @@ TEST_CASE("What lies below a directory is not learnt from a tree that is ahead o
   const TempDir temp(memory_directory());
   const EnvPtr env = must_open(temp.path(), kAsync);
   std::atomic<bool> failed{false};
-  Links links(PathCache::Limits{}, 1, false, {}, 0);
+  Links links(PathCache::Limits{}, 1, {}, 0);
   TreeWriter tree(env.get(), kAsync, &links, nullptr, &failed);
   const auto write = [&](std::vector<Op> ops, std::uint64_t seq) {
     Batch batch(std::move(ops));

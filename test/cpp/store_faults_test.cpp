@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hyper_lmdb/store.h"
+#include "support/child.h"
 #include "support/faults.h"
 #include "support/ops.h"
 #include "support/test_store.h"
@@ -231,6 +232,29 @@ TEST_CASE("A flush of the map that fails is told, and the store is not trusted a
                               .error = EIO};
       CHECK(with_fault(Durability::map_async, plan, all_faults()[0], &has_failed) == "");
     }
+  }
+}
+
+// The pages of a flush that failed count as clean. Only the memory of the process knew: after a
+// kill the next start trusted the file, since the machine had been up all the while, and called it
+// clean.
+TEST_CASE("A map_async store whose flush failed is not trusted after a kill, or a close") {
+  for (const bool killed : {true, false}) {
+    INFO(killed);
+    const TempDir temp(memory_directory());
+    const Options options = options_for(temp.path(), Durability::map_async);
+    CHECK(run_child([&] {
+            const StorePtr store = must_open(options);
+            must(store->put("key", "value"));
+            faults::arm({.directory = "", .calls = faults::kMsync, .fail_at = 1, .error = EIO});
+            CHILD_EQUAL(outcome(store->sync()), "io_error");
+            faults::disarm();
+            if (!killed) CHILD_EQUAL(outcome(store->close()), "env_failed");
+            return 0;
+          }) == "exit 0");
+    CHECK(outcome(Store::open(options)) == "unclean_shutdown");
+    // The next start does not call it clean either.
+    CHECK(outcome(Store::open(options)) == "unclean_shutdown");
   }
 }
 

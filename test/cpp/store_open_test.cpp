@@ -224,6 +224,13 @@ TEST_CASE("Where no thread can be started the open fails and leaves nothing behi
     };
     CHECK(outcome(Store::open(mapped(temp.path()), scarce)) == "no_memory");
     CHECK(open_descriptors() == before);
+    // As at the limit of a container's processes, which was called an error of the disk.
+    left = refused - 1;
+    scarce.start = [](const char* name, void* (*run)(void*), void* argument, void** thread) {
+      return left-- > 0 ? posix_threads().start(name, run, argument, thread) : EAGAIN;
+    };
+    CHECK(outcome(Store::open(mapped(temp.path()), scarce)) == "too_many_threads");
+    CHECK(open_descriptors() == before);
     const StorePtr store = must_open(mapped(temp.path()));
     CHECK(outcome(store->put("key", "value")) == "ok");
     CHECK(outcome(store->close()) == "ok");
