@@ -149,12 +149,18 @@ open(Name, Given) ->
         {error, _} = Error -> Error
     end.
 
-%% Who has mistyped a name, or stands elsewhere than it is meant from, sees where the store is.
-opened({ok, Store, Directory}) ->
-    logger:notice("hyper_lmdb: made the directory ~0tp and those above it, which were not there", [Directory]),
+opened({ok, Store, Notes}) ->
+    lists:foreach(fun note/1, Notes),
     {ok, Store};
 opened(Result) ->
     Result.
+
+%% Who has mistyped a name, or stands elsewhere than it is meant from, sees where the store is.
+note({made, Directory}) ->
+    logger:notice("hyper_lmdb: made the directory ~0tp and those above it, which were not there", [Directory]);
+note({capacity, Directory, Bytes}) ->
+    logger:notice("hyper_lmdb: the store in ~0tp may hold ~b bytes, less than the default of capacity: the "
+                  "address space has no room for more beside the other stores (ulimit -v)", [Directory, Bytes]).
 
 %% @doc Closes the store for all its users: calls in flight finish, queued writes are done, the rest
 %% is `closed', and a look-up by name `not_started'. What is buffered goes into LMDB and the journal

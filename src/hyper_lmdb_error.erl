@@ -71,8 +71,8 @@ sentence(unclean_shutdown) ->
     "the machine went down while the store was open with durability map_async, so its file cannot "
         "be trusted; restore a backup, or start with on_unclean => reset to begin with nothing";
 sentence(journal_mismatch) ->
-    "the directory's journal files are not those of its data.mdb, or one of them is missing; put "
-        "back the files that belong together, or restore a backup";
+    "the directory's journal files are not those of its data.mdb, or one of them is missing that was "
+        "there when the store was left; put back the files that belong together, or restore a backup";
 sentence(readers_full) ->
     "all reader slots are taken; start the store with more max_readers";
 sentence(overloaded) ->

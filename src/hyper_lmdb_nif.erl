@@ -43,9 +43,12 @@ priv_dir() ->
             Dir
     end.
 
-%% With the directory where those above it had to be made too.
--spec open(binary(), [{atom(), term()}]) -> {ok, reference()} | {ok, reference(), binary()} | error().
+%% With what a log should say of it: its directory where those above it had to be made too, and its
+%% capacity where that is less than the default.
+-spec open(binary(), [{atom(), term()}]) -> {ok, reference()} | {ok, reference(), [note()]} | error().
 open(_Name, _Options) -> erlang:nif_error(not_loaded).
+
+-type note() :: {made, binary()} | {capacity, binary(), pos_integer()}.
 
 -spec close(hyper_lmdb:store()) -> ok | error().
 close(_Store) -> erlang:nif_error(not_loaded).

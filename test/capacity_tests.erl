@@ -1,6 +1,7 @@
 %% @doc A store that reaches its capacity: map_full, decided before a write is acknowledged.
 -module(capacity_tests).
 -include_lib("eunit/include/eunit.hrl").
+-export([log/2]).
 
 -define(CAPACITY, (4 bsl 20)).
 
@@ -11,7 +12,9 @@ all_test_() ->
      in_each_mode("reset makes room", fun reset_makes_room/2),
      in_each_mode("1,000 mixed writers at the limit", fun mixed_writers/2),
      in_each_mode("overwriting needs no more room", fun overwriting/2),
-     in_each_mode("a larger capacity at the next start", fun larger_next_time/2)].
+     in_each_mode("a larger capacity at the next start", fun larger_next_time/2),
+     in_each_mode("a capacity below what is there", fun smaller_next_time/2),
+     test_store:titled("little address space", 120, fun little_address_space/0)].
 
 in_each_mode(Title, Fun) ->
     test_store:each_mode(Title, 240, fun(Mode) ->
@@ -118,3 +121,50 @@ larger_next_time(S, Options) ->
     all_there(S3, 0, More - 1),
     ?assertEqual({error, map_full}, hyper_lmdb:put(S3, key(More), value(More))),
     ?assertEqual(ok, hyper_lmdb:delete(S3, key(0))).
+
+%% What frees was map_full, too, in a store that was larger than the capacity it was started with.
+smaller_next_time(S, #{name := Dir} = Options) ->
+    Value = rand:bytes(1000),
+    [ok = hyper_lmdb:put(S, <<I:32>>, Value) || I <- lists:seq(1, 1000)],
+    Small = Options#{capacity => 1 bsl 18},
+    S2 = test_store:restart(S, Small),
+    ?assertEqual({error, map_full}, hyper_lmdb:put(S2, <<"more">>, Value)),
+    ?assertEqual({ok, 1000}, hyper_lmdb:delete_prefix(S2, <<>>)),
+    ok = hyper_lmdb:put(S2, <<"more">>, Value),
+    S3 = test_store:restart(S2, Options#{name => Dir}),
+    [ok = hyper_lmdb:put(S3, <<I:32>>, Value) || I <- lists:seq(1, 1000)],
+    S4 = test_store:restart(S3, Small),
+    ?assertEqual(ok, hyper_lmdb:reset(S4)),
+    ?assertEqual(0, test_store:count(S4)).
+
+%% Who asked for a capacity got less, and neither he nor who had the default was told.
+little_address_space() ->
+    test_store:with_dir(fun(Dir) ->
+        Peer = child_vm:start_peer({"/bin/sh", ["-c", "ulimit -v 12000000; exec erl \"$@\"", "sh"]}, []),
+        child_vm:call(Peer, fun() ->
+            ok = logger:add_handler(?MODULE, ?MODULE, #{config => self(), level => notice}),
+            Default = #{name => <<Dir/binary, "/default">>},
+            {ok, S} = hyper_lmdb:start(Default),
+            {ok, #{capacity := Capacity, capacity_reduced := true}} = hyper_lmdb:info(S),
+            ?assert(Capacity < 12 bsl 30),
+            ?assertEqual(1, told(Capacity)),
+            {ok, S} = hyper_lmdb:start(Default),
+            ?assertEqual(0, told(Capacity)),
+            ?assertEqual({error, no_memory},
+                         hyper_lmdb:start(#{name => <<Dir/binary, "/given">>, capacity => 1 bsl 40})),
+            {ok, Given} = hyper_lmdb:start(#{name => <<Dir/binary, "/given">>, capacity => 1 bsl 27}),
+            {ok, #{capacity := 134217728, capacity_reduced := false}} = hyper_lmdb:info(Given)
+        end),
+        child_vm:stop_peer(Peer)
+    end).
+
+%% How many events in the log so far were about this capacity.
+told(Capacity) ->
+    receive
+        {logged, #{msg := {Format, Args}}} ->
+            Text = lists:flatten(io_lib:format(Format, Args)),
+            length([found || string:find(Text, integer_to_list(Capacity)) =/= nomatch]) + told(Capacity)
+    after 0 -> 0
+    end.
+
+log(Event, #{config := Pid}) -> Pid ! {logged, Event}.

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view kClean = "clean";
 constexpr std::string_view kFailed = "failed";
-constexpr std::size_t kMarkBytes = 64;
 
 std::string padded(std::string_view text) {
   std::string bytes(text.substr(0, kMarkBytes - 1));

@@ -25,6 +25,7 @@ enum class MarkState : std::uint8_t {
 };
 
 inline constexpr std::string_view kMarkFile = "dirty.mark";
+inline constexpr std::size_t kMarkBytes = 64;  // what follows is of journal_mark.h
 
 /// The machine's id for this boot; empty where the system has none (a mark then never matches).
 std::string boot_id();

@@ -149,7 +149,9 @@ Result<void> open_in(const Directory& directory, std::string_view name, MDB_env*
 }
 
 Result<Identity> identify_data_file(const Directory& directory, std::string_view name) {
-  auto env = open_alone(directory, name, MDB_RDONLY);
+  // As little as LMDB needs: the file may say a terabyte, which not every address space has left.
+  constexpr std::uint64_t kLeastMapBytes = 64 << 10;
+  auto env = open_alone(directory, name, MDB_RDONLY, kLeastMapBytes);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();

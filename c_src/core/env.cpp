@@ -15,11 +15,23 @@
 
 namespace hyper_lmdb {
 
-Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& settings) {
+namespace {
+
+/// What a journal may come to in the tree, with the copies of pages that it takes on the way there.
+std::uint64_t applied_bytes(std::uint64_t journal_bytes) noexcept {
+  constexpr std::uint64_t kCopies = 32ULL << 20;
+  return journal_bytes == 0 ? 0 : 4 * journal_bytes + kCopies;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& settings,
+                                       std::uint64_t journal_bytes) {
   // The file is extended to the size of the map, which may pass RLIMIT_FSIZE.
   const FileSizeSignalBlock block;
   std::unique_ptr<Env> env(new Env);
   env->directory_ = std::move(directory);
+  env->journal_bytes_ = journal_bytes;
   env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
   env->boot_ = boot_id(env->directory_.id().device);
   if (auto done = env->prepare_files(settings); !done) return done.error();
@@ -155,7 +167,8 @@ Result<void> Env::open_lmdb(const Settings& settings) {
     if (done) break;
     const Code code = done.error().code;
     const bool too_large = code == Code::no_memory || code == Code::file_too_large;
-    if (!too_large || capacity_ / 2 < kLeastCapacity) return done;
+    // Who asked for a capacity has it, or is told.
+    if (settings.capacity_given || !too_large || capacity_ / 2 < kLeastCapacity) return done;
     capacity_ /= 2;
   }
   count_mapped(map_bytes_);
@@ -185,7 +198,8 @@ Result<void> Env::try_open_lmdb(const Settings& settings) {
   // which they may not be allowed to write.
   if (settings.read_only) flags |= MDB_RDONLY | MDB_NOLOCK;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
-  map_bytes_ = map_bytes_for(capacity_);
+  map_bytes_ =
+      map_bytes_for(std::max(capacity_, found_.used_bytes + applied_bytes(journal_bytes_)));
   rc = mdb_env_set_mapsize(env, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
   auto opened = rc == 0 ? open_in(directory_, kDataFile, env, flags)
@@ -239,8 +253,11 @@ Result<void> Env::hold_lock_file() {
   // LMDB maps the file for writing: a reader slot must not be where the disk has no block for it.
   struct stat found;
   if (::fstat(lock_file_.get(), &found) != 0) return from_errno(errno, "stat lock file");
-  if (const int rc = ::posix_fallocate(lock_file_.get(), 0, found.st_size); rc != 0) {
+  const auto bytes = static_cast<std::uint64_t>(found.st_size);
+  if (const int rc = reserve_blocks(lock_file_.get(), 0, bytes); is_short_of_room(rc)) {
     return from_errno(rc, "reserve lock file");
+  } else if (rc != 0) {
+    if (auto done = write_over_itself(lock_file_.get()); !done) return done;
   }
 #endif
   if (lock_file_lock(F_RDLCK, 0) != 0) return from_errno(errno, "lock lock file");

@@ -26,7 +26,9 @@ class Env {
  public:
   /// Takes the directory over: locks it, creates or checks the data file, deals with what an OS
   /// crash left, and opens LMDB. Errors: as `Store::open`.
-  static Result<std::unique_ptr<Env>> open(Directory directory, const Settings& settings);
+  /// `journal_bytes` of a journal that is there can be applied, whatever the capacity.
+  static Result<std::unique_ptr<Env>> open(Directory directory, const Settings& settings,
+                                           std::uint64_t journal_bytes = 0);
 
   Env(const Env&) = delete;
   Env& operator=(const Env&) = delete;
@@ -69,7 +71,8 @@ class Env {
   void cut_tail(Code why) const noexcept;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   std::size_t max_key_bytes() const noexcept { return hyper_lmdb::max_key_bytes(env_); }
-  /// Bytes the store may hold: the option, or what the address space had room for.
+  /// Bytes the store may hold: the option, or where that was not given what the address space had
+  /// room for.
   std::uint64_t capacity() const noexcept { return capacity_; }
   unsigned reader_slots() const noexcept;
   /// Bytes the data file takes on disk. Errors: as fstat(2).
@@ -102,6 +105,7 @@ class Env {
   std::uint64_t page_bytes_ = 0;
   FileShape found_;  // the file before it was opened
   std::uint64_t capacity_ = 0;
+  std::uint64_t journal_bytes_ = 0;
   std::uint64_t map_bytes_ = 0;
   bool mapped_writes_ = false;
   bool flush_at_open_ = false;

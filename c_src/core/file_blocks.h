@@ -15,6 +15,10 @@ namespace hyper_lmdb {
 Result<void> write_at(int fd, const char* bytes, std::uint64_t count, std::uint64_t at) noexcept;
 Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 
+/// Whether an errno says that there is no room. Else whoever asked for blocks ahead may write to
+/// them instead: file systems and sandboxes refuse the call by many other numbers.
+bool is_short_of_room(int code) noexcept;
+
 #ifndef __APPLE__
 /// posix_fallocate(3), again where a signal came in between. Returns 0 or an errno.
 int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept;
@@ -22,6 +26,10 @@ int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 
 /// Makes the file larger, with blocks of its own where the file system knows how to.
 Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
+/// Writes what the file holds over it, so that it has its blocks and all of it is to be flushed;
+/// nobody else may be writing. Throws std::bad_alloc.
+Result<void> write_over_itself(int fd);
 
 /// Whether blocks that were allocated stay this file's: else a store into a map of it may find a
 /// full disk, which is a SIGBUS.

@@ -12,7 +12,8 @@ JournalLog::JournalLog(const Directory& directory, const Start& start, std::atom
       failed_(failed),
       last_generation_(start.last_generation),
       appended_(start.last_seq),
-      flushed_(start.last_seq) {}
+      flushed_(start.last_seq),
+      mark_(directory, start.store_id) {}
 
 std::shared_ptr<JournalLog::Segment> JournalLog::active() const {
   const std::lock_guard lock(segments_mutex_);
@@ -35,7 +36,15 @@ Result<std::shared_ptr<JournalLog::Segment>> JournalLog::create(std::uint64_t fi
   if (!file) return file.error();
   segment->file = std::move(file).value();
   ++last_generation_;
-  return segment;
+  // Before its first record: a start is to miss it.
+  auto marked = [&] {
+    const std::lock_guard lock(mark_mutex_);
+    return mark_.add(segment->generation);
+  }();
+  if (marked) return segment;
+  // Where it cannot go it stays behind, empty, which does no harm.
+  (void)discard(segment.get());
+  return marked.error();
 }
 
 Result<void> JournalLog::open_segment() {
@@ -69,13 +78,23 @@ Result<void> JournalLog::make_spare() {
 Result<void> JournalLog::remove_spare() {
   const std::lock_guard one_is_made_at_a_time(spare_mutex_);
   if (spare_ == nullptr) return {};
-  if (auto removed = remove(spare_.get()); !removed) return removed;
+  if (auto gone = discard(spare_.get()); !gone) return gone;
   // What is written to a file without a name is lost: nobody may open it any more, even if its
   // removal is not durable. If it comes back it has no records, which replay passes over.
   spare_ = nullptr;
-  // No number may be missing: replay tells a removed segment from a torn tail by that.
-  --last_generation_;
   return directory_.sync();
+}
+
+/// The newest segment, which has no records, goes. Its number is used again: none may be missing,
+/// as replay tells a removed segment from a torn tail by that.
+Result<void> JournalLog::discard(Segment* segment) {
+  {
+    const std::lock_guard lock(mark_mutex_);
+    if (auto done = mark_.take_back(segment->generation); !done) return done;
+  }
+  if (auto removed = remove(segment); !removed) return removed;
+  --last_generation_;
+  return {};
 }
 
 /// By its name: to list the directory would take a descriptor, which may be what has run out.
@@ -166,6 +185,10 @@ Result<void> JournalLog::remove_retired(FunctionRef<bool()> breathe) {
   }
   if (segment == nullptr) return {};
   segment->file->leave_cache(breathe);
+  {
+    const std::lock_guard lock(mark_mutex_);
+    if (auto done = mark_.drop_through(segment->generation); !done) return done;
+  }
   if (auto removed = remove(segment.get()); !removed) return removed;
   if (auto synced = directory_.sync(); !synced) return synced;
   const std::lock_guard lock(segments_mutex_);
@@ -177,6 +200,8 @@ void JournalLog::close() noexcept {
   const std::lock_guard no_spare_is_made(spare_mutex_);
   const std::lock_guard lock(segments_mutex_);
   for (auto* segment : {&spare_, &active_, &frozen_, &retired_}) segment->reset();
+  const std::lock_guard mark_lock(mark_mutex_);
+  mark_.close();
 }
 
 }  // namespace hyper_lmdb

@@ -11,6 +11,7 @@
 #include "directory.h"
 #include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
+#include "journal_mark.h"
 #include "journal_segment.h"
 
 namespace hyper_lmdb {
@@ -18,7 +19,7 @@ namespace hyper_lmdb {
 /// Thread-safety: `flush`, `appended`, `flushed`, `bytes` and `fullness` may be called from any
 /// thread, `retire_frozen` and `remove_retired` by the applier, `make_spare` and `remove_spare` by
 /// anybody who may block; the rest by the holder of the write lock. Lock order: flush lock or spare
-/// lock, then the lock on which segments there are.
+/// lock, then the lock on which segments there are, or that of the mark.
 class JournalLog {
  public:
   struct Start {
@@ -88,6 +89,7 @@ class JournalLog {
   std::shared_ptr<Segment> active() const;
   Result<std::shared_ptr<Segment>> create(std::uint64_t first_seq);
   Result<void> remove(Segment* segment);
+  Result<void> discard(Segment* segment);
 
   const Directory& directory_;
   const Start start_;
@@ -96,6 +98,9 @@ class JournalLog {
   std::uint64_t last_generation_;  // guarded by spare_mutex_
   std::atomic<std::uint64_t> appended_;
   std::atomic<std::uint64_t> flushed_;
+
+  std::mutex mark_mutex_;
+  JournalMark mark_;  // guarded by mark_mutex_
 
   std::mutex flush_mutex_;
   std::mutex spare_mutex_;          // held while a segment is made: their numbers are their order

@@ -152,6 +152,18 @@ Result<std::vector<std::string>> journal_segments(const Directory& directory) {
   return names;
 }
 
+Result<std::uint64_t> journal_bytes(const Directory& directory) {
+  auto names = journal_segments(directory);
+  if (!names) return names.error();
+  std::uint64_t bytes = 0;
+  for (const std::string& name : names.value()) {
+    auto size = directory.file_size(name);
+    if (!size) return size.error();
+    bytes += size.value();
+  }
+  return bytes;
+}
+
 Result<Replayed> replay_journal(
     const Directory& directory, std::string_view store_id, std::uint64_t applied_seq,
     FunctionRef<Result<void>(std::uint64_t seq, std::string_view payload)> on_record) {

@@ -18,6 +18,9 @@ namespace hyper_lmdb {
 /// The segments' file names, by generation. Whether they are whole is not looked at.
 Result<std::vector<std::string>> journal_segments(const Directory& directory);
 
+/// What all of them take. Errors: as fstat(2).
+Result<std::uint64_t> journal_bytes(const Directory& directory);
+
 struct Replayed {
   std::uint64_t last_seq = 0;         ///< the last record's number, or applied_seq if that is more
   std::uint64_t records = 0;          ///< delivered

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <string>
@@ -11,6 +12,8 @@
 #include "draft.h"
 #include "errors.h"
 #include "file_blocks.h"
+#include "journal_format.h"
+#include "journal_mark.h"
 #include "key_hash.h"
 #include "posix.h"
 
@@ -28,19 +31,22 @@ Result<void> write_again(const Directory& directory, const std::string& name) {
   auto opened = directory.open_file(name, Directory::For::writing);
   if (!opened) return opened.error();
   const FileDescriptor& file = opened.value();
-  std::vector<char> bytes(1 << 20);
-  for (std::uint64_t at = 0;;) {
-    const ssize_t count = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
-    if (count < 0) return from_errno(errno, "read journal");
-    if (count == 0) break;
-    const auto size = static_cast<std::uint64_t>(count);
-    if (auto done = write_at(file.get(), bytes.data(), size, at); !done) return done;
-    at += size;
-  }
+  if (auto done = write_over_itself(file.get()); !done) return done;
   if (sync_data(file.get()) == 0) return {};
   Error error = from_errno(errno, "flush journal");
   error.code = Code::io_error;
   return error;
+}
+
+bool has_all(const std::vector<std::string>& names, const JournalMark::Segments& marked) {
+  if (marked.none()) return true;
+  // Whatever the numbers are, this ends with the names.
+  if (marked.last - marked.first >= names.size()) return false;
+  for (std::uint64_t generation = marked.first; generation <= marked.last; ++generation) {
+    const std::string name = journal::segment_name(generation);
+    if (!std::binary_search(names.begin(), names.end(), name)) return false;
+  }
+  return true;
 }
 
 Result<void> make_durable(const Directory& directory, const std::vector<std::string>& names) {
@@ -59,17 +65,20 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
   found.replayed.last_seq = env->applied_seq();
   auto segments = journal_segments(env->directory());
   if (!segments) return segments.error();
+  JournalMark mark(env->directory(), env->store_id());
+  auto marked = mark.read();
+  if (!marked) return marked.error();
+  if (!has_all(segments.value(), marked.value())) {
+    return Error{.code = Code::journal_mismatch, .operation = "replay journal"};
+  }
   if (segments.value().empty()) {
     if (env->applying_seq() > env->applied_seq()) return corrupted();
     return found;
   }
+  auto bytes = journal_bytes(env->directory());
+  if (!bytes) return bytes.error();
   // More than the nodes of all its records can take.
-  std::uint64_t file_bytes = 1 << 20;
-  for (const std::string& name : segments.value()) {
-    auto size = env->directory().file_size(name);
-    if (!size) return size.error();
-    file_bytes += size.value();
-  }
+  const std::uint64_t file_bytes = bytes.value() + (1 << 20);
   auto buffer = std::make_shared<WriteBuffer>(32 * file_bytes, random_seed(), file_bytes);
   auto replayed = replay_journal(
       env->directory(), env->store_id(), env->applied_seq(),
@@ -99,6 +108,7 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     job.begin(buffer.get(), found.replayed.last_seq, found.counts);
     if (auto applied = apply_buffer(env, &job, [] {}); !applied) return applied.error();
   }
+  if (auto done = mark.drop_through(found.replayed.last_generation); !done) return done.error();
   if (auto gone = remove_segments(env->directory(), found.replayed); !gone) return gone.error();
   return found;
 } catch (const std::bad_alloc&) {

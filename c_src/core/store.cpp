@@ -22,7 +22,9 @@ Result<void> take_journal_over(Directory* directory, const Settings& settings) {
   if (segments.value().empty()) return {};
   Settings safe = settings;
   safe.durability = Durability::async;
-  auto env = Env::open(std::move(*directory), safe);
+  auto bytes = journal_bytes(*directory);
+  if (!bytes) return bytes.error();
+  auto env = Env::open(std::move(*directory), safe, bytes.value());
   if (!env) return env.error();
   auto recovered = recover(env.value().get(), safe);
   auto closed = env.value()->close(false);
@@ -40,7 +42,8 @@ Store::Store(std::unique_ptr<Impl> impl) noexcept
 // flush.
 Store::~Store() = default;
 
-Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadApi& threads) {
+Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadApi& threads,
+                                           bool* opened) {
   auto settings = resolve_settings(options);
   if (!settings) return settings.error();
   auto directory = Directory::open(
@@ -52,7 +55,9 @@ Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadA
     if (auto done = take_journal_over(&directory.value(), settings.value()); !done) {
       return done.error();
     }
-    auto env = Env::open(std::move(directory).value(), settings.value());
+    auto bytes = journal_bytes(directory.value());
+    if (!bytes) return bytes.error();
+    auto env = Env::open(std::move(directory).value(), settings.value(), bytes.value());
     if (!env) return env.error();
     auto recovered = recover(env.value().get(), settings.value());
     if (!recovered) {
@@ -71,6 +76,7 @@ Result<std::shared_ptr<Store>> Store::open(const Options& options, const ThreadA
   };
   bool was_open = false;
   auto store = registry::find_or_open(id, open_store, &was_open);
+  if (opened != nullptr) *opened = !was_open;
   if (store && was_open) {
     if (const char* option = first_conflict(options, store.value()->settings())) {
       return Error{.code = Code::conflicting_option, .operation = "open", .option = option};
@@ -158,6 +164,7 @@ Result<Info> Store::info() const {
   info.store_id = env.store_id();
   info.settings = impl_->settings;
   info.settings.capacity = env.capacity();
+  info.capacity_reduced = env.capacity() < impl_->settings.capacity;
   info.entries = stat.ms_entries - 1;
   info.page_size = stat.ms_psize;
   info.max_key_bytes = impl_->max_key_bytes;

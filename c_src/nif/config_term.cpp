@@ -178,6 +178,7 @@ ERL_NIF_TERM make_info(ErlNifEnv* env, const Info& info) {
   add("on_unclean",
       settings.on_unclean == OnUnclean::error ? atoms().error_mode : atoms().reset_mode);
   number("capacity", settings.capacity);
+  flag("capacity_reduced", info.capacity_reduced);
   number("write_buffer_bytes", settings.write_buffer_bytes);
   number("sync_interval_ms", settings.sync_interval_ms);
   number("max_value_bytes", settings.max_value_bytes);

@@ -40,6 +40,31 @@ constexpr ThreadApi kVmThreads{.start = &start_thread, .join = &join_thread};
 
 }  // namespace
 
+namespace {
+
+/// What a log should say of a store that was just opened, if anything: `[{made, Directory} |
+/// {capacity, Directory, Bytes}]`.
+std::optional<ERL_NIF_TERM> make_notes(ErlNifEnv* env, const Store& store, bool made_parents) {
+  const auto info = store.info();
+  if (!info || !(made_parents || info.value().capacity_reduced)) return std::nullopt;
+  const auto directory = make_binary(env, info.value().directory);
+  if (!directory) return std::nullopt;
+  ERL_NIF_TERM notes = enif_make_list(env, 0);
+  if (made_parents) {
+    const ERL_NIF_TERM note = enif_make_tuple2(env, enif_make_atom(env, "made"), *directory);
+    notes = enif_make_list_cell(env, note, notes);
+  }
+  if (info.value().capacity_reduced) {
+    const ERL_NIF_TERM note =
+        enif_make_tuple3(env, enif_make_atom(env, "capacity"), *directory,
+                         enif_make_uint64(env, info.value().settings.capacity));
+    notes = enif_make_list_cell(env, note, notes);
+  }
+  return notes;
+}
+
+}  // namespace
+
 ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto spelling = as_binary(env, argv[0]);
   if (!spelling) return make_badarg(env, 1);
@@ -54,19 +79,16 @@ ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
     const auto options = as_options(env, directory, argv[1]);
     if (!options) return make_error(env, options.error());
     const bool made_parents = lacks_parent(directory);
-    const auto store = Store::open(options.value(), kVmThreads);
+    bool opened = false;
+    const auto store = Store::open(options.value(), kVmThreads, &opened);
     if (!store) return make_error(env, store.error());
     Handle* const handle = state().names.add(*spelling, store.value(), state().handle_type);
     if (handle == nullptr) continue;  // closed by somebody else in between
     const ERL_NIF_TERM term = enif_make_resource(env, handle);
     enif_release_resource(handle);
-    if (made_parents) {
-      if (const auto info = store.value()->info()) {
-        const auto made = make_binary(env, info.value().directory);
-        if (made) return enif_make_tuple3(env, atoms().ok, term, *made);
-      }
-    }
-    return enif_make_tuple2(env, atoms().ok, term);
+    const auto notes = opened ? make_notes(env, *store.value(), made_parents) : std::nullopt;
+    return notes ? enif_make_tuple3(env, atoms().ok, term, *notes)
+                 : enif_make_tuple2(env, atoms().ok, term);
   }
 }
 

@@ -25,7 +25,8 @@ struct Info {
   std::string directory;
   std::string store_id;  ///< 32 hexadecimal digits, chosen when the store was created
   Settings settings;
-  std::uint64_t entries = 0;          ///< records in LMDB, the store's own left out
+  bool capacity_reduced = false;  ///< no more than `settings.capacity` of the default was to be had
+  std::uint64_t entries = 0;      ///< records in LMDB, the store's own left out
   std::uint64_t buffered_keys = 0;    ///< keys written and not yet in LMDB
   std::uint64_t buffer_bytes = 0;     ///< memory of the write buffers
   std::uint64_t journal_bytes = 0;    ///< of the segment that is written
@@ -68,13 +69,15 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
  public:
   /// Opens the store in `options.directory`, creating both as needed. One directory (by device and
   /// inode) is one store: a second open returns the same object, or conflicting_option naming the
-  /// first given option that differs from the running ones. Waits for a close under way. Blocks.
+  /// first given option that differs from the running ones. Waits for a close under way. `*opened`
+  /// says whether it was this call that opened it. Blocks.
   /// Errors: bad_option, conflicting_option, already_open, not_a_database, version_mismatch,
   /// unknown_format, corrupted, unclean_shutdown, no_such_directory, permission_denied,
   /// unsupported_fs, too_many_files, too_many_threads, no_memory, disk_full, quota_exceeded,
   /// io_error.
   static Result<std::shared_ptr<Store>> open(const Options& options,
-                                             const ThreadApi& threads = posix_threads());
+                                             const ThreadApi& threads = posix_threads(),
+                                             bool* opened = nullptr);
 
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

@@ -33,6 +33,14 @@ struct Rig {
     while (const auto record = reader.next(seq++).value()) all.push_back(record->flushed_seq);
     return all;
   }
+  /// Whether every segment that a start must find is there.
+  bool marked_are_there() const {
+    const auto marked = JournalMark(directory, kStoreId).read().value();
+    for (auto generation = marked.first; generation <= marked.last; ++generation) {
+      if (!std::filesystem::exists(path_of(temp.path(), generation))) return false;
+    }
+    return true;
+  }
   test::Replay replayed(std::uint64_t applied = 0) const { return replay(temp.path(), applied); }
 
   const TempDir temp{memory_directory()};
@@ -175,10 +183,13 @@ TEST_CASE("A spare segment is not used once its file has no name, whatever the d
 
 TEST_CASE("A spare segment that cannot be made is in nobody's way") {
   Rig rig;
-  faults::arm({.directory = rig.temp.path()});
-  REQUIRE(outcome(rig.log.make_spare()) == "ok");
-  const std::uint64_t calls = faults::disarm();
-  REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  std::uint64_t calls = 0;
+  for (int round = 0; round < 2; ++round) {  // the first makes the mark's file, too
+    faults::arm({.directory = rig.temp.path()});
+    REQUIRE(outcome(rig.log.make_spare()) == "ok");
+    calls = faults::disarm();
+    REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  }
   CHECK(calls >= 4);
   for (std::uint64_t fail_at = 1; fail_at <= calls; ++fail_at) {
     INFO("call " << fail_at << " of " << calls);
@@ -186,11 +197,78 @@ TEST_CASE("A spare segment that cannot be made is in nobody's way") {
         {.directory = rig.temp.path(), .fail_at = fail_at, .for_ever = true, .error = ENOSPC});
     CHECK(outcome(rig.log.make_spare()) == "disk_full");
     faults::disarm();
-    CHECK(rig.files().empty());
+    // Where it may have been marked, and nothing can be written, it stays behind.
+    CHECK(rig.files().size() == (fail_at == calls ? 1 : 0));
   }
   REQUIRE(outcome(rig.log.open_segment()) == "ok");
   CHECK(rig.put(1) == "ok");
+  CHECK(rig.marked_are_there());
   CHECK(rig.replayed().done.records == 1);
+}
+
+// A store that was killed, and whose journal somebody removed, started without a word and without
+// what it had acknowledged.
+TEST_CASE("Segments are marked from before their first record until LMDB has all they hold") {
+  Rig rig;
+  const auto marked = [&] { return JournalMark(rig.directory, kStoreId).read().value(); };
+  const auto is = [](std::uint64_t first, std::uint64_t last) {
+    return JournalMark::Segments{.first = first, .last = last};
+  };
+  CHECK(marked().none());
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  CHECK(marked() == is(1, 1));
+  REQUIRE(rig.put(1) == "ok");
+  REQUIRE(outcome(rig.log.make_spare()) == "ok");
+  CHECK(marked() == is(1, 2));
+  REQUIRE(outcome(rig.log.remove_spare()) == "ok");
+  CHECK(marked() == is(1, 1));
+  rig.log.rotate();
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  CHECK(marked() == is(1, 2));
+  REQUIRE(rig.put(2) == "ok");
+  rig.log.retire_frozen();
+  CHECK(marked() == is(1, 2));
+  REQUIRE(outcome(rig.log.remove_retired()) == "ok");
+  CHECK(marked() == is(2, 2));
+  rig.log.rotate();
+  rig.log.retire_frozen();
+  REQUIRE(outcome(rig.log.remove_retired()) == "ok");
+  CHECK(marked().none());
+  CHECK(rig.files().empty());
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  CHECK(marked() == is(3, 3));
+}
+
+// A start refuses where a marked segment is missing: no failure may leave a mark without its
+// segment.
+TEST_CASE("Whichever call fails, once or from then on, every marked segment is there") {
+  for (const bool for_ever : {false, true}) {
+    for (std::uint64_t fail_at = 1;; ++fail_at) {
+      INFO("call " << fail_at << (for_ever ? " and all later ones" : ""));
+      Rig rig;
+      faults::arm(
+          {.directory = rig.temp.path(), .fail_at = fail_at, .for_ever = for_ever, .error = EIO});
+      const auto step = [&](const Result<void>& done) {
+        REQUIRE(rig.marked_are_there());
+        return done.ok();
+      };
+      std::uint64_t seq = 0;
+      bool goes_on = true;
+      for (int round = 0; goes_on && round < 3; ++round) {
+        goes_on = step(rig.log.open_segment()) && rig.put(++seq) == "ok";
+        (void)step(rig.log.make_spare());
+        if (round == 1) (void)step(rig.log.remove_spare());
+        goes_on = goes_on && step(rig.log.flush());
+        if (!goes_on) break;
+        rig.log.rotate();
+        rig.log.retire_frozen();
+        goes_on = step(rig.log.remove_retired());
+      }
+      const bool failed = faults::has_failed();
+      faults::disarm();
+      if (!failed) break;
+    }
+  }
 }
 
 TEST_CASE("A file that could not be removed is removed later") {

@@ -152,7 +152,7 @@ TEST_CASE("What lies below a directory is not learnt from a tree that is ahead o
   const auto read = [&](Result<ReadTxn>& txn) -> std::string {
     const View view(txn.value().get(), env->dbi(), kShown);
     PathView paths(
-        view, &links, links.view(view).value(), [] { return now_ms; }, kPlenty);
+        view, &links, links.view(view.version()), [] { return now_ms; }, kPlenty);
     PathView::Found found;
     if (auto done = paths.locate("d/x", &found); !done) return outcome(done);
     if (!found.bytes) return "nothing";

@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "clean_mark.h"
 #include "draft.h"
 #include "hyper_lmdb/store.h"
+#include "journal_mark.h"
 #include "journal_segment.h"
 #include "support/journal.h"
 #include "support/test_env.h"
@@ -64,6 +66,13 @@ struct Rig {
       append(*segment.value(), seq, from - 1);
     }
     REQUIRE(outcome(segment.value()->flush()) == "ok");
+  }
+  /// One that was made ahead.
+  bool spare(std::uint64_t generation, std::uint64_t flushed_seq) {
+    const SegmentId id{
+        .store_id = env->store_id(), .generation = generation, .flushed_seq = flushed_seq};
+    return JournalSegment::create(env->directory(), id, 64 * kMiB, JournalSegment::Way::written)
+        .ok();
   }
   void append(JournalSegment& segment, std::uint64_t seq, std::uint64_t flushed_seq) {
     const std::string_view payload = draft.payload();
@@ -190,6 +199,50 @@ TEST_CASE("A journal of another store id, or with a gap to applied_seq, is journ
   const Files before = rig.files();
   CHECK(rig.recover() == "journal_mismatch");
   CHECK((rig.files() == before));
+}
+
+// A journal that was there at a kill and is gone at the start was a start without a word, or
+// `corrupted` where only the first segment was gone.
+TEST_CASE("A segment that was there when the store was left is missed") {
+  for (const bool read_only : {false, true}) {
+    for (const std::uint64_t gone : {0, 3, 4, 5, 99}) {
+      INFO((read_only ? "read-only, " : "") << "segment " << gone << " is gone");
+      Rig rig;
+      rig.journal(3, 1, 10);
+      rig.journal(4, 11, 15);
+      REQUIRE(rig.spare(5, 15));
+      JournalMark mark(rig.env->directory(), rig.env->store_id());
+      for (const std::uint64_t generation : {3, 4, 5}) REQUIRE(mark.add(generation));
+      for (const std::string& name : rig.segments()) {
+        const bool goes = gone == 99 || name == journal::segment_name(gone);
+        if (goes) std::filesystem::remove(rig.temp / name);
+      }
+      Settings settings = kAsync;
+      settings.read_only = read_only;
+      const bool whole = gone == 0;
+      CHECK(rig.recover(settings) == (whole ? "ok" : "journal_mismatch"));
+      CHECK(rig.recover(settings) == (whole ? "ok" : "journal_mismatch"));
+      // What was applied is not missed any more, and what is only read still is.
+      CHECK(mark.read().value().none() == (whole && !read_only));
+    }
+  }
+}
+
+TEST_CASE("A mark that is another store's, damaged or gone says nothing of segments") {
+  for (const std::string what : {"another store's", "damaged", "cut", "gone"}) {
+    INFO(what);
+    Rig rig;
+    const std::string id = what == "another store's" ? std::string(32, '0') : rig.env->store_id();
+    JournalMark mark(rig.env->directory(), id);
+    REQUIRE(mark.add(7));
+    const std::string file = rig.temp / std::string(kMarkFile);
+    std::string bytes = test::read_whole(file);
+    if (what == "damaged") bytes[kMarkBytes + 41] ^= 1;
+    if (what == "cut") bytes.resize(bytes.size() - 1);
+    test::write_whole(file, bytes);
+    if (what == "gone") std::filesystem::remove(file);
+    CHECK(rig.recover() == "ok");
+  }
 }
 
 TEST_CASE("What the tree has is not applied again, and its journal goes") {

@@ -235,6 +235,41 @@ TEST_CASE("A flush of the map that fails is told, and the store is not trusted a
   }
 }
 
+// Sandboxes and old layers between systems have no calls to set blocks aside, or to write out a
+// range: every put was io_error there, or the start.
+TEST_CASE("Without calls that reserve blocks or write out a range a store works all the same") {
+  for (const Durability durability : kAllModes) {
+    for (const auto& [call, error] : {std::pair(faults::kFallocate, ENOSYS),
+                                      {faults::kFallocate, EPERM},
+                                      {faults::kSyncRange, ENOSYS},
+                                      {faults::kSyncRange, EPERM}}) {
+      INFO(name_of(durability) << ", call " << call << ", errno " << error);
+      const TempDir temp;
+      const Options options = options_for(temp.path(), durability);
+      faults::arm({.directory = temp.path(),
+                   .calls = static_cast<std::uint32_t>(call),
+                   .fail_at = 1,
+                   .for_ever = true,
+                   .error = error});
+      const std::string value(5000, 'v');
+      for (int round = 0; round < 2; ++round) {
+        const StorePtr store = must_open(options);
+        for (int i = 0; i < 500; ++i) {
+          REQUIRE(outcome(store->put(std::to_string(1000 * round + i), value)) == "ok");
+        }
+        CHECK(outcome(store->sync()) == "ok");
+        CHECK(count_keys(*store) == 500U * (round + 1));
+        CHECK(outcome(store->close()) == "ok");
+      }
+      const bool made = durability != Durability::map_async || call == faults::kFallocate;
+      CHECK((faults::disarm() != 0) == made);
+      const StorePtr store = must_open(options);
+      for (int i = 0; i < 500; ++i) REQUIRE(get(*store, std::to_string(i)) == value);
+      must(store->close());
+    }
+  }
+}
+
 // The pages of a flush that failed count as clean. Only the memory of the process knew: after a
 // kill the next start trusted the file, since the machine had been up all the while, and called it
 // clean.

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <charconv>
 #include <csignal>
+#include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
@@ -121,6 +122,32 @@ TEST_CASE("Nothing that was acknowledged is lost with the process, and no batch 
       must(store->close());
     }
     CHECK(from > 0);
+  }
+}
+
+// After a kill all journal files were removed: the start was ok, without what had been
+// acknowledged.
+TEST_CASE("A store that was killed misses its journal, one that was closed or emptied does not") {
+  for (const Durability durability : kJournaled) {
+    for (const bool killed : {true, false}) {
+      INFO(name_of(durability) << (killed ? " killed" : " closed"));
+      const TempDir temp;
+      const Options options = options_for(temp.path(), durability);
+      CHECK(run_child([&] {
+              const StorePtr store = must_open(options);
+              for (int i = 0; i < 300; ++i) must(store->put(std::to_string(i), "value"));
+              if (!killed) must(store->close());
+              ::_exit(0);
+              return 1;
+            }) == "exit 0");
+      for (const auto& entry : std::filesystem::directory_iterator(temp.path())) {
+        const std::string name = entry.path().filename();
+        if (name.starts_with("journal-")) std::filesystem::remove(entry.path());
+      }
+      auto store = Store::open(options);
+      CHECK(outcome(store) == (killed ? "journal_mismatch" : "ok"));
+      if (store) must(store.value()->close());
+    }
   }
 }
 

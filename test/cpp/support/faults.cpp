@@ -215,6 +215,12 @@ EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count, offset);
 }
 
+EXPORTED int sync_file_range(int fd, off64_t from, off64_t bytes, unsigned flags) {
+  static const auto next = real<int (*)(int, off64_t, off64_t, unsigned)>("sync_file_range");
+  if (judge(kSyncRange, fd) == Verdict::fail) return -1;
+  return next(fd, from, bytes, flags);
+}
+
 EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int)>("writev");
   const Verdict verdict = judge(kWritev, fd);

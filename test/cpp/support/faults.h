@@ -24,6 +24,7 @@ enum Calls : std::uint32_t {
   kRename = 256,
   kTryLock = 512,     // pthread_mutex_trylock: held up only
   kCursorPut = 1024,  // mdb_cursor_put: the plan's error is what it returns
+  kSyncRange = 2048,  // sync_file_range; not one of kAll
   kAnyWrite = kWrite | kPwrite | kWritev,
   kAll = 511,
 };
