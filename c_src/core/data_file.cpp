@@ -108,7 +108,24 @@ Result<void> write_new_file(const Directory& directory, const std::string& name,
   return {};
 }
 
+/// LMDB maps what is in use at least. The file may say a terabyte, which not every address space
+/// has left.
+constexpr std::uint64_t kLeastMapBytes = 64 << 10;
+
 }  // namespace
+
+Result<MDB_env*> open_for_reading(const Directory& directory) noexcept {
+  auto env = open_alone(directory, kDataFile, MDB_RDONLY | MDB_NOTLS, kLeastMapBytes);
+  if (!env) return env.error();
+  auto txn = ReadTxn::begin(env.value().get());
+  if (!txn) return txn.error();
+  MDB_dbi dbi = 0;
+  // It tells LMDB how keys compare.
+  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
+    return from_lmdb(rc, "mdb_dbi_open");
+  }
+  return env.value().release();
+}
 
 Result<std::string> random_hex() {
   std::array<unsigned char, kIdBytes> bytes;
@@ -149,8 +166,6 @@ Result<void> open_in(const Directory& directory, std::string_view name, MDB_env*
 }
 
 Result<Identity> identify_data_file(const Directory& directory, std::string_view name) {
-  // As little as LMDB needs: the file may say a terabyte, which not every address space has left.
-  constexpr std::uint64_t kLeastMapBytes = 64 << 10;
   auto env = open_alone(directory, name, MDB_RDONLY, kLeastMapBytes);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());

@@ -51,6 +51,9 @@ Result<std::string> random_hex();
 Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0,
                               bool mapped_writes = false);
 
+/// Opens the store's file to read it beside an environment that does not write any more.
+Result<MDB_env*> open_for_reading(const Directory& directory) noexcept;
+
 /// Removes what an interrupted creation left, as far as it can be; nobody else may be creating.
 void remove_unfinished_files(const Directory& directory) noexcept;
 

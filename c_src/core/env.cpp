@@ -50,7 +50,18 @@ Env::~Env() {
   if (!opened_ && marked_ && mark_found_ == MarkState::clean) (void)clear_mark(directory_);
 }
 
+Result<MDB_env*> Env::for_reading() noexcept {
+  const std::lock_guard lock(reading_mutex_);
+  if (reading_ == nullptr) {
+    auto opened = open_for_reading(directory_);
+    if (!opened) return opened;
+    reading_ = opened.value();
+  }
+  return reading_;
+}
+
 void Env::unmap() noexcept {
+  if (reading_ != nullptr) mdb_env_close(std::exchange(reading_, nullptr));
   mdb_env_close(std::exchange(env_, nullptr));
   count_unmapped(map_bytes_);
 }

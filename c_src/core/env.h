@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "block_reserve.h"
@@ -44,6 +45,10 @@ class Env {
 
   MDB_env* get() const noexcept { return env_; }
   MDB_dbi dbi() const noexcept { return dbi_; }
+  /// The file in another environment, for readers: LMDB gives one up, for readers too, when a meta
+  /// page cannot be written, as on a disk that is full. What is in the file is as good as before,
+  /// and nobody writes it any more. Thread-safe. Errors: as opening.
+  Result<MDB_env*> for_reading() noexcept;
   const Directory& directory() const noexcept { return directory_; }
   /// After `close`: the directory, still locked.
   Directory take_directory() noexcept { return std::move(directory_); }
@@ -98,6 +103,8 @@ class Env {
   Directory directory_;
   FileDescriptor data_file_;  // locked, so that no other name of the file is opened meanwhile
   MDB_env* env_ = nullptr;
+  std::mutex reading_mutex_;
+  MDB_env* reading_ = nullptr;  // guarded by reading_mutex_
   MDB_dbi dbi_ = 0;
   Identity identity_;
   std::uint64_t version_ = 0;

@@ -21,7 +21,9 @@ Result<void> with_room_of_removed(Applier* applier, Act act) {
   const Code code = done.error().code;
   if (code != Code::disk_full && code != Code::quota_exceeded) return done;
   if (!applier->wait_tidy()) return done;
-  return act();
+  auto again = act();
+  // LMDB may have given up, which says less than why.
+  return !again && again.error().code == Code::env_failed ? done : again;
 }
 
 }  // namespace
@@ -69,12 +71,13 @@ Result<void> JournalWriter::append_draft() {
 
 /// Its outcome is the request's.
 void JournalWriter::write_alone(Request& request, std::uint64_t seq) {
-  (void)with_room_of_removed(parts_.applier, [&]() -> Result<void> {
+  const auto done = with_room_of_removed(parts_.applier, [&]() -> Result<void> {
     request.outcome = {};
     parts_.tree->write_alone(&request, seq);
     // What is in the tree must not be written twice, whatever came after.
     return parts_.env->applied_seq() == seq ? Result<void>() : request.outcome;
   });
+  if (!done) request.outcome = done;
 }
 
 bool JournalWriter::fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "errors.h"
 #include "open_snapshot.h"
@@ -30,8 +31,12 @@ std::size_t pool_size(unsigned reader_slots) noexcept {
 
 }  // namespace
 
-ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers)
-    : env_(env), buffers_(buffers), size_(pool_size(reader_slots)), slots_(new Slot[size_]) {}
+ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, Reopen reopen)
+    : env_(env),
+      buffers_(buffers),
+      reopen_(std::move(reopen)),
+      size_(pool_size(reader_slots)),
+      slots_(new Slot[size_]) {}
 
 ReadPool::~ReadPool() = default;
 
@@ -55,15 +60,24 @@ ReadPool::Slot* ReadPool::take(Want want, std::size_t first, bool* closed) noexc
 }
 
 Result<void> ReadPool::renew(Slot* slot) noexcept {
+  auto done = renew_in(env_, slot);
+  if (done || done.error().native != MDB_PANIC || !reopen_) return done;
+  const auto other = reopen_();
+  if (!other) return other.error();
+  if (slot->txn != nullptr) mdb_txn_abort(std::exchange(slot->txn, nullptr));
+  return renew_in(other.value(), slot);
+}
+
+Result<void> ReadPool::renew_in(MDB_env* env, Slot* slot) noexcept {
   if (slot->txn != nullptr) {
     if (const int rc = mdb_txn_renew(slot->txn); rc != 0) return from_lmdb(rc, "mdb_txn_renew");
     return {};
   }
-  int rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &slot->txn);
+  int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &slot->txn);
   if (rc == MDB_READERS_FULL) {
     int cleared = 0;
-    if ((rc = mdb_reader_check(env_, &cleared)) != 0) return from_lmdb(rc, "mdb_reader_check");
-    rc = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &slot->txn);
+    if ((rc = mdb_reader_check(env, &cleared)) != 0) return from_lmdb(rc, "mdb_reader_check");
+    rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &slot->txn);
   }
   if (rc != 0) {
     slot->txn = nullptr;
@@ -114,7 +128,7 @@ Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
       if (slot == nullptr) continue;
       auto renewed = renew_with_buffers(slot);
       if (renewed) {
-        pages_entered(env_);
+        pages_entered(mdb_txn_env(slot->txn));
         return Lease(slot);
       }
       slot->state.store(kFree, std::memory_order_release);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 #include "buffers.h"
@@ -48,7 +49,10 @@ class ReadPool {
   enum class For { call, snapshot };
 
   /// `buffers` must outlive the pool.
-  ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers);
+  /// `reopen` answers another environment of the same file, to go on with once LMDB has given `env`
+  /// up; it is called from any thread.
+  using Reopen = std::function<Result<MDB_env*>()>;
+  ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, Reopen reopen = {});
   ~ReadPool();
 
   /// A snapshot of buffers and LMDB at one version.
@@ -77,11 +81,13 @@ class ReadPool {
 
   enum class Want { any, with_transaction };
   Slot* take(Want want, std::size_t first, bool* closed) noexcept;
+  static Result<void> renew_in(MDB_env* env, Slot* slot) noexcept;
   Result<void> renew(Slot* slot) noexcept;
   Result<void> renew_with_buffers(Slot* slot) noexcept;
 
   MDB_env* env_;
   const Buffers* buffers_;
+  const Reopen reopen_;
   std::size_t size_;
   std::unique_ptr<Slot[]> slots_;
 };

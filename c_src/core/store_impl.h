@@ -37,7 +37,7 @@ struct StoreImpl {
         env(std::move(opened)),
         max_key_bytes(env->max_key_bytes()),
         recovered(std::move(found)),
-        pool(env->get(), env->reader_slots(), &buffers),
+        pool(env->get(), env->reader_slots(), &buffers, [this] { return env->for_reading(); }),
         snapshots(
             &pool, &buffers,
             {.age_ms = settings.max_snapshot_age_ms, .bytes = 2 * settings.write_buffer_bytes},

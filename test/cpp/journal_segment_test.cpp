@@ -210,7 +210,12 @@ TEST_CASE("An append that fails leaves no record, and the next one takes its pla
   const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
   REQUIRE(append(*segment, 1, 0, "first") == "ok");
   for (const int error : {ENOSPC, EDQUOT, EFBIG, EIO, 0}) {
-    faults::arm({.directory = temp.path(), .calls = faults::kPwrite, .fail_at = 1, .error = error});
+    // A write that is cut short once goes on.
+    faults::arm({.directory = temp.path(),
+                 .calls = faults::kPwrite,
+                 .fail_at = 1,
+                 .for_ever = error == 0,
+                 .error = error});
     const std::string word = append(*segment, 2, 0, "a payload that is longer");
     faults::disarm();
     const std::string expected = error == EDQUOT  ? "quota_exceeded"

@@ -20,6 +20,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string get_in(const Snapshot& snapshot, std::string_view key) {
+  std::string value;
+  const auto found = snapshot.get(key, [&](std::string_view bytes) { value = bytes; });
+  if (!found) return outcome(found);
+  return found.value() ? value : "nothing";
+}
+
 struct Fault {
   const char* name;
   int error;  // 0: cut short
@@ -231,6 +238,49 @@ TEST_CASE("A flush of the map that fails is told, and the store is not trusted a
                               .for_ever = for_ever,
                               .error = EIO};
       CHECK(with_fault(Durability::map_async, plan, all_faults()[0], &has_failed) == "");
+    }
+  }
+}
+
+// A disk that was full at the moment of LMDB's last page of a commit was disk_full for the write,
+// and from then on env_failed for every read.
+TEST_CASE("Whichever write a full disk refuses, reads go on") {
+  for (const Durability durability : kJournaled) {
+    bool has_failed = true;
+    for (std::uint64_t fail_at = 1; has_failed; ++fail_at) {
+      INFO(name_of(durability) << ", write " << fail_at);
+      const TempDir temp(memory_directory());
+      Options options = options_for(temp.path(), durability);
+      options.write_buffer_bytes = 64 << 10;
+      const StorePtr store = must_open(options);
+      const std::string large(60'000, 'l');  // goes straight into LMDB
+      must(store->put("key", large));
+      must(store->put("small", "value"));
+      const auto snapshot = store->snapshot();
+      REQUIRE(snapshot.ok());
+      faults::arm({.directory = temp.path(),
+                   .calls = faults::kAnyWrite,
+                   .fail_at = fail_at,
+                   .error = ENOSPC});
+      const std::string answer = outcome(store->put("other", large));
+      has_failed = faults::has_failed();
+      faults::disarm();
+      INFO(answer);
+      CHECK((answer == "ok" || answer == "disk_full"));
+      for (int round = 0; round < 3; ++round) {
+        CHECK(get(*store, "key") == large);
+        CHECK(get(*store, "small") == "value");
+        CHECK(get(*store, "other") == (answer == "ok" ? large : "nothing"));
+        CHECK(count_keys(*store) == (answer == "ok" ? 3 : 2));
+        CHECK(store->info().ok());
+        CHECK(get_in(*snapshot.value(), "key") == large);
+      }
+      (void)store->close();
+      const StorePtr again = must_open(options);
+      CHECK(get(*again, "key") == large);
+      CHECK(get(*again, "small") == "value");
+      if (answer == "ok") CHECK(get(*again, "other") == large);
+      must(again->close());
     }
   }
 }
