@@ -239,3 +239,25 @@ TEST_CASE("The last parts of a removed prefix take about as long as the first") 
     CHECK(late < 4 * early);
   }
 }
+
+TEST_CASE("A removal of a prefix that goes on begins where it is told, and nowhere before") {
+  for (const Settings& settings : {kMapped, kAsync}) {
+    WriterRig rig(settings);
+    rig.start();
+    rig.push(Ops{put_op("o9", "1"), put_op("p1", "1"), put_op("p5", "1"), put_op("p7", "1"),
+                 put_op("q1", "1")});
+    REQUIRE(rig.answers() == "ok");
+    const Ops prefix{remove_op("p")};
+    auto request = std::make_unique<Numbered>(0, 0);
+    request->kind = Request::Kind::remove_prefix;
+    request->ops = prefix;
+    request->from = "p5";
+    Numbered& part = rig.push(std::move(request));
+    REQUIRE(part.wait() == "ok");
+    CHECK(part.removed == 2);
+    CHECK(part.continue_at.empty());
+    CHECK(rig.at("p1") == "1");
+    CHECK(rig.at("p5") == "nothing");
+    CHECK(rig.at("q1") == "1");
+  }
+}
