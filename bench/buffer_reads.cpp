@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -138,6 +139,13 @@ class Bench {
   std::uint64_t applied_ = 0;
 };
 
+/// Rounds that do not count are told: a median of few of them says less.
+void tell_dropped(const char* what, std::size_t counted, int rounds) {
+  if (counted == static_cast<std::size_t>(rounds)) return;
+  std::printf("\n*** SKIPPED: %s: %zu of %d rounds count, the others were too short\n", what,
+              counted, rounds);
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t middle = values.size() / 2;
@@ -166,6 +174,8 @@ std::vector<Figure> buffer_reads(const TempDir& dir, const Dataset& data,
     if (busy.enough()) applying.push_back(busy.each() / rest.each());
     if (inside.enough()) buffered.push_back(inside.each() / rest.each());
   }
+  tell_dropped("get while a buffer is applied", applying.size(), settings.rounds);
+  tell_dropped("get of keys in the buffer", buffered.size(), settings.rounds);
   std::vector<Figure> figures{
       {"buffer_get_rest_ns", "get of keys in LMDB, at rest, ns", median(at_rest)}};
   if (!applying.empty()) {
