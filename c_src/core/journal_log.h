@@ -40,6 +40,12 @@ class JournalLog {
     return static_cast<double>(bytes()) / static_cast<double>(start_.segment_bytes);
   }
 
+  /// Takes the descriptor that every segment needs beside its own. Errors: as Directory::open_file.
+  Result<void> open_mark() {
+    const std::lock_guard lock(mark_mutex_);
+    return mark_.open();
+  }
+
   bool has_segment() const noexcept { return active_ != nullptr; }
   /// The spare one, or else makes one, which blocks. Errors: as JournalSegment::create.
   Result<void> open_segment();

@@ -33,6 +33,9 @@ class JournalMark {
   JournalMark(const Directory& directory, std::string store_id)
       : directory_(&directory), store_id_(std::move(store_id)) {}
 
+  /// Takes the descriptor now, not with the first segment. Errors: as Directory::open_file.
+  Result<void> open();
+
   /// What the file says. Errors: as Directory::read_file.
   Result<Segments> read();
 
@@ -49,7 +52,6 @@ class JournalMark {
 
  private:
   Result<void> say(Segments segments);
-  Result<void> open();
 
   const Directory* directory_;
   std::string store_id_;

@@ -94,6 +94,7 @@ struct StoreImpl {
   Result<void> start_threads() {
     if (writer == nullptr) return {};
     if (journal != nullptr) {
+      if (auto done = log->open_mark(); !done) return done;
       if (auto done = journal->start(); !done) return done;
       if (auto done = applier->start(threads); !done) return done;
     }
