@@ -94,8 +94,7 @@ run(Environment, World, Vm, Cells) ->
         Started = each(start, Prepared, fun(Cell) -> start(Environment, Vm, Cell) end),
         each(write, Started, fun(Cell) -> write(Vm, <<"before">>, [ok], Cell) end)
     end),
-    Loaded = each(load, Written, fun(Cell) -> load(Vm, Cell) end),
-    Changed = each(change, Loaded, fun(Cell) -> change(Environment, World, Vm, Cell) end),
+    Changed = each(change, Written, fun(Cell) -> change(Environment, World, Vm, load(Vm, Cell)) end),
     Stores = [Dir || Cell <- Changed, (Dir = found(Environment, Cell)) =/= gone],
     Ended = watched('other files', World, Stores, fun() ->
         Calm = each('write meanwhile', Changed, fun(Cell) -> loaded(Vm, [ok | Allowed], Cell) end),

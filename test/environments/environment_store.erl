@@ -8,6 +8,8 @@
 -define(CAPACITY, (8 bsl 20)). % the file of a `map_async' store is as long as that, and is compared
 -define(LARGE, (400 bsl 10)). % more than a quarter of a buffer: goes straight into LMDB
 
+-define(LOAD, 300). % as much as there is room for, however long it has
+
 %% With `capacity => default' it is the library's own.
 start(Id, Options) ->
     %% What a store says of the limits it meets is no finding.
@@ -30,10 +32,12 @@ write(Id, Tag) ->
             {[], sync(Id)}]
         ++ [{[key(Tag, N)], put_key(Id, key(Tag, N))} || N <- lists:seq(31, 40)].
 
-%% Writes until `loaded/1' asks, in order, what was answered: the change comes in the midst of it.
+%% Writes, and tells `loaded/1' what was answered: the change comes in the midst of it.
 load(Id, Tag) ->
     persistent_term:put({?MODULE, load, Id}, spawn(fun() -> load(Id, Tag, 1, []) end)).
 
+load(_, _, Number, Sofar) when Number > ?LOAD ->
+    receive {loaded, From} -> From ! {loaded, self(), lists:reverse(Sofar)} end;
 load(Id, Tag, Number, Sofar) ->
     receive
         {loaded, From} -> From ! {loaded, self(), lists:reverse(Sofar)}
