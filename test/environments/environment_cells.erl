@@ -8,7 +8,7 @@
 -export([start_vm/1, with_vm/2, in_vm/2, kill_vm/1, with_witness/1, end_witness/0]).
 -export([expect/3, expect_holds/4]).
 
--define(GUARD_MS, 60000). % ends what hangs; no step of a cell takes a tenth of this on a busy machine
+-define(GUARD_MS, 120000). % ends what hangs: fifty times what a step takes, so that a busy machine does not
 
 guard_ms() -> ?GUARD_MS.
 
