@@ -201,29 +201,30 @@ info(Store) ->
         Result -> Result
     end.
 
-%% @doc As {@link backup/3}, with all pages.
+%% @doc As {@link backup/3}.
 -spec backup(store(), file()) -> ok | {error, reason()}.
 backup(Store, File) ->
     backup([Store, File], Store, File, #{}).
 
-%% @doc Copies the store into a new file, as it is at one moment after the call, with everything
-%% acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} ends it: `closed'. The file appears
-%% under its name, for its owner only, when it is whole and on disk; until then it is a file
-%% `.hyper_lmdb-backup-*' beside it, which is removed where the backup fails and left where the VM is
+%% @doc Copies one moment into a new file: of a snapshot its own, of a store one after the call, with
+%% everything acknowledged before it. Reads and writes go on meanwhile; a {@link stop/1} ends it: `closed'.
+%% The file appears under its name, for its owner only, when it is whole and on disk; until then it is a
+%% file `.hyper_lmdb-backup-*' beside it, which is removed where the backup fails and left where the VM is
 %% killed. Nothing is overwritten: a name that is taken is `exists'. One backup of a store at a time;
-%% another one is `overloaded'.
+%% another one is `overloaded'. The backup of a snapshot that ends meanwhile is `snapshot_expired'.
 %%
-%% To start from it, make it the `data.mdb' of a directory that holds nothing else. The copy is a store
-%% of its own, with another `store_id', and starts with any `durability'.
+%% The copy is always compact; the option is accepted and has no effect. To start from it, make it the
+%% `data.mdb' of a directory that holds nothing else. The copy is a store of its own, with another
+%% `store_id', and starts with any `durability'.
 -spec backup(store(), file(), backup_options()) -> ok | {error, reason()}.
 backup(Store, File, Options) ->
     backup([Store, File, Options], Store, File, Options).
 
 backup(Args, Store, File, Options) when is_map(Options) ->
     case hyper_lmdb_options:backup(Options) of
-        {ok, Compact} ->
+        ok ->
             Ref = make_ref(),
-            case hyper_lmdb_nif:begin_backup(Store, File, Compact, Ref) of
+            case hyper_lmdb_nif:begin_backup(Store, File, Ref) of
                 queued -> receive {Ref, Result} -> Result end;
                 {badarg, N} -> hyper_lmdb_args:retry(backup, Args, N);
                 Result -> Result

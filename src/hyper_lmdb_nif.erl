@@ -6,14 +6,14 @@
 
 -on_load(load/0).
 
--export([open/2, close/1, info/1, stores/0, begin_backup/4,
+-export([open/2, close/1, info/1, stores/0, begin_backup/3,
          get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
          snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
--nifs([open/2, close/1, info/1, stores/0, begin_backup/4,
+-nifs([open/2, close/1, info/1, stores/0, begin_backup/3,
        get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
        snapshot_close/1,
@@ -60,9 +60,9 @@ info(_Store) -> erlang:nif_error(not_loaded).
 stores() -> erlang:nif_error(not_loaded).
 
 %% The reply comes as `{Ref, ok | {error, Reason}}'.
--spec begin_backup(hyper_lmdb:store(), binary(), Compact :: boolean(), reference()) ->
+-spec begin_backup(hyper_lmdb:store(), binary(), reference()) ->
           queued | error().
-begin_backup(_Store, _File, _Compact, _Ref) -> erlang:nif_error(not_loaded).
+begin_backup(_Store, _File, _Ref) -> erlang:nif_error(not_loaded).
 
 -spec get(hyper_lmdb:store(), binary()) -> {ok, binary()} | not_found | busy | error().
 get(_Store, _Key) -> erlang:nif_error(not_loaded).

@@ -6,7 +6,11 @@
 all_test_() ->
     [test_store:in_each_mode("a copy starts in every mode, as a store of its own", fun starts/2),
      test_store:in_each_mode("twenty copies under full load", #{write_buffer_bytes => 1 bsl 20}, fun under_load/2),
-     test_store:in_each_mode("a compact copy is smaller after deletes", fun compact/2),
+     test_store:in_each_mode("a copy has no free pages, with and without compact", fun compact/2),
+     test_store:in_each_mode("a snapshot, while writes go on", #{write_buffer_bytes => 1 bsl 20}, fun of_snapshot/2),
+     test_store:in_each_mode("a snapshot that ends meanwhile", fun snapshot_ends/2),
+     test_store:in_each_mode("past the age of snapshots", #{max_snapshot_age_ms => 1}, fun outlives_snapshots/2),
+     test_store:in_each_mode("a target on another file system", fun elsewhere/2),
      test_store:in_each_mode("targets", fun targets/2),
      test_store:in_each_mode("forms of the arguments", fun forms/2),
      test_store:in_each_mode("one at a time", fun one_at_a_time/2),
@@ -56,15 +60,69 @@ under_load(S, Dir) ->
 compact(S, Dir) ->
     ok = hyper_lmdb:batch_write(S, [{put, <<"k", I:32>>, rand:bytes(1000)} || I <- lists:seq(1, 5000)]),
     [First, Plain, Compact] = [<<Dir/binary, "/", Name/binary>> || Name <- [<<"first">>, <<"plain">>, <<"compact">>]],
-    %% LMDB gets the values before they are deleted.
     ?assertEqual(ok, hyper_lmdb:backup(S, First, #{compact => true})),
     [ok = hyper_lmdb:delete(S, <<"k", I:32>>) || I <- lists:seq(11, 5000)],
-    ?assertEqual(ok, hyper_lmdb:backup(S, Plain)),
+    ?assertEqual(ok, hyper_lmdb:backup(S, Plain, #{compact => false})),
     ?assertEqual(ok, hyper_lmdb:backup(S, Compact, #{compact => true})),
     ?assert(filelib:file_size(First) > 4000000),
-    ?assert(filelib:file_size(Plain) > 4000000),
-    ?assert(filelib:file_size(Compact) < 100000),
+    ?assert(filelib:file_size(Plain) < 100000),
+    ?assertEqual(filelib:file_size(Plain), filelib:file_size(Compact)),
     [backup_copies:with_copy(File, async, fun(C) -> ?assertEqual(backup_copies:contents(S), backup_copies:contents(C)) end) || File <- [Plain, Compact]].
+
+%% -- snapshots -----------------------------------------------------------------------------------
+
+%% It was read_only: what a program had looked at in a snapshot it could not keep.
+of_snapshot(S, Dir) ->
+    {Acked, Writers} = backup_copies:start_writers(S),
+    ok = test_store:wait_until(fun() -> lists:min(backup_copies:acked(Acked)) > 100 end),
+    File = fun(I) -> <<Dir/binary, "/copy ", ($0 + I)>> end,
+    Seen = hyper_lmdb:with_snapshot(S, fun(Snapshot) ->
+        Seen = {backup_copies:contents(Snapshot), backup_copies:last_batches(Snapshot)},
+        [?assertEqual(ok, hyper_lmdb:backup(Snapshot, File(I))) || I <- [1, 2]],
+        ?assertEqual(Seen, {backup_copies:contents(Snapshot), backup_copies:last_batches(Snapshot)}),
+        Seen
+    end),
+    ?assertNotEqual(Seen, {backup_copies:contents(S), backup_copies:batches_so_far(S)}),
+    [begin unlink(W), exit(W, kill) end || W <- Writers],
+    [backup_copies:with_copy(File(I), Mode, fun(C) ->
+         ?assertEqual(Seen, {backup_copies:contents(C), backup_copies:last_batches(C)})
+     end) || I <- [1, 2], Mode <- test_store:modes()].
+
+snapshot_ends(S, Dir) ->
+    backup_copies:megabytes(S, 20),
+    File = <<Dir/binary, "/copy">>,
+    Self = self(),
+    Pid = spawn(fun() ->
+        hyper_lmdb:with_snapshot(S, fun(Snapshot) -> Self ! {snapshot, Snapshot}, receive never -> ok end end)
+    end),
+    Snapshot = receive {snapshot, Taken} -> Taken end,
+    Backup = test_store:spawn_call(fun() -> hyper_lmdb:backup(Snapshot, File) end),
+    ok = test_store:wait_until(fun() -> backup_copies:leftovers(Dir) =/= [] orelse filelib:is_regular(File) end),
+    exit(Pid, kill),
+    Result = test_store:await(Backup),
+    ?assert(lists:member(Result, [ok, {error, snapshot_expired}])),
+    ?assertEqual(Result =:= ok, filelib:is_regular(File)),
+    ?assertEqual([], backup_copies:leftovers(Dir)),
+    ok = test_store:wait_until(fun() -> hyper_lmdb:exists(Snapshot, <<"k">>) =:= {error, snapshot_expired} end),
+    ?assertEqual({error, snapshot_expired}, hyper_lmdb:backup(Snapshot, <<File/binary, " 2">>)).
+
+outlives_snapshots(S, Dir) ->
+    backup_copies:megabytes(S, 20),
+    ?assertEqual(ok, hyper_lmdb:backup(S, <<Dir/binary, "/copy">>)),
+    backup_copies:with_copy(<<Dir/binary, "/copy">>, async, fun(C) -> ?assertEqual(2000, test_store:count(C)) end).
+
+elsewhere(S, _Dir) ->
+    backup_copies:megabytes(S, 1),
+    Memory = <<"/dev/shm/hyper_lmdb_backup_", (binary:encode_hex(rand:bytes(8)))/binary>>,
+    ok = file:make_dir(Memory),
+    try
+        File = <<Memory/binary, "/copy">>,
+        ?assertEqual(ok, hyper_lmdb:backup(S, File)),
+        ?assertEqual([], backup_copies:leftovers(Memory)),
+        backup_copies:with_copy(File, async, fun(C) -> ?assertEqual(backup_copies:contents(S), backup_copies:contents(C)) end)
+    after
+        ok = file:del_dir_r(Memory)
+    end.
 
 targets(S, Dir) ->
     ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),

@@ -48,7 +48,6 @@ void Applier::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t seq,
   next_ = next;
   applied_ = false;
   buffer_ = std::move(buffer);
-  held_ = static_cast<bool>(hold_over_);
   given_.store(seq, std::memory_order_relaxed);
   idle_.store(false, std::memory_order_release);
   wake_.notify_one();
@@ -79,26 +78,6 @@ Result<void> Applier::wait_idle() {
   const Hurry hurry(this);
   finished_.wait(lock, [&] { return idle() || !stall_; });
   return idle() ? Result<void>() : stall_;
-}
-
-void Applier::hold(std::function<bool()> over) {
-  const std::lock_guard lock(mutex_);
-  hold_over_ = std::move(over);
-}
-
-Result<void> Applier::wait_held() {
-  std::unique_lock lock(mutex_);
-  const Hurry hurry(this);
-  finished_.wait(lock, [&] { return idle() || held_ || !stall_; });
-  return idle() || held_ ? Result<void>() : stall_;
-}
-
-void Applier::let_go() {
-  std::unique_lock lock(mutex_);
-  finished_.wait(lock, [&] { return !asking_; });
-  hold_over_ = nullptr;
-  held_ = false;  // here, not once the thread sees it: the next hold is not that of this job
-  wake_.notify_one();
 }
 
 Result<void> Applier::wait_tidy() {
@@ -181,22 +160,6 @@ void Applier::loop() {
     wake_.wait(lock, [&] { return stopping_ || !idle() || !tidy_; });
     if (idle() && tidy_) return;
     const bool to_tidy = !tidy_;  // first: not more than one job leaves something
-    while (!to_tidy && held_) {
-      // Not under the lock, which writers need: it may have to wait for a file system. `let_go`
-      // waits for the answer, and nobody else takes the function away.
-      asking_ = true;
-      lock.unlock();
-      const bool over = hold_over_();
-      lock.lock();
-      asking_ = false;
-      finished_.notify_all();
-      if (over) {
-        hold_over_ = nullptr;
-        held_ = false;
-      } else {
-        wake_.wait_for(lock, kBetweenLooks);
-      }
-    }
     lock.unlock();
     const Result<void> done = to_tidy ? tidy_up() : do_job();
     lock.lock();

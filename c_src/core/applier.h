@@ -5,7 +5,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -20,8 +19,8 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `give` by the holder of the write lock, `start` and `stop` once each, `hold` by
-/// one thread at a time; the rest may be called from any thread.
+/// Thread-safety: `give` by the holder of the write lock, `start` and `stop` once each; the
+/// rest may be called from any thread.
 class Applier {
  public:
   Applier(Env* env, Buffers* buffers, ReadPool* pool, JournalLog* log, std::atomic<bool>* failed,
@@ -46,13 +45,6 @@ class Applier {
   /// Waits until no job is under way; journal it has no need of may still be there. Errors: what
   /// keeps the job from being finished (it is tried again all the same), env_failed.
   Result<void> wait_idle();
-  /// Jobs given from now on wait until `over` answers true, which is asked every millisecond and
-  /// holds up only the jobs if it blocks, or `let_go` is called. Throws std::bad_alloc.
-  void hold(std::function<bool()> over);
-  /// Waits until the jobs given before `hold` are done. Errors: as wait_idle.
-  Result<void> wait_held();
-  /// Ends `hold`; `over` is not called any more after that. Waits for it where it is being asked.
-  void let_go();
   /// The last number of the journal in the jobs given so far.
   std::uint64_t given() const noexcept { return given_.load(std::memory_order_relaxed); }
   /// Waits until what earlier jobs had no need of is gone. Errors: what keeps it there.
@@ -120,10 +112,6 @@ class Applier {
   std::condition_variable wake_;      // the thread
   std::condition_variable finished_;  // those who wait for it
   Result<void> stall_;                // guarded by mutex_
-  std::function<bool()> hold_over_;   // guarded by mutex_; empty where nothing is held, and not
-                                      // changed while asking_
-  bool asking_ = false;               // guarded by mutex_; the thread calls hold_over_ without it
-  bool held_ = false;                 // guarded by mutex_; the job waits for hold_over_
   bool tidy_ = true;                  // guarded by mutex_; nothing of the jobs before is left
   bool stopping_ = false;             // guarded by mutex_
   bool again_ = false;                // guarded by mutex_

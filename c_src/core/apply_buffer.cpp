@@ -109,19 +109,6 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
 
 }  // namespace
 
-Result<void> apply_records(MDB_txn* txn, MDB_dbi dbi, const WriteBuffer& buffer,
-                           std::uint64_t seq) {
-  auto cursor = Cursor::open(txn, dbi);
-  if (!cursor) return cursor.error();
-  PageCounter pages(1);
-  BufferCursor records(buffer.order(~std::uint64_t{0}), seq);
-  for (bool there = records.first(); there; there = records.next()) {
-    auto one = apply_one(cursor.value().get(), records.key(), records.outcome(), &pages);
-    if (!one) return one;
-  }
-  return {};
-}
-
 Result<void> apply_buffer(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
   auto applied = apply_all(env, job, breathe);
   if (!applied) env->cut_tail(applied.error().code);

@@ -69,7 +69,4 @@ struct ApplyJob {
 /// may be tried again; others as LMDB.
 Result<void> apply_buffer(Env* env, ApplyJob* job, FunctionRef<void()> breathe);
 
-/// The records of a buffer up to `seq`, in a write transaction of the caller's. Errors: as LMDB.
-Result<void> apply_records(MDB_txn* txn, MDB_dbi dbi, const WriteBuffer& buffer, std::uint64_t seq);
-
 }  // namespace hyper_lmdb

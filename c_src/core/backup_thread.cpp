@@ -9,7 +9,8 @@ namespace hyper_lmdb {
 
 Result<void> BackupThread::begin(Request* request, const ThreadApi& threads) {
   const std::lock_guard lock(mutex_);
-  if (stopped_) return Error{.code = Code::closed, .operation = "backup"};
+  if (stopped_.load(std::memory_order_relaxed))
+    return Error{.code = Code::closed, .operation = "backup"};
   if (request_ != nullptr) return Error{.code = Code::overloaded, .operation = "backup"};
   // The one before has nothing left to do but to answer.
   if (thread_ != nullptr) threads.join(std::exchange(thread_, nullptr));
@@ -24,10 +25,9 @@ void BackupThread::stop(const ThreadApi& threads) {
   void* thread = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    stopped_ = true;
+    stopped_.store(true, std::memory_order_relaxed);
     thread = std::exchange(thread_, nullptr);
   }
-  copy_stop_.stop();
   if (thread != nullptr) threads.join(thread);
 }
 
@@ -40,7 +40,7 @@ void* BackupThread::run(void* self) {
   }
   Result<void> done;
   try {
-    done = all.make_(std::string(request->ops.front().key), request->compact, &all.copy_stop_);
+    done = all.make_(*request, &all.stopped_);
   } catch (const std::bad_alloc&) {
     done = Error{.code = Code::no_memory, .operation = "backup"};
   }

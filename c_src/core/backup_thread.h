@@ -1,11 +1,10 @@
 // The thread that makes a backup: none while there is none to make.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
-#include <string>
 
-#include "copy_stop.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 
@@ -14,7 +13,9 @@ namespace hyper_lmdb {
 /// Thread-safety: all functions may be called from any thread, `stop` once.
 class BackupThread {
  public:
-  using Make = std::function<Result<void>(const std::string& file, bool compact, CopyStop* stop)>;
+  /// Makes the backup, and ends it soon with closed once `stopped` is true.
+  using Make =
+      std::function<Result<void>(const Request& request, const std::atomic<bool>* stopped)>;
 
   explicit BackupThread(Make make) : make_(std::move(make)) {}
 
@@ -28,11 +29,10 @@ class BackupThread {
   static void* run(void* self);
 
   const Make make_;
-  CopyStop copy_stop_;
+  std::atomic<bool> stopped_{false};  // set under mutex_, looked at while copying without it
   std::mutex mutex_;
   void* thread_ = nullptr;      // guarded by mutex_; one that has ended too
   Request* request_ = nullptr;  // guarded by mutex_; null where no backup is being made
-  bool stopped_ = false;        // guarded by mutex_
 };
 
 }  // namespace hyper_lmdb

@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <new>
 
 #include "errors.h"
@@ -25,10 +24,6 @@ constexpr std::string_view kMagic = "HLM";
 constexpr char kFormatVersion = 1;
 constexpr std::size_t kIdBytes = 16;
 constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 5 * 8;
-
-struct CloseEnv {
-  void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
-};
 
 // LMDB's file formats 1 and 2, as far as this file needs them: a page header, then the meta record.
 struct TreeInMeta {
@@ -68,29 +63,6 @@ Result<Meta> read_meta(int fd, std::uint64_t page_at) {
   return invalid(Code::not_a_database);
 }
 
-/// Opens a file of the directory without a lock file. With `map_bytes` 0 the map is as the file
-/// says.
-Result<std::unique_ptr<MDB_env, CloseEnv>> open_alone(const Directory& directory,
-                                                      std::string_view name, unsigned flags,
-                                                      std::uint64_t map_bytes = 0,
-                                                      std::uint64_t page_bytes = 0) {
-  MDB_env* raw = nullptr;
-  if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
-  std::unique_ptr<MDB_env, CloseEnv> env(raw);
-  if (map_bytes != 0) {
-    if (const int rc = mdb_env_set_mapsize(raw, map_bytes); rc != 0) {
-      return from_lmdb(rc, "mdb_env_set_mapsize");
-    }
-  }
-  if (const int rc = set_page_size(raw, page_bytes); rc != 0) {
-    return from_lmdb(rc, "mdb_env_set_pagesize");
-  }
-  if (auto done = open_in(directory, name, raw, MDB_NOSUBDIR | MDB_NOLOCK | flags); !done) {
-    return done.error();
-  }
-  return env;
-}
-
 Result<void> write_new_file(const Directory& directory, const std::string& name,
                             const Identity& identity, std::uint64_t page_bytes) {
   auto env = open_alone(directory, name, 0, 0, page_bytes);  // nobody else knows the name yet
@@ -125,6 +97,25 @@ Result<MDB_env*> open_for_reading(const Directory& directory) noexcept {
     return from_lmdb(rc, "mdb_dbi_open");
   }
   return env.value().release();
+}
+
+Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, unsigned flags,
+                             std::uint64_t map_bytes, std::uint64_t page_bytes) {
+  MDB_env* raw = nullptr;
+  if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
+  MdbEnvPtr env(raw);
+  if (map_bytes != 0) {
+    if (const int rc = mdb_env_set_mapsize(raw, map_bytes); rc != 0) {
+      return from_lmdb(rc, "mdb_env_set_mapsize");
+    }
+  }
+  if (const int rc = set_page_size(raw, page_bytes); rc != 0) {
+    return from_lmdb(rc, "mdb_env_set_pagesize");
+  }
+  if (auto done = open_in(directory, name, raw, MDB_NOSUBDIR | MDB_NOLOCK | flags); !done) {
+    return done.error();
+  }
+  return env;
 }
 
 Result<std::string> random_hex() {
@@ -238,35 +229,6 @@ void remove_unfinished_files(const Directory& directory) noexcept try {
   }
 } catch (const std::bad_alloc&) {
   // The next opening does it.
-}
-
-Result<void> make_independent(
-    const Directory& directory, std::string_view name, std::uint64_t more_bytes,
-    FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add) {
-  auto file = directory.open_file(name, Directory::For::reading);
-  if (!file) return file.error();
-  auto shape = inspect_data_file(file.value().get());
-  if (!shape) return shape.error();
-  auto id = random_hex();
-  if (!id) return id.error();
-  constexpr std::uint64_t kIdentityRoom = 1 << 20;  // the pages on the way to the record
-  auto env = open_alone(directory, name, 0, shape.value().used_bytes + kIdentityRoom + more_bytes);
-  if (!env) return env.error();
-  auto txn = WriteTxn::begin(env.value().get());
-  if (!txn) return txn.error();
-  MDB_dbi dbi = 0;
-  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
-    return from_lmdb(rc, "mdb_dbi_open");
-  }
-  auto identity = read_identity(txn.value().get(), dbi);
-  if (!identity) return identity.error();
-  identity.value().store_id = id.value();
-  if (auto added = add(txn.value().get(), dbi, &identity.value()); !added) return added;
-  if (identity.value().applying_seq > identity.value().applied_seq) {
-    return Error{.code = Code::internal, .operation = "backup"};
-  }
-  if (auto done = write_identity(txn.value().get(), dbi, identity.value()); !done) return done;
-  return txn.value().commit();
 }
 
 Result<FileShape> inspect_data_file(int fd) {

@@ -5,11 +5,11 @@
 #include <lmdb.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "directory.h"
-#include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 
 namespace hyper_lmdb {
@@ -61,13 +61,16 @@ void remove_unfinished_files(const Directory& directory) noexcept;
 /// writing. Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
 Result<Identity> identify_data_file(const Directory& directory, std::string_view name = kDataFile);
 
-/// Makes a store of its own of a copy of a store's file, under a new id. `add`, called with what
-/// the copy says of itself, may put in what it lacks, `more_bytes` at most, and change that.
-/// Durable when it returns; nobody else may have the file open. Errors: as LMDB, `add`, and
-/// internal for a copy from the midst of an applied buffer.
-Result<void> make_independent(
-    const Directory& directory, std::string_view name, std::uint64_t more_bytes,
-    FunctionRef<Result<void>(MDB_txn* txn, MDB_dbi dbi, Identity* identity)> add);
+struct CloseEnv {
+  void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
+};
+using MdbEnvPtr = std::unique_ptr<MDB_env, CloseEnv>;
+
+/// Opens a file of the directory without a lock file: nobody else may have it open. With
+/// `map_bytes` 0 the map is as the file says, with `page_bytes` 0 LMDB chooses the size of pages.
+/// Errors: as open_in.
+Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, unsigned flags,
+                             std::uint64_t map_bytes = 0, std::uint64_t page_bytes = 0);
 
 /// Opens a file of the directory with LMDB, and nothing else: `name` is `data.mdb` unless `flags`
 /// have MDB_NOSUBDIR. Errors: as LMDB; already_open; no_such_directory where the path that LMDB

@@ -138,32 +138,6 @@ Result<void> JournalWriter::rotate(Applier::Next next_write) {
   return {};
 }
 
-Result<void> JournalWriter::settle(std::function<bool()> begun) {
-  Applier& applier = *parts_.applier;
-  {
-    std::unique_lock lock(*parts_.write_mutex);
-    const std::uint64_t wanted = parts_.log->appended();
-    while (dirty_.load(std::memory_order_relaxed) && applier.given() < wanted) {
-      if (applier.idle()) {
-        if (auto rotated = rotate(Applier::Next::perhaps_never); !rotated) return rotated;
-        break;
-      }
-      lock.unlock();
-      if (auto idle = applier.wait_idle(); !idle) return idle;
-      lock.lock();
-    }
-    applier.hold(std::move(begun));
-  }
-  auto held = applier.wait_held();
-  if (!held) {
-    applier.let_go();
-    return held;
-  }
-  // The copy may need the room of the journal that LMDB has now; without it there is less.
-  (void)applier.wait_tidy();
-  return {};
-}
-
 /// LMDB has everything, and there is no segment.
 Result<void> JournalWriter::drain() {
   if (parts_.log->has_segment()) {

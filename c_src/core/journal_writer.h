@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,13 +58,6 @@ class JournalWriter final : public WriteWay {
   /// Applies everything, so that no journal is left; after the writer thread has ended. What a full
   /// disk keeps from LMDB stays in the journal, on disk. Errors: io_error, env_failed.
   Result<void> finish() noexcept;
-
-  /// For who copies LMDB's file: it has everything appended before the call, in whole buffers, and
-  /// no buffer goes into it before `begun` says that the copy has begun, or `go_on` is called (as
-  /// Applier::hold). Takes the write lock, and does not wait under it. Blocks. Errors: what keeps a
-  /// buffer from LMDB, env_failed; nothing is held then.
-  Result<void> settle(std::function<bool()> begun);
-  void go_on() { parts_.applier->let_go(); }
 
   /// A buffer of the store's size.
   static std::shared_ptr<WriteBuffer> new_buffer(const Settings& settings, const Buffers& buffers,

@@ -13,7 +13,7 @@ namespace hyper_lmdb {
 
 namespace {
 
-constexpr unsigned kSlotsLeftToOthers = 8;  // tools that look at the store, a backup
+constexpr unsigned kSlotsLeftToOthers = 8;  // a backup, tools that look at the store
 constexpr auto kLongestWait = std::chrono::milliseconds(1);
 constexpr auto kBetweenLooks = std::chrono::microseconds(50);
 
@@ -36,13 +36,18 @@ ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, 
       buffers_(buffers),
       reopen_(std::move(reopen)),
       size_(pool_size(reader_slots)),
-      slots_(new Slot[size_]) {}
+      slots_(new Slot[size_ + 1]) {}
 
 ReadPool::~ReadPool() = default;
 
-ReadPool::Slot* ReadPool::take(Want want, std::size_t first, bool* closed) noexcept {
-  for (std::size_t i = 0; i < size_; ++i) {
-    Slot& slot = slots_[(first + i) % size_];
+ReadPool::Among ReadPool::among(For use) const noexcept {
+  if (use == For::backup) return {.first = size_, .count = 1, .start = 0};
+  return {.first = 0, .count = size_, .start = use == For::call ? thread_number() : size_ / 2};
+}
+
+ReadPool::Slot* ReadPool::take(Want want, const Among& among, bool* closed) noexcept {
+  for (std::size_t i = 0; i < among.count; ++i) {
+    Slot& slot = slots_[among.first + (among.start + i) % among.count];
     unsigned expected = kFree;
     // Acquire: the transaction's last user wrote it before the release below.
     if (slot.state.compare_exchange_strong(expected, kBusy, std::memory_order_acquire,
@@ -108,14 +113,14 @@ Result<void> ReadPool::renew_with_buffers(Slot* slot) noexcept {
 }
 
 bool ReadPool::pins(const Buffers::State* state) const noexcept {
-  for (std::size_t i = 0; i < size_; ++i) {
+  for (std::size_t i = 0; i <= size_; ++i) {
     if (slots_[i].pin.load(std::memory_order_seq_cst) == state) return true;
   }
   return false;
 }
 
 Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
-  const std::size_t first = use == For::call ? thread_number() % size_ : size_ / 2;
+  const Among slots = among(use);
   using Clock = std::chrono::steady_clock;
   Clock::time_point deadline{};
   for (;;) {
@@ -124,7 +129,7 @@ Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
     // Where the environment has no slot left for a new transaction, an idle one that has its own
     // will do.
     for (const Want want : {Want::any, Want::with_transaction}) {
-      Slot* const slot = take(want, first, &closed);
+      Slot* const slot = take(want, slots, &closed);
       if (slot == nullptr) continue;
       auto renewed = renew_with_buffers(slot);
       if (renewed) {
@@ -145,7 +150,7 @@ Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
 }
 
 void ReadPool::close() noexcept {
-  for (std::size_t i = 0; i < size_; ++i) {
+  for (std::size_t i = 0; i <= size_; ++i) {
     unsigned expected = kFree;
     while (!slots_[i].state.compare_exchange_weak(expected, kClosed, std::memory_order_acquire,
                                                   std::memory_order_relaxed)) {

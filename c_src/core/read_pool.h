@@ -45,8 +45,9 @@ class ReadPool {
     OpenSnapshot* turn_at_;
   };
 
-  /// How long a lease is meant to last. Those of snapshots keep out of the way of the others.
-  enum class For { call, snapshot };
+  /// How long a lease is meant to last. Those of snapshots keep out of the way of the others; that
+  /// of a backup, of which there is one at a time, has a slot of its own.
+  enum class For { call, snapshot, backup };
 
   /// `buffers` must outlive the pool.
   /// `reopen` answers another environment of the same file, to go on with once LMDB has given `env`
@@ -80,7 +81,12 @@ class ReadPool {
   };
 
   enum class Want { any, with_transaction };
-  Slot* take(Want want, std::size_t first, bool* closed) noexcept;
+  /// Slots to look for a free one in, round from `start`.
+  struct Among {
+    std::size_t first, count, start;
+  };
+  Among among(For use) const noexcept;
+  Slot* take(Want want, const Among& among, bool* closed) noexcept;
   static Result<void> renew_in(MDB_env* env, Slot* slot) noexcept;
   Result<void> renew(Slot* slot) noexcept;
   Result<void> renew_with_buffers(Slot* slot) noexcept;
@@ -89,7 +95,7 @@ class ReadPool {
   const Buffers* buffers_;
   const Reopen reopen_;
   std::size_t size_;
-  std::unique_ptr<Slot[]> slots_;
+  std::unique_ptr<Slot[]> slots_;  // and one more, of a backup
 };
 
 }  // namespace hyper_lmdb

@@ -48,9 +48,8 @@ struct StoreImpl {
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
                                                            : env->version()),
         queue(has_journal() ? settings.write_buffer_bytes / 2 : settings.write_buffer_bytes),
-        backup([this](const std::string& file, bool compact, CopyStop* stop) {
-          return back_up({env.get(), tree.get(), journal.get(), &recovered, &failed, stop}, file,
-                         compact);
+        backup([this](const Request& request, const std::atomic<bool>* stopped) {
+          return make_backup(request, stopped);
         }) {
     if (recovered.buffer != nullptr) {
       buffers.start(recovered.buffer, nullptr, recovered.replayed.last_seq);
@@ -89,6 +88,26 @@ struct StoreImpl {
       return Error{.code = Code::work_limit, .operation = "snapshot"};
     }
     return snapshots.lease(snapshot, effort.may_wait ? effort.turn_ms : 0);
+  }
+
+  /// Into the file `request.ops[0].key` names: `request.snapshot`, or else the store as it is now.
+  Result<void> make_backup(const Request& request, const std::atomic<bool>* stopped) {
+    if (failed.load(std::memory_order_acquire)) {
+      return Error{.code = Code::env_failed, .operation = "backup"};
+    }
+    // One of its own ends neither by its age nor by the memory it keeps: two buffers at most.
+    std::shared_ptr<OpenSnapshot> moment = request.snapshot;
+    if (moment == nullptr) {
+      auto now = pool.lease(ReadPool::For::backup);
+      if (!now) return now.error();
+      moment = std::make_shared<OpenSnapshot>(std::move(now).value(), 0);
+    }
+    const auto lease = [&] {
+      return request.snapshot == nullptr ? moment->lease(kNoLimit)
+                                         : snapshots.lease(moment.get(), kNoLimit);
+    };
+    return back_up({env->dbi(), env->page_bytes(), lease, stopped},
+                   std::string(request.ops.front().key));
   }
 
   Result<void> start_threads() {

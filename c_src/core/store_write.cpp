@@ -38,7 +38,7 @@ Result<void> check_op(const StoreImpl& store, const Op& op) noexcept {
 }
 
 /// A request whose caller waits for it.
-class BlockingRequest final : public Request {
+class BlockingRequest : public Request {
  public:
   void done(const Result<void>& result) noexcept override {
     const std::lock_guard lock(mutex_);
@@ -58,6 +58,17 @@ class BlockingRequest final : public Request {
   std::condition_variable changed_;
   Result<void> result_;
   bool finished_ = false;
+};
+
+class BackupRequest final : public BlockingRequest {
+ public:
+  explicit BackupRequest(std::string_view file) : op_{.kind = OpKind::put, .key = file} {
+    kind = Kind::backup;
+    ops = {&op_, 1};
+  }
+
+ private:
+  const Op op_;
 };
 
 class BlockingTicket final : public Ticket {
@@ -225,13 +236,20 @@ Result<void> Store::sync() {
   return run_blocking(*this, request);
 }
 
-Result<void> Store::backup(std::string_view file, bool compact) {
-  const Op op{.kind = OpKind::put, .key = file};
-  BlockingRequest request;
-  request.kind = Request::Kind::backup;
-  request.ops = {&op, 1};
-  request.compact = compact;
+Result<void> Store::backup(std::string_view file) {
+  BackupRequest request(file);
   return run_blocking(*this, request);
+}
+
+Result<void> Snapshot::submit_backup(Request* request) const {
+  request->snapshot = open_;
+  return store_->submit(request);
+}
+
+Result<void> Snapshot::backup(std::string_view file) const {
+  BackupRequest request(file);
+  request.snapshot = open_;
+  return run_blocking(*store_, request);
 }
 
 }  // namespace hyper_lmdb

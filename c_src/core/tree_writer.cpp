@@ -110,8 +110,7 @@ const Result<void>& TreeWriter::check_named() {
 }
 
 bool TreeWriter::may_wait() const noexcept {
-  return !env_->mapped_writes() || (flusher_ != nullptr && flusher_->flushing()) ||
-         copying_.load(std::memory_order_acquire);
+  return !env_->mapped_writes() || (flusher_ != nullptr && flusher_->flushing());
 }
 
 std::optional<Result<void>> TreeWriter::try_write(std::span<const Op> ops) {

@@ -18,7 +18,7 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: as WriteWay; `trim` by the holder of the write lock, `copying` by any thread.
+/// Thread-safety: as WriteWay; `trim` by the holder of the write lock.
 class TreeWriter final : public WriteWay {
  public:
   /// `flusher` is null where every commit is flushed by itself.
@@ -36,10 +36,6 @@ class TreeWriter final : public WriteWay {
   void write_group(Request* first, std::size_t requests) override;
   /// One request in a transaction that also says that the tree has everything up to `seq`.
   void write_alone(Request* request, std::uint64_t seq);
-
-  /// While LMDB copies its file it holds its write lock for as long as two pages take to be
-  /// written: no time for a caller's thread to wait.
-  void copying(bool on) noexcept { copying_.store(on, std::memory_order_release); }
 
   /// Gives blocks back that were set aside and are not used.
   void trim() noexcept;
@@ -64,7 +60,6 @@ class TreeWriter final : public WriteWay {
   Flusher* flusher_;
   std::atomic<bool>* failed_;
   NamedCheck named_;  // of the holder of the write lock
-  std::atomic<bool> copying_{false};
   // Of its own: a page that has to be written out first says nothing to those who read.
   Warmth warmth_;
 };

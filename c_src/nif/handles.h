@@ -150,7 +150,9 @@ class ReaderRef {
   /// Null where no store was started under the name.
   const Reader* get() const noexcept;
   const Reader* operator->() const noexcept { return get(); }
-  bool is_snapshot() const noexcept { return store_.snapshot() != nullptr; }
+  bool is_snapshot() const noexcept { return snapshot() != nullptr; }
+  /// Null of a store.
+  const Snapshot* snapshot() const noexcept { return store_.snapshot(); }
   /// The store that is read, or that a snapshot was taken of.
   Store* store() const noexcept {
     return is_snapshot() ? store_.snapshot()->store().get() : store_.get();

@@ -112,18 +112,20 @@ ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 }
 
 ERL_NIF_TERM begin_backup(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
-  const auto store = StoreRef::from(env, argv[0]);
-  if (!store) return make_badarg(env, 1);
+  const auto source = ReaderRef::from(env, argv[0]);
+  if (!source) return make_badarg(env, 1);
   if (!as_binary(env, argv[1])) return make_badarg(env, 2);
-  const bool compact = enif_is_identical(argv[2], atoms().true_) != 0;
-  if (!compact && enif_is_identical(argv[2], atoms().false_) == 0) return make_badarg(env, 3);
-  if (enif_is_ref(env, argv[3]) == 0) return make_badarg(env, 4);
-  if (store->get() == nullptr) return store->refusal(env);
-  auto request = std::make_unique<MessageRequest>(env, argv[3], argv[1]);
+  if (enif_is_ref(env, argv[2]) == 0) return make_badarg(env, 3);
+  if (source->store() == nullptr) return make_not_started(env);
+  auto request = std::make_unique<MessageRequest>(env, argv[2], argv[1]);
   request->kind = Request::Kind::backup;
-  request->compact = compact;
   request->decode_file();
-  return submit(env, *store->get(), std::move(request));
+  const Snapshot* const snapshot = source->snapshot();
+  const auto submitted = snapshot != nullptr ? snapshot->submit_backup(request.get())
+                                             : source->store()->submit(request.get());
+  if (!submitted) return make_error(env, submitted.error());
+  (void)request.release();  // the store's now
+  return atoms().queued;
 }
 
 ERL_NIF_TERM stores(ErlNifEnv* env, int, const ERL_NIF_TERM[]) {

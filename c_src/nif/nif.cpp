@@ -79,7 +79,7 @@ ErlNifFunc functions[] = {
     {"close", 1, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // waits for calls, flushes
     {"info", 1, &guarded<info>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // stats the file
     {"stores", 0, &guarded<stores>, 0},                         // a copy of a table
-    {"begin_backup", 4, &guarded<begin_backup>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // starts a thread
+    {"begin_backup", 3, &guarded<begin_backup>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // starts a thread
 
     {"get", 2, &guarded<get>, 0},              // one look-up; over 512 KiB dirty IO
     {"exists", 2, &guarded<exists>, 0},        // one look-up

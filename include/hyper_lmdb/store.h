@@ -115,13 +115,13 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
 
   /// Copies the store into a new file, as it is at one moment after the call, with everything
   /// acknowledged before it: the `data.mdb` of another store, with an id of its own. Reads and
-  /// writes go on meanwhile; `close` ends it: closed. `compact` leaves free pages out. The file,
-  /// mode 0600, takes its name when it is whole and on disk; after an error nothing is left. A
-  /// read-only store may be copied too. Blocks. One at a time: another one is overloaded. Errors:
-  /// bad_option (`file`), exists, no_such_directory, permission_denied, disk_full, quota_exceeded,
-  /// file_too_large, io_error, readers_full, too_many_files, overloaded, env_failed, corrupted,
-  /// no_memory.
-  Result<void> backup(std::string_view file, bool compact);
+  /// writes go on meanwhile; `close` ends it between two records: closed. The pages of the copy are
+  /// full and none is free. The file, mode 0600, takes its name when it is whole and on disk; after
+  /// an error nothing is left. A read-only store may be copied too. Blocks. One at a time: another
+  /// one is overloaded. Errors: bad_option (`file`), exists, no_such_directory, permission_denied,
+  /// disk_full, quota_exceeded, file_too_large, io_error, readers_full, too_many_files, overloaded,
+  /// env_failed, corrupted, no_memory.
+  Result<void> backup(std::string_view file);
 
   /// What is in the store now, to be read later. Does not block. Errors: readers_full where half of
   /// the reader slots have a snapshot already.
@@ -175,6 +175,10 @@ class Snapshot final : public Reader {
   ~Snapshot();
   /// Ends it now. A read under way finishes. Waits for nothing, takes no lock.
   void release() noexcept;
+  /// As Store::backup, of this moment. Other reads through the snapshot go on meanwhile.
+  Result<void> backup(std::string_view file) const;
+  /// As Store::submit, for a Kind::backup of this moment.
+  Result<void> submit_backup(Request* request) const;
   const std::shared_ptr<Store>& store() const noexcept { return store_; }
 
  private:

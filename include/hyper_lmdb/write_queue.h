@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 #include "hyper_lmdb/result.h"
 
 namespace hyper_lmdb {
+
+class OpenSnapshot;
 
 /// A unit of work for the writer thread. `submit` hands it over; the writer calls `done` exactly
 /// once and does not touch the request afterwards, so `done` may delete it.
@@ -34,10 +37,10 @@ class Request {
   virtual void done(const Result<void>& result) noexcept = 0;
 
   Kind kind = Kind::batch;
-  std::span<const Op> ops;    ///< for Kind::batch; the memory belongs to the request
-  std::uint64_t bytes = 0;    ///< what `reserve` was asked for; given back after `done`
-  bool compact = false;       ///< of Kind::backup: free pages are left out
-  std::string_view from;      ///< of Kind::remove_prefix: keys before it stay
+  std::span<const Op> ops;  ///< for Kind::batch; the memory belongs to the request
+  std::uint64_t bytes = 0;  ///< what `reserve` was asked for; given back after `done`
+  std::shared_ptr<OpenSnapshot> snapshot;  ///< for Kind::backup; null where it is of the store now
+  std::string_view from;                   ///< of Kind::remove_prefix: keys before it stay
   std::uint64_t removed = 0;  ///< by Kind::remove_prefix; set before `done`, as `continue_at`
   std::string continue_at;    ///< from where the next one goes on; empty: nothing is left to remove
 

@@ -108,7 +108,7 @@ void copy_under(const Load& load, Durability mode) {
     INFO("copy " << i);
     std::vector<std::uint64_t> before;
     for (const auto& writer : writers) before.push_back(writer->acknowledged.load());
-    const std::string word = outcome(store->backup(temp / "copy", i % 2 == 1));
+    const std::string word = outcome(store->backup(temp / "copy"));
     REQUIRE(word == "ok");
     const Identity identity = identity_of(temp / "copy");
     CHECK(identity.applying_seq <= identity.applied_seq);
@@ -133,7 +133,86 @@ void copy_under(const Load& load, Durability mode) {
   must(store->close());
 }
 
+/// Batch `number` of a sequence that makes, replaces and removes records of every kind. The copy
+/// tells by one key how far it has come.
+void write_batch(Store& store, std::uint64_t number) {
+  const auto key = [&](std::uint64_t step, std::uint64_t most) {
+    return "model/" + std::to_string((number * 7919 + step * 104'729) % most);
+  };
+  const std::string value = std::to_string(number) + std::string(number % 300, '.');
+  const std::string put = key(1, 2000), gone = key(2, 2000), group = key(3, 500),
+                    link = key(4, 700), target = key(5, 2000);
+  const std::string reached = std::to_string(number);
+  const Op ops[] = {put_op(put, value), remove_op(gone), group_op(group), link_op(target, link),
+                    put_op("model", reached)};
+  must(store.batch_write(ops));
+}
+
+Contents model_records(const std::string& file) {
+  Contents records = records_of(file);
+  std::erase_if(records, [](const auto& record) { return !record.first.starts_with("model"); });
+  return records;
+}
+
 }  // namespace
+
+TEST_CASE("A copy under full load is what some first part of the sequence leaves") {
+  for (const Durability mode : kAllModes) {
+    INFO(name_of(mode));
+    const TempDir temp(memory_directory());
+    Options options = options_for(temp / "store", mode);
+    options.write_buffer_bytes = 1 << 20;
+    options.capacity = 1 << 30;  // the pages of a moment that is copied are not used again
+    const StorePtr store = must_open(options);
+    MarkingWriter beside(store.get(), 1, 100, 500);
+    std::atomic<bool> stop{false};
+    std::atomic<std::uint64_t> begun{0}, acknowledged{0};
+    std::thread other([&] { beside.run(); });
+    std::thread writer([&] {
+      while (!stop.load()) {
+        write_batch(*store, begun.fetch_add(1) + 1);
+        acknowledged.store(begun.load());
+      }
+    });
+    std::uint64_t replayed = 0;
+    const StorePtr model = must_open(options_for(temp / "model", Durability::map_async));
+    for (int i = 0; i < 10; ++i) {
+      INFO("copy " << i);
+      const std::uint64_t before = acknowledged.load();
+      // Every other one of a snapshot, while what it does not have comes in.
+      const auto snapshot = i % 2 == 0 ? nullptr : store->snapshot().value();
+      const std::string copy = temp / "copy", wanted = temp / "wanted";
+      must(snapshot == nullptr ? store->backup(copy) : snapshot->backup(copy));
+      const std::uint64_t after = begun.load();
+      std::uint64_t reached = 0;
+      {
+        const StorePtr started =
+            must_open(options_for(directory_from(copy, temp / "started"), Durability::async));
+        reached = before == 0 && get(*started, "model") == "nothing"
+                      ? 0
+                      : std::stoull(get(*started, "model"));
+        must(started->close());
+        fs::remove_all(temp / "started");
+      }
+      CHECK(reached >= before);
+      CHECK(reached <= after);
+      while (replayed < reached) write_batch(*model, ++replayed);
+      must(model->backup(wanted));
+      CHECK(model_records(copy) == model_records(wanted));
+      CHECK(identity_of(copy).counts.links == identity_of(wanted).counts.links);
+      CHECK(identity_of(copy).counts.marks == identity_of(wanted).counts.marks);
+      fs::remove(copy);
+      fs::remove(wanted);
+    }
+    stop.store(true);
+    beside.stop.store(true);
+    writer.join();
+    other.join();
+    CHECK(beside.failed.empty());
+    must(model->close());
+    must(store->close());
+  }
+}
 
 TEST_CASE("Copies under load, of buffers that are applied in many transactions") {
   // Several thousand pages a buffer, each of a key of its own.

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <random>
 #include <string>
 
 #include "hyper_lmdb/store.h"
@@ -74,25 +75,23 @@ void check_copy(const std::string& file, const Contents& wanted, const std::stri
 
 TEST_CASE("A copy has what was acknowledged, and is a store of its own in every mode") {
   for (const Durability mode : kAllModes) {
-    for (const bool compact : {false, true}) {
-      INFO(name_of(mode) << (compact ? ", compact" : ""));
-      const TempDir temp(memory_directory());
-      const StorePtr store = must_open(options_for(temp / "store", mode));
-      fill(*store, "old");
-      must(store->backup(temp / "first", compact));
-      const Contents first = contents_of(*store);
-      fill(*store, "new");
-      const Contents second = contents_of(*store);
-      must(store->backup(temp / "second", compact));
-      fill(*store, "never copied");
-      const std::string id = store->info().value().store_id;
-      check_copy(temp / "first", first, id);
-      check_copy(temp / "second", second, id);
-      CHECK(identity_of(temp / "first").store_id != identity_of(temp / "second").store_id);
-      CHECK(only_holds(temp.path(), {"first", "second", "store"}));
-      must(store->close());
-      CHECK(outcome(store->backup(temp / "third", compact)) == "closed");
-    }
+    INFO(name_of(mode));
+    const TempDir temp(memory_directory());
+    const StorePtr store = must_open(options_for(temp / "store", mode));
+    fill(*store, "old");
+    must(store->backup(temp / "first"));
+    const Contents first = contents_of(*store);
+    fill(*store, "new");
+    const Contents second = contents_of(*store);
+    must(store->backup(temp / "second"));
+    fill(*store, "never copied");
+    const std::string id = store->info().value().store_id;
+    check_copy(temp / "first", first, id);
+    check_copy(temp / "second", second, id);
+    CHECK(identity_of(temp / "first").store_id != identity_of(temp / "second").store_id);
+    CHECK(only_holds(temp.path(), {"first", "second", "store"}));
+    must(store->close());
+    CHECK(outcome(store->backup(temp / "third")) == "closed");
   }
 }
 
@@ -101,13 +100,12 @@ TEST_CASE("A store with nothing in it, and one at rest, are copied too") {
     INFO(name_of(mode));
     const TempDir temp(memory_directory());
     const StorePtr store = must_open(options_for(temp / "store", mode));
-    must(store->backup(temp / "empty", false));
-    must(store->backup(temp / "empty compact", true));
+    must(store->backup(temp / "empty"));
     must(store->put("key", "value"));
-    must(store->backup(temp / "one", false));
-    must(store->backup(temp / "one again", true));
+    must(store->backup(temp / "one"));
+    must(store->backup(temp / "one again"));
     must(store->close());
-    for (const char* name : {"empty", "empty compact", "one", "one again"}) {
+    for (const char* name : {"empty", "one", "one again"}) {
       INFO(name);
       const StorePtr copy = must_open(
           options_for(directory_from(temp / name, temp / (std::string(name) + " store")), mode));
@@ -126,35 +124,98 @@ TEST_CASE("A copy of what is larger than a buffer, and of what went to LMDB dire
     fill(*store, "v");
     must(store->put("huge", std::string(1 << 20, 'h')));
     must(store->put("behind", "it"));
-    must(store->backup(temp / "copy", false));
+    must(store->backup(temp / "copy"));
     check_copy(temp / "copy", contents_of(*store), store->info().value().store_id);
     must(store->reset());
-    must(store->backup(temp / "reset", false));
+    must(store->backup(temp / "reset"));
     CHECK(identity_of(temp / "reset").counts.links == 0);
     must(store->close());
   }
 }
 
+// A backup of a snapshot was read_only: there was no way to keep a moment one had looked at.
+TEST_CASE("A snapshot is copied as it was, whatever was written since") {
+  for (const Durability mode : kAllModes) {
+    INFO(name_of(mode));
+    const TempDir temp(memory_directory());
+    Options options = options_for(temp / "store", mode);
+    options.write_buffer_bytes = 1 << 20;
+    const StorePtr store = must_open(options);
+    fill(*store, "then");
+    const Contents then = contents_of(*store);
+    const auto snapshot = store->snapshot().value();
+    fill(*store, "later");
+    must(store->remove("l"));
+    must(store->remove("mark"));
+    must(store->remove_prefix("key 1"));
+    must(store->put("new", "1"));
+    must(snapshot->backup(temp / "first"));
+    must(store->reset());
+    must(snapshot->backup(temp / "second"));
+    check_copy(temp / "first", then, store->info().value().store_id);
+    CHECK(records_of(temp / "second") == records_of(temp / "first"));
+    CHECK(identity_of(temp / "second").counts.marks == 1);
+    // It goes on being one.
+    std::string value;
+    REQUIRE(snapshot->get("key 1", [&](std::string_view bytes) { value = bytes; }).value());
+    CHECK(value == "then");
+    snapshot->release();
+    CHECK(outcome(snapshot->backup(temp / "third")) == "snapshot_expired");
+    CHECK(only_holds(temp.path(), {"first", "second", "store"}));
+    must(store->close());
+    CHECK(outcome(snapshot->backup(temp / "third")) == "closed");
+  }
+}
+
+TEST_CASE("Records are copied as they are stored, those that no one can read too") {
+  const TempDir temp(memory_directory());
+  Options options = options_for(temp / "store", Durability::async);
+  options.compression = Compression::lz4;
+  options.checksum = true;
+  {
+    const StorePtr store = must_open(options);
+    fill(*store, std::string(3000, 'c'));
+    must(store->close());
+  }
+  {
+    MDB_env* env = nullptr;
+    MDB_txn* txn = nullptr;
+    MDB_dbi dbi = 0;
+    MDB_val key{3, const_cast<char*>("key")}, damaged{2, const_cast<char*>("\xff?")};
+    REQUIRE(mdb_env_create(&env) == 0);
+    REQUIRE(mdb_env_open(env, (temp / "store").c_str(), MDB_NOLOCK, 0600) == 0);
+    REQUIRE(mdb_txn_begin(env, nullptr, 0, &txn) == 0);
+    REQUIRE(mdb_dbi_open(txn, nullptr, 0, &dbi) == 0);
+    REQUIRE(mdb_put(txn, dbi, &key, &damaged, 0) == 0);
+    REQUIRE(mdb_txn_commit(txn) == 0);
+    mdb_env_close(env);
+  }
+  const Contents records = records_of(temp / "store/data.mdb");
+  REQUIRE(records.at("key 1").size() < 300);
+  const StorePtr store = must_open(options);
+  must(store->backup(temp / "copy"));
+  must(store->close());
+  CHECK(records_of(temp / "copy") == records);
+}
+
 TEST_CASE("A read-only store is copied with what its journal holds, and stays as it is") {
   for (const Durability left_by : kJournaled) {
-    for (const bool compact : {false, true}) {
-      INFO(name_of(left_by) << (compact ? ", compact" : ""));
-      const TempDir temp(memory_directory());
-      leave_journal(options_for(temp / "store", left_by));
-      REQUIRE(journal_segments(open_directory(temp / "store")).value().size() == 1);
-      const std::string before = read_whole(temp / "store/data.mdb");
-      Options options = options_for(temp / "store", left_by);
-      options.read_only = true;
-      const StorePtr store = must_open(options);
-      must(store->backup(temp / "copy", compact));
-      const Contents wanted = contents_of(*store);
-      REQUIRE(wanted.size() == 503);
-      const std::string id = store->info().value().store_id;
-      must(store->close());
-      CHECK(read_whole(temp / "store/data.mdb") == before);
-      CHECK(journal_segments(open_directory(temp / "store")).value().size() == 1);
-      check_copy(temp / "copy", wanted, id);
-    }
+    INFO(name_of(left_by));
+    const TempDir temp(memory_directory());
+    leave_journal(options_for(temp / "store", left_by));
+    REQUIRE(journal_segments(open_directory(temp / "store")).value().size() == 1);
+    const std::string before = read_whole(temp / "store/data.mdb");
+    Options options = options_for(temp / "store", left_by);
+    options.read_only = true;
+    const StorePtr store = must_open(options);
+    must(store->backup(temp / "copy"));
+    const Contents wanted = contents_of(*store);
+    REQUIRE(wanted.size() == 503);
+    const std::string id = store->info().value().store_id;
+    must(store->close());
+    CHECK(read_whole(temp / "store/data.mdb") == before);
+    CHECK(journal_segments(open_directory(temp / "store")).value().size() == 1);
+    check_copy(temp / "copy", wanted, id);
   }
 }
 
@@ -163,7 +224,7 @@ TEST_CASE("A copy does not take up the journal of the store it was made of") {
   const Options options = options_for(temp / "store", Durability::async);
   {
     const StorePtr store = must_open(options);
-    must(store->backup(temp / "copy", false));
+    must(store->backup(temp / "copy"));
     must(store->close());
   }
   leave_journal(options);
@@ -171,31 +232,48 @@ TEST_CASE("A copy does not take up the journal of the store it was made of") {
   CHECK(outcome(Store::open(options)) == "journal_mismatch");
 }
 
-TEST_CASE("A compact copy leaves out what was deleted") {
+TEST_CASE("A copy leaves out what was deleted") {
   for (const Durability mode : kAllModes) {
     INFO(name_of(mode));
     const TempDir temp(memory_directory());
     const StorePtr store = must_open(options_for(temp / "store", mode));
     for (int i = 0; i < 2000; ++i) must(store->put(std::to_string(i), std::string(2000, 'v')));
-    must(store->backup(temp / "before", true));
+    must(store->backup(temp / "before"));
     CHECK(store->remove_prefix("").value() == 2000);
     must(store->put("left", "1"));
-    must(store->backup(temp / "with free pages", false));
-    must(store->backup(temp / "compact", true));
+    must(store->backup(temp / "after"));
     CHECK(fs::file_size(temp / "before") > 4'000'000);
-    CHECK(fs::file_size(temp / "with free pages") > 4'000'000);
-    CHECK(fs::file_size(temp / "compact") < 100'000);
+    CHECK(fs::file_size(temp / "after") < 100'000);
     must(store->close());
   }
+}
+
+TEST_CASE("The pages of a copy are full, in whatever order the store was written") {
+  const TempDir temp(memory_directory());
+  const StorePtr store = must_open(options_for(temp / "store", Durability::map_async));
+  std::minstd_rand random(1);
+  for (int i = 0; i < 20'000; ++i) {
+    must(store->put(std::to_string(random()) + "/" + std::to_string(i), std::string(80, 'v')));
+  }
+  must(store->backup(temp / "copy"));
+  std::uint64_t bytes = 0;
+  for (const auto& [key, record] : records_of(temp / "copy")) {
+    bytes += (8 + key.size() + record.size() + 1) / 2 * 2 + 2;  // a node, and where it lies
+  }
+  const std::uint64_t copied = fs::file_size(temp / "copy");
+  CHECK(copied > bytes);
+  CHECK(copied < bytes + bytes / 10);
+  CHECK(copied < store->info().value().used_bytes * 3 / 4);
+  must(store->close());
 }
 
 TEST_CASE("Targets that cannot be are refused before anything is done") {
   const TempDir temp(memory_directory());
   const StorePtr store = must_open(options_for(temp / "store", Durability::async));
   must(store->put("key", "value"));
-  CHECK(outcome(store->backup(temp / "store/data.mdb", false)) == "exists");
-  CHECK(outcome(store->backup(temp / "none/copy", false)) == "no_such_directory");
-  CHECK(outcome(store->backup("", false)) == "bad_option file");
+  CHECK(outcome(store->backup(temp / "store/data.mdb")) == "exists");
+  CHECK(outcome(store->backup(temp / "none/copy")) == "no_such_directory");
+  CHECK(outcome(store->backup("")) == "bad_option file");
   CHECK(store->info().value().applied_buffers == 0);
   CHECK(get(*store, "key") == "value");
   must(store->close());

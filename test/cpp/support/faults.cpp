@@ -41,6 +41,7 @@ struct State {
   bool failed = false;
   std::condition_variable changed;
   unsigned waiting = 0;
+  std::string held_directory;
   Range last_msync;
   std::string traced_directory;
   std::vector<Call> trace;
@@ -110,11 +111,12 @@ Function real(const char* name) {
   return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
 }
 
-void wait_if_held(std::uint32_t call) {
+void wait_if_held(std::uint32_t call, int fd = -1) {
   const auto let_go = [&] { return (held.load(std::memory_order_acquire) & call) == 0; };
   if (let_go()) return;
   State& all = state();
   std::unique_lock lock(all.mutex);
+  if (fd >= 0 && !is_below(fd, all.held_directory)) return;
   ++all.waiting;
   all.changed.notify_all();
   all.changed.wait_for(lock, kLongestHold, let_go);
@@ -151,7 +153,9 @@ bool has_failed() {
   return state().failed;
 }
 
-void hold(std::uint32_t calls) {
+void hold(std::uint32_t calls, const std::string& directory) {
+  const std::lock_guard lock(state().mutex);
+  state().held_directory = directory;
   held.store(calls, std::memory_order_release);
 }
 
@@ -201,7 +205,7 @@ using namespace hyper_lmdb::test::faults;
 
 EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t)>("write");
-  if (fd > STDERR_FILENO) wait_if_held(kWrite);
+  if (fd > STDERR_FILENO) wait_if_held(kWrite, fd);
   const Verdict verdict = judge(kWrite, fd);
   if (verdict == Verdict::fail) return -1;
   return next(fd, bytes, verdict == Verdict::cut_short && count > 0 ? count - 1 : count);
@@ -209,6 +213,7 @@ EXPORTED ssize_t write(int fd, const void* bytes, size_t count) {
 
 EXPORTED ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  wait_if_held(kPwrite, fd);
   note(kPwrite, fd, offset);
   const Verdict verdict = judge(kPwrite, fd);
   if (verdict == Verdict::fail) return -1;
@@ -223,6 +228,7 @@ EXPORTED int sync_file_range(int fd, off64_t from, off64_t bytes, unsigned flags
 
 EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int)>("writev");
+  wait_if_held(kWritev, fd);
   const Verdict verdict = judge(kWritev, fd);
   if (verdict == Verdict::fail) return -1;
   if (verdict == Verdict::pass) return next(fd, parts, count);
@@ -232,6 +238,7 @@ EXPORTED ssize_t writev(int fd, const iovec* parts, int count) {
 
 EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
   static const auto next = real<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev");
+  wait_if_held(kWritev, fd);
   note(kWritev, fd, offset);
   const Verdict verdict = judge(kWritev, fd);
   if (verdict == Verdict::fail) return -1;
@@ -243,14 +250,14 @@ EXPORTED ssize_t pwritev(int fd, const iovec* parts, int count, off_t offset) {
 EXPORTED int fdatasync(int fd) {
   static const auto next = real<int (*)(int)>("fdatasync");
   // Not where a writer waits for the segment that is being made: a mark of it is no data.
-  if (!path_of(fd).ends_with("/dirty.mark")) wait_if_held(kFdatasync);
+  if (!path_of(fd).ends_with("/dirty.mark")) wait_if_held(kFdatasync, fd);
   note(kFdatasync, fd);
   return judge(kFdatasync, fd) == Verdict::pass ? next(fd) : -1;
 }
 
 EXPORTED int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
-  wait_if_held(kFsync);
+  wait_if_held(kFsync, fd);
   note(kFsync, fd);
   return judge(kFsync, fd) == Verdict::pass ? next(fd) : -1;
 }

@@ -44,10 +44,10 @@ std::uint64_t disarm();
 /// Whether the plan in force has failed a call.
 bool has_failed();
 
-/// Holds calls up, any of kMsync, kFdatasync (not of `dirty.mark`), kFsync, kWrite and kTryLock,
-/// from now on and until `release_held`; each for two minutes at most, so that a test that failed
-/// meanwhile ends.
-void hold(std::uint32_t calls);
+/// Holds calls up, any of kMsync, kFdatasync (not of `dirty.mark`), kFsync, kAnyWrite and kTryLock,
+/// from now on and until `release_held`; those that name a file only where it is below `directory`,
+/// if one is given. Each for two minutes at most, so that a test that failed meanwhile ends.
+void hold(std::uint32_t calls, const std::string& directory = "");
 void release_held();
 /// Waits until a call is held up. Throws where none is for a minute.
 void wait_for_held();
