@@ -11,6 +11,7 @@ all_test_() ->
     ++ test_store:each_mode("a renamed directory whose name another store takes", 240, fun taken_name/1)
     ++ test_store:each_mode("a directory that is removed", 120, fun removed/1)
     ++ test_store:each_mode("one data file in two directories", 120, fun one_data_file/1)
+    ++ test_store:each_mode("a stop without the data file", 120, fun stopped_without/1)
     ++ [test_store:in_dir("a journal file that is removed", fun removed_journal/1)].
 
 %% A deployment switched the link to the directory: what was written from then on went into a journal
@@ -112,13 +113,39 @@ one_data_file(Mode) ->
         ?assertEqual({error, already_open}, test_store:start(#{name => A, durability => Mode, capacity => ?CAPACITY}))
     end).
 
+%% A journal file that something else removed: writes say so until LMDB has what it held, and then go
+%% on. They were answered `ok' and lost with a kill; then a store whose file was gone when it was to be
+%% removed took no more writes at all.
 removed_journal(Dir) ->
+    child_vm:in_killed_vm(#{name => Dir}, fun(S) ->
+        ok = hyper_lmdb:put(S, <<"before">>, <<"1">>),
+        ok = hyper_lmdb:sync(S),
+        [_ | _] = Journal = test_store:journal(Dir),
+        [ok = file:delete(filename:join(Dir, File)) || File <- Journal],
+        ok = test_store:wait_until(fun() -> hyper_lmdb:put(S, <<"k">>, <<"v">>) =:= {error, no_such_directory} end),
+        ok = test_store:wait_until(fun() -> hyper_lmdb:put(S, <<"after">>, <<"2">>) =:= ok end),
+        ok = hyper_lmdb:sync(S)
+    end),
     S = test_store:start_ok(#{name => Dir}),
-    ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
-    [_ | _] = Journal = test_store:journal(Dir),
-    [ok = file:delete(filename:join(Dir, File)) || File <- Journal],
-    ok = test_store:wait_until(fun() -> hyper_lmdb:put(S, <<"k">>, <<>>) =:= {error, no_such_directory} end),
-    ?assertEqual({error, no_such_directory}, hyper_lmdb:sync(S)).
+    ?assertEqual([{ok, <<"1">>}, {ok, <<"2">>}], [hyper_lmdb:get(S, K) || K <- [<<"before">>, <<"after">>]]).
+
+%% `stop' of a store whose data file was gone was `ok'.
+stopped_without(Mode) ->
+    test_store:with_dir(fun(Base) ->
+        [begin
+             Name = <<Base/binary, "/", (atom_to_binary(What))/binary>>,
+             S = test_store:start_ok(#{name => Name, durability => Mode, capacity => ?CAPACITY}),
+             ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+             ok = hyper_lmdb:sync(S),
+             ok = case What of
+                      directory -> file:del_dir_r(Name);
+                      removed -> file:delete(<<Name/binary, "/data.mdb">>);
+                      moved -> file:rename(<<Name/binary, "/data.mdb">>, <<Name/binary, "/elsewhere">>)
+                  end,
+             ?assertEqual({What, {error, no_such_directory}}, {What, hyper_lmdb:sync(S)}),
+             ?assertEqual({What, {error, no_such_directory}}, {What, hyper_lmdb:stop(S)})
+         end || What <- [directory, removed, moved]]
+    end).
 
 write(S, Prefix, Value) ->
     [ok = hyper_lmdb:put(S, <<Prefix/binary, I:32>>, <<Value:800/unit:8>>) || I <- lists:seq(1, ?WRITES)],

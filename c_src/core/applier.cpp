@@ -177,7 +177,8 @@ void Applier::loop() {
       continue;
     }
     finished_.notify_all();
-    if (!may_pass(done.error().code)) {
+    // A file that cannot be removed is in the way of the next job, and of nothing else.
+    if (!to_tidy && !may_pass(done.error().code)) {
       failed_->store(true, std::memory_order_release);
       ended_ = true;
       return;

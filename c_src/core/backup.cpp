@@ -32,8 +32,8 @@ class NewDataFile {
  public:
   /// In the empty file of the target.
   static Result<NewDataFile> open(const BackupTarget& target, std::uint64_t page_bytes) {
-    auto env = open_alone(target.directory(), target.temporary_name(), MDB_NOSYNC, kPartBytes,
-                          kPageSizeToChoose ? page_bytes : 0);
+    auto env = open_alone(target.directory(), target.temporary_name(), target.fd(), MDB_NOSYNC,
+                          kPartBytes, kPageSizeToChoose ? page_bytes : 0);
     if (!env) return env.error();
     MDB_stat stat;
     if (const int rc = mdb_env_stat(env.value().get(), &stat); rc != 0) {

@@ -63,9 +63,9 @@ Result<Meta> read_meta(int fd, std::uint64_t page_at) {
   return invalid(Code::not_a_database);
 }
 
-Result<void> write_new_file(const Directory& directory, const std::string& name,
+Result<void> write_new_file(const Directory& directory, const NewFile& file,
                             const Identity& identity, std::uint64_t page_bytes) {
-  auto env = open_alone(directory, name, 0, 0, page_bytes);  // nobody else knows the name yet
+  auto env = open_alone(directory, file.name(), file.fd(), 0, 0, page_bytes);
   if (!env) return env.error();
   MDB_env* const raw = env.value().get();
   auto txn = WriteTxn::begin(raw);
@@ -86,8 +86,8 @@ constexpr std::uint64_t kLeastMapBytes = 64 << 10;
 
 }  // namespace
 
-Result<MDB_env*> open_for_reading(const Directory& directory) noexcept {
-  auto env = open_alone(directory, kDataFile, MDB_RDONLY | MDB_NOTLS, kLeastMapBytes);
+Result<MDB_env*> open_for_reading(const Directory& directory, int fd) noexcept {
+  auto env = open_alone(directory, kDataFile, fd, MDB_RDONLY | MDB_NOTLS, kLeastMapBytes);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();
@@ -99,8 +99,8 @@ Result<MDB_env*> open_for_reading(const Directory& directory) noexcept {
   return env.value().release();
 }
 
-Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, unsigned flags,
-                             std::uint64_t map_bytes, std::uint64_t page_bytes) {
+Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, int fd,
+                             unsigned flags, std::uint64_t map_bytes, std::uint64_t page_bytes) {
   MDB_env* raw = nullptr;
   if (const int rc = mdb_env_create(&raw); rc != 0) return from_lmdb(rc, "mdb_env_create");
   MdbEnvPtr env(raw);
@@ -112,7 +112,7 @@ Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, 
   if (const int rc = set_page_size(raw, page_bytes); rc != 0) {
     return from_lmdb(rc, "mdb_env_set_pagesize");
   }
-  if (auto done = open_in(directory, name, raw, MDB_NOSUBDIR | MDB_NOLOCK | flags); !done) {
+  if (auto done = open_in(directory, name, fd, raw, MDB_NOSUBDIR | MDB_NOLOCK | flags); !done) {
     return done.error();
   }
   return env;
@@ -138,7 +138,7 @@ Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi) {
   return decode_identity(to_view(value));
 }
 
-Result<void> open_in(const Directory& directory, std::string_view name, MDB_env* env,
+Result<void> open_in(const Directory& directory, std::string_view name, int fd, MDB_env* env,
                      unsigned flags) {
   const bool is_directory = (flags & MDB_NOSUBDIR) == 0;
   const std::string path = directory.path_for_lmdb(is_directory ? std::string_view() : name);
@@ -147,17 +147,17 @@ Result<void> open_in(const Directory& directory, std::string_view name, MDB_env*
     return Error{.code = Code::already_open, .native = rc, .operation = "mdb_env_open"};
   }
   if (rc != 0) return from_lmdb(rc, "mdb_env_open");
-  mdb_filehandle_t fd = -1;
-  if (const int failed = mdb_env_get_fd(env, &fd); failed != 0) {
+  mdb_filehandle_t opened = -1;
+  if (const int failed = mdb_env_get_fd(env, &opened); failed != 0) {
     return from_lmdb(failed, "mdb_env_get_fd");
   }
-  if (directory.is_file(name, fd)) return {};
-  // The path led elsewhere: the directory, or one above it, was renamed just now.
+  if (is_same_file(fd, opened)) return {};
+  // A link, or a name on the way, was switched just now: that file is not ours, nor locked.
   return Error{.code = Code::no_such_directory, .operation = "mdb_env_open"};
 }
 
-Result<Identity> identify_data_file(const Directory& directory, std::string_view name) {
-  auto env = open_alone(directory, name, MDB_RDONLY, kLeastMapBytes);
+Result<Identity> identify_data_file(const Directory& directory, std::string_view name, int fd) {
+  auto env = open_alone(directory, name, fd, MDB_RDONLY, kLeastMapBytes);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();
@@ -208,7 +208,7 @@ Result<void> create_data_file(const Directory& directory, std::uint64_t page_byt
   auto file = directory.create_file(std::string(kTemporaryPrefix) + id.value());
   if (!file) return file.error();
   if (mapped_writes) keep_in_place(file.value().fd());
-  auto done = write_new_file(directory, file.value().name(), {.store_id = id.value()}, page_bytes);
+  auto done = write_new_file(directory, file.value(), {.store_id = id.value()}, page_bytes);
   if (done) done = directory.rename(&file.value(), kDataFile);
   if (!done) return done;
   file.value().keep();

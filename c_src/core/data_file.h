@@ -51,31 +51,33 @@ Result<std::string> random_hex();
 Result<void> create_data_file(const Directory& directory, std::uint64_t page_bytes = 0,
                               bool mapped_writes = false);
 
-/// Opens the store's file to read it beside an environment that does not write any more.
-Result<MDB_env*> open_for_reading(const Directory& directory) noexcept;
+/// Opens the store's file, which is open as `fd`, to read it beside an environment that does not
+/// write any more. Errors: as open_in.
+Result<MDB_env*> open_for_reading(const Directory& directory, int fd) noexcept;
 
 /// Removes what an interrupted creation left, as far as it can be; nobody else may be creating.
 void remove_unfinished_files(const Directory& directory) noexcept;
 
 /// Who the store in the file is, read without changing a byte; nobody else may have it open for
 /// writing. Errors: unknown_format where it is not one of ours, version_mismatch, and as LMDB.
-Result<Identity> identify_data_file(const Directory& directory, std::string_view name = kDataFile);
+Result<Identity> identify_data_file(const Directory& directory, std::string_view name, int fd);
 
 struct CloseEnv {
   void operator()(MDB_env* env) const noexcept { mdb_env_close(env); }
 };
 using MdbEnvPtr = std::unique_ptr<MDB_env, CloseEnv>;
 
-/// Opens a file of the directory without a lock file: nobody else may have it open. With
+/// As open_in, without a lock file: nobody else may have it open through LMDB. With
 /// `map_bytes` 0 the map is as the file says, with `page_bytes` 0 LMDB chooses the size of pages.
 /// Errors: as open_in.
-Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, unsigned flags,
-                             std::uint64_t map_bytes = 0, std::uint64_t page_bytes = 0);
+Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, int fd,
+                             unsigned flags, std::uint64_t map_bytes = 0,
+                             std::uint64_t page_bytes = 0);
 
-/// Opens a file of the directory with LMDB, and nothing else: `name` is `data.mdb` unless `flags`
-/// have MDB_NOSUBDIR. Errors: as LMDB; already_open; no_such_directory where the path that LMDB
-/// needs led to another file.
-Result<void> open_in(const Directory& directory, std::string_view name, MDB_env* env,
+/// Opens a file of the directory with LMDB, and no other: the one that is open as `fd`. Its name is
+/// `data.mdb` unless `flags` have MDB_NOSUBDIR. Errors: as LMDB; already_open; no_such_directory
+/// where the name, or the path that LMDB needs, leads to another file by now.
+Result<void> open_in(const Directory& directory, std::string_view name, int fd, MDB_env* env,
                      unsigned flags);
 
 /// What the meta pages say of a file.

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -69,37 +70,6 @@ Result<void> write_and_sync(int fd, std::string_view bytes) {
   return {};
 }
 
-/// File systems whose locks or memory maps do not hold between machines.
-bool is_networked(int fd) noexcept {
-  struct statfs info;
-  if (::fstatfs(fd, &info) != 0) return false;
-#ifdef __linux__
-  switch (static_cast<unsigned long>(info.f_type)) {
-    case 0x6969:      // NFS
-    case 0x517B:      // SMB
-    case 0xFF534D42:  // CIFS
-    case 0xFE534D42:  // SMB2
-    case 0x65735546:  // FUSE
-    case 0x01021997:  // 9p
-    case 0x5346414F:  // AFS
-    case 0x73757245:  // Coda
-    case 0x00C36400:  // Ceph
-    case 0x0BD00BD0:  // Lustre
-    case 0x01161970:  // GFS2
-    case 0x6B414653:  // kAFS
-    case 0x7461636F:  // OCFS2
-    case 0x47504653:  // GPFS
-    case 0x19830326:  // BeeGFS
-    case 0x786F4256:  // vboxsf
-      return true;
-    default:
-      return false;
-  }
-#else
-  return (info.f_flags & MNT_LOCAL) == 0;
-#endif
-}
-
 Error not_regular(int code) noexcept {
   return {.code = Code::not_a_database, .native = code, .operation = "open file"};
 }
@@ -134,6 +104,42 @@ Result<void> lock_file(int fd, Lock lock) noexcept {
   const bool no_locks = errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS;
   if (no_locks) error.code = Code::unsupported_fs;
   return error;
+}
+
+bool is_networked(int fd) noexcept {
+  struct statfs info;
+  if (::fstatfs(fd, &info) != 0) return false;
+#ifdef __linux__
+  switch (static_cast<unsigned long>(info.f_type)) {
+    case 0x6969:      // NFS
+    case 0x517B:      // SMB
+    case 0xFF534D42:  // CIFS
+    case 0xFE534D42:  // SMB2
+    case 0x65735546:  // FUSE
+    case 0x01021997:  // 9p
+    case 0x5346414F:  // AFS
+    case 0x73757245:  // Coda
+    case 0x00C36400:  // Ceph
+    case 0x0BD00BD0:  // Lustre
+    case 0x01161970:  // GFS2
+    case 0x6B414653:  // kAFS
+    case 0x7461636F:  // OCFS2
+    case 0x47504653:  // GPFS
+    case 0x19830326:  // BeeGFS
+    case 0x786F4256:  // vboxsf
+      return true;
+    default:
+      return false;
+  }
+#else
+  return (info.f_flags & MNT_LOCAL) == 0;
+#endif
+}
+
+bool is_same_file(int fd, int other) noexcept {
+  struct stat one, two;
+  return ::fstat(fd, &one) == 0 && ::fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+         one.st_ino == two.st_ino;
 }
 
 Result<void> check_named(int fd) noexcept {
@@ -206,7 +212,8 @@ Result<FileDescriptor> Directory::open_file(std::string_view name, For use, Link
   if (link == Link::refused) flags |= O_NOFOLLOW;
   FileDescriptor fd(::openat(fd_.get(), std::string(name).c_str(), flags));
   if (!fd) {
-    const bool other_kind = errno == ENXIO || errno == EISDIR || errno == ELOOP || errno == ENODEV;
+    const bool other_kind = errno == ENXIO || errno == EISDIR || errno == ELOOP ||
+                            errno == ENODEV || errno == EOPNOTSUPP;
     return other_kind ? not_regular(errno) : from_errno(errno, "open file");
   }
   struct stat found;
@@ -308,14 +315,24 @@ std::string Directory::path_for_lmdb(std::string_view name) const {
   if (::stat(own.c_str(), &found) == 0 && DirectoryId{found.st_dev, found.st_ino} == id_) {
     path = own;
   }
+#elif defined(F_GETPATH)
+  char now[MAXPATHLEN];
+  if (::fcntl(fd_.get(), F_GETPATH, now) == 0) path = now;
 #endif
   return name.empty() ? path : path + "/" + std::string(name);
 }
 
-bool Directory::is_file(std::string_view name, int fd) const noexcept {
+Result<void> Directory::check_file(std::string_view name, int fd) const noexcept {
+  char text[NAME_MAX + 1] = {};
+  name.copy(text, sizeof text - 1);
   struct stat named, open;
-  return ::fstatat(fd_.get(), std::string(name).c_str(), &named, 0) == 0 &&
-         ::fstat(fd, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+  if (::fstatat(fd_.get(), text, &named, 0) != 0) {
+    if (errno != ENOENT) return check_named(fd);
+    return Error{.code = Code::no_such_directory, .native = ENOENT, .operation = "write"};
+  }
+  if (::fstat(fd, &open) != 0) return from_errno(errno, "stat file");
+  if (named.st_dev == open.st_dev && named.st_ino == open.st_ino) return {};
+  return Error{.code = Code::no_such_directory, .operation = "write"};
 }
 
 }  // namespace hyper_lmdb

@@ -41,10 +41,10 @@ Result<void> check_named(int fd) noexcept;
 /// call for each write would cost a third of it. Thread-safety: none.
 class NamedCheck {
  public:
-  /// What `ask`, which answers as check_named, said last; a no is final.
+  /// What `ask`, which answers as check_named, said last.
   template <typename Ask>
   const Result<void>& operator()(Ask ask) {
-    if (const auto now = ticks(); now != asked_at_ && named_) {
+    if (const auto now = ticks(); now != asked_at_) {
       asked_at_ = now;
       named_ = ask();
     }
@@ -55,6 +55,11 @@ class NamedCheck {
   std::chrono::nanoseconds asked_at_{-1};
   Result<void> named_;
 };
+
+bool is_same_file(int fd, int other) noexcept;
+
+/// Whether it is on a file system whose locks or memory maps do not hold between machines.
+bool is_networked(int fd) noexcept;
 
 /// A small file of the system's, as far as 4 KiB; empty where it cannot be read.
 std::string read_system_file(const char* path);
@@ -137,11 +142,12 @@ class Directory {
   Result<void> overwrite_file(std::string_view name, std::string_view bytes) const;
 
   /// A path for liblmdb, which opens by path only; `name` may be empty. It leads to this directory
-  /// whatever that is called, where the system has /proc. Elsewhere whoever uses it looks with
-  /// `is_file` whether it did.
+  /// whatever that is called, where the system can tell. Elsewhere whoever uses it looks with
+  /// `is_same_file` whether it did.
   std::string path_for_lmdb(std::string_view name) const;
-  /// Whether the descriptor is of the file that has this name.
-  bool is_file(std::string_view name, int fd) const noexcept;
+  /// Whether the file that is open has this name. Errors: no_such_directory where it does not;
+  /// where the directory cannot be asked, as check_named.
+  Result<void> check_file(std::string_view name, int fd) const noexcept;
 
  private:
   std::string path_;

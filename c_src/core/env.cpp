@@ -33,11 +33,12 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   env->directory_ = std::move(directory);
   env->journal_bytes_ = journal_bytes;
   env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
+  env->read_only_ = settings.read_only;
   env->boot_ = boot_id(env->directory_.id().device);
   if (auto done = env->prepare_files(settings); !done) return done.error();
   if (auto done = env->open_lmdb(settings); !done) return done.error();
   if (auto done = env->open_tree(); !done) return done.error();
-  if (!settings.read_only) {
+  if (env->uses_lock_file_) {
     if (auto done = env->hold_lock_file(); !done) return done.error();
   }
   env->opened_ = true;
@@ -53,7 +54,7 @@ Env::~Env() {
 Result<MDB_env*> Env::for_reading() noexcept {
   const std::lock_guard lock(reading_mutex_);
   if (reading_ == nullptr) {
-    auto opened = open_for_reading(directory_);
+    auto opened = open_for_reading(directory_, data_file_.get());
     if (!opened) return opened;
     reading_ = opened.value();
   }
@@ -66,18 +67,38 @@ void Env::unmap() noexcept {
   count_unmapped(map_bytes_);
 }
 
-Result<void> Env::take_data_file(FileDescriptor file, Lock lock) {
+namespace {
+
+/// Whether another program has the store open through LMDB, which locks the first byte.
+bool is_lock_file_used([[maybe_unused]] int fd) noexcept {
+#ifdef F_OFD_GETLK
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = 1;
+  return ::fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+Result<void> Env::take_data_file(FileDescriptor file, Lock lock, bool force) {
+  if (!force && is_networked(file.get())) {
+    return Error{.code = Code::unsupported_fs, .operation = "open data file"};
+  }
   // The directory's lock does not do: a link, or a mount, may show the file in another one.
   if (auto done = lock_file(file.get(), lock); !done) return done;
   data_file_ = std::move(file);
   return {};
 }
 
-Result<void> Env::make_data_file(std::uint64_t page_bytes) {
+Result<void> Env::make_data_file(std::uint64_t page_bytes, const Settings& settings) {
   if (auto done = create_data_file(directory_, page_bytes, mapped_writes_); !done) return done;
   auto file = directory_.open_file(kDataFile, Directory::For::writing);
   if (!file) return file.error();
-  return take_data_file(std::move(file).value(), Lock::exclusive);
+  return take_data_file(std::move(file).value(), Lock::exclusive, settings.force);
 }
 
 Result<void> Env::open_data_file(const Settings& settings) {
@@ -86,7 +107,7 @@ Result<void> Env::open_data_file(const Settings& settings) {
   auto file = directory_.open_file(kDataFile, use, Directory::Link::followed);
   if (file) {
     return take_data_file(std::move(file).value(),
-                          settings.read_only ? Lock::shared : Lock::exclusive);
+                          settings.read_only ? Lock::shared : Lock::exclusive, settings.force);
   }
   if (file.error().native != ENOENT) return file.error();
   if (settings.read_only || directory_.exists(kDataFile)) {
@@ -94,7 +115,7 @@ Result<void> Env::open_data_file(const Settings& settings) {
   }
   // A mark without a file is one whose file the owner removed: it says nothing any more.
   if (auto done = clear_mark(directory_); !done) return done;
-  return make_data_file(settings.page_size);
+  return make_data_file(settings.page_size, settings);
 }
 
 Result<void> Env::prepare_files(const Settings& settings) {
@@ -116,7 +137,7 @@ Result<void> Env::prepare_files(const Settings& settings) {
       const auto before = inspect_data_file(data_file_.get());
       if (before) page_bytes = before.value().page_bytes;
     }
-    if (auto done = make_data_file(page_bytes); !done) return done;
+    if (auto done = make_data_file(page_bytes, settings); !done) return done;
     if (auto done = clear_mark(directory_); !done) return done;
     mark_found_ = MarkState::clean;
   }
@@ -124,15 +145,15 @@ Result<void> Env::prepare_files(const Settings& settings) {
   if (!shape) return shape.error();
   found_ = shape.value();
   // Before anything is written, so that a file that is not ours stays as it is.
-  if (auto identity = identify_data_file(directory_); !identity) return identity.error();
+  if (auto identity = identify_data_file(directory_, kDataFile, data_file_.get()); !identity)
+    return identity.error();
   if (settings.page_size != 0 && settings.page_size != found_.page_bytes) {
     return Error{.code = Code::conflicting_option, .operation = "open", .option = "page_size"};
   }
   if (mapped_writes_ && is_copied_on_write(data_file_.get()) && !settings.force) {
     return Error{.code = Code::unsupported_fs, .operation = "map for writing"};
   }
-  if (settings.read_only) return {};
-  if (auto done = prepare_lock_file(); !done) return done;
+  if (auto done = prepare_lock_file(settings.read_only); !done || settings.read_only) return done;
   if (mapped_writes_) {
     // After a kill the mark says the right thing already.
     if (mark_found_ != MarkState::same_boot) {
@@ -147,10 +168,18 @@ Result<void> Env::prepare_files(const Settings& settings) {
 }
 
 // LMDB stores into a map of its lock file at each read: a full disk must not be met there.
-Result<void> Env::prepare_lock_file() {
+Result<void> Env::prepare_lock_file(bool read_only) {
   auto file = directory_.open_file(kLockFile, Directory::For::writing);
+  const bool copied = file && is_copied_on_write(file.value().get());
+  if (read_only) {
+    // No store writes while there are readers, only other programs over LMDB might. Who may not
+    // write to the lock file does without.
+    uses_lock_file_ = file && !copied;
+    return {};
+  }
+  uses_lock_file_ = true;
   if (!file && file.error().native != ENOENT) return file.error();
-  if (file && !is_copied_on_write(file.value().get())) return {};
+  if (file && (!copied || is_lock_file_used(file.value().get()))) return {};
   constexpr std::string_view kNewLockFile = "lock.mdb.tmp";
   // Of an opening that was interrupted: the directory is locked, so nobody is at it.
   if (directory_.exists(kNewLockFile)) {
@@ -205,15 +234,14 @@ Result<void> Env::try_open_lmdb(const Settings& settings) {
   if (rc != 0) return from_lmdb(rc, "mdb_env_create");
   unsigned flags = MDB_NOTLS;
   if (mapped_writes_) flags |= MDB_WRITEMAP | MDB_NOSYNC;
-  // While there are readers there is no writer, so they have nothing to tell it by a lock file,
-  // which they may not be allowed to write.
-  if (settings.read_only) flags |= MDB_RDONLY | MDB_NOLOCK;
+  if (settings.read_only) flags |= MDB_RDONLY;
+  if (!uses_lock_file_) flags |= MDB_NOLOCK;
   if (settings.no_readahead) flags |= MDB_NORDAHEAD;
   map_bytes_ =
       map_bytes_for(std::max(capacity_, found_.used_bytes + applied_bytes(journal_bytes_)));
   rc = mdb_env_set_mapsize(env, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxreaders(env, static_cast<unsigned>(settings.max_readers));
-  auto opened = rc == 0 ? open_in(directory_, kDataFile, env, flags)
+  auto opened = rc == 0 ? open_in(directory_, kDataFile, data_file_.get(), env, flags)
                         : Result<void>(from_lmdb(rc, "mdb_env_set"));
   if (!opened) {
     mdb_env_close(env);
@@ -293,8 +321,7 @@ Result<std::uint64_t> Env::file_bytes() const {
 }
 
 Result<void> Env::check_named() const noexcept {
-  auto named = hyper_lmdb::check_named(data_file_.get());
-  return named ? hyper_lmdb::check_named(directory_.fd()) : named;
+  return directory_.check_file(kDataFile, data_file_.get());
 }
 
 void Env::distrust() const noexcept {
@@ -305,6 +332,8 @@ void Env::distrust() const noexcept {
 
 Result<void> Env::close(bool failed) {
   const FileSizeSignalBlock block;
+  // What nobody will find again was not kept, whatever reached the disk.
+  const auto named = read_only_ ? Result<void>() : check_named();
   Result<void> flushed;
   std::uint64_t used_bytes = 0;
   if (mapped_writes_) {
@@ -322,7 +351,8 @@ Result<void> Env::close(bool failed) {
   unmap();
   lock_file_.reset();
   if (!flushed) distrust();
-  if (!marked_ || !flushed) return flushed;
+  if (!flushed) return flushed;
+  if (!named || !marked_) return named;
   if (used_bytes > 0) {
     if (auto done = reserve_.truncate(used_bytes); !done) return done;
   }

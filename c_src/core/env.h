@@ -53,7 +53,7 @@ class Env {
   /// After `close`: the directory, still locked.
   Directory take_directory() noexcept { return std::move(directory_); }
   /// Whether a start would find the store again: not once its directory or its data file was
-  /// removed. Errors: as check_named of directory.h.
+  /// removed, moved or replaced. Errors: as Directory::check_file.
   Result<void> check_named() const noexcept;
   const std::string& store_id() const noexcept { return identity_.store_id; }
   /// As of the opening, which saw `version()`.
@@ -90,9 +90,9 @@ class Env {
   Env() = default;
   Result<void> prepare_files(const Settings& settings);
   Result<void> open_data_file(const Settings& settings);
-  Result<void> make_data_file(std::uint64_t page_bytes);
-  Result<void> take_data_file(FileDescriptor file, Lock lock);
-  Result<void> prepare_lock_file();
+  Result<void> make_data_file(std::uint64_t page_bytes, const Settings& settings);
+  Result<void> take_data_file(FileDescriptor file, Lock lock, bool force);
+  Result<void> prepare_lock_file(bool read_only);
   Result<void> open_lmdb(const Settings& settings);
   Result<void> try_open_lmdb(const Settings& settings);
   Result<void> open_tree();
@@ -115,6 +115,8 @@ class Env {
   std::uint64_t journal_bytes_ = 0;
   std::uint64_t map_bytes_ = 0;
   bool mapped_writes_ = false;
+  bool read_only_ = false;
+  bool uses_lock_file_ = false;
   bool flush_at_open_ = false;
   bool marked_ = false;
   bool opened_ = false;

@@ -1,5 +1,6 @@
 #include "journal_log.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "journal_format.h"
@@ -51,7 +52,7 @@ Result<void> JournalLog::open_segment() {
   const std::uint64_t first_seq = appended() + 1;
   const std::lock_guard one_is_made_at_a_time(spare_mutex_);
   std::shared_ptr<Segment> segment = std::exchange(spare_, nullptr);
-  if (segment != nullptr) {
+  if (segment != nullptr && segment->file->check_named()) {
     segment->file->begin(first_seq);
   } else {
     auto made = create(first_seq);
@@ -101,8 +102,10 @@ Result<void> JournalLog::discard(Segment* segment) {
 Result<void> JournalLog::remove(Segment* segment) {
   if (segment->removed) return {};
   auto done = directory_.remove(journal::segment_name(segment->generation));
-  segment->removed = done.ok();
-  return done;
+  // Nobody else's file is meant, so one that is gone already is as good as removed.
+  if (!done && done.error().native != ENOENT) return done;
+  segment->removed = true;
+  return {};
 }
 
 bool JournalLog::has_room(std::uint64_t payload_bytes) const noexcept {
@@ -154,16 +157,17 @@ Result<void> JournalLog::flush() {
       return done;
     }
   }
-  {
-    // What was flushed is of use only where a start finds it. Under the lock: what is neither
-    // active nor frozen any more may rightly be gone.
-    const std::lock_guard lock(segments_mutex_);
-    for (const auto& segment : {frozen_, active_}) {
-      if (segment == nullptr) continue;
-      if (auto named = segment->file->check_named(); !named) return named;
-    }
-  }
   if (through > flushed()) flushed_.store(through, std::memory_order_release);
+  return {};
+}
+
+Result<void> JournalLog::check_named() const {
+  // Under the lock: what is neither active nor frozen any more may rightly be gone.
+  const std::lock_guard lock(segments_mutex_);
+  for (const auto* segment : {&frozen_, &active_}) {
+    if (*segment == nullptr) continue;
+    if (auto named = (*segment)->file->check_named(); !named) return named;
+  }
   return {};
 }
 

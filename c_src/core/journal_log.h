@@ -66,14 +66,11 @@ class JournalLog {
   /// The active segment becomes the frozen one; there must be none.
   void rotate();
 
-  /// Makes durable what was appended before the call. Blocks. Errors: io_error, env_failed, both
-  /// of which are final; no_such_directory where the file was removed.
+  /// Makes durable what was appended before the call. Blocks. Errors: io_error, env_failed; both
+  /// are final.
   Result<void> flush();
-  /// Whether a start would find what was appended to the active segment. By the holder of the write
-  /// lock. Errors: as check_named of directory.h.
-  Result<void> check_named() const noexcept {
-    return active_ == nullptr ? Result<void>() : active_->file->check_named();
-  }
+  /// Whether a start would find what LMDB does not have yet. Errors: as check_named of directory.h.
+  Result<void> check_named() const;
   /// Sets room aside ahead of the appends. Blocks.
   void prepare_ahead() noexcept;
   /// LMDB has all of the frozen segment, durably: it is no longer in the way of the next one. What

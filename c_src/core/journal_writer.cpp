@@ -115,7 +115,6 @@ Result<void> JournalWriter::show() {
   if (appended == parts_.buffers->visible()) return {};
   if (synced_) {
     if (auto flushed = parts_.log->flush(); !flushed) {
-      if (flushed.error().code == Code::no_such_directory) return flushed;
       return Error{.code = Code::io_error, .operation = "flush journal"};
     }
   } else {
@@ -295,6 +294,7 @@ Result<void> JournalWriter::finish() noexcept {
   }
   // Whatever keeps LMDB from it, the journal goes to disk.
   auto flushed = parts_.log->flush();
+  if (flushed) flushed = parts_.log->check_named();
   return failed ? Result<void>(env_failed()) : flushed;
 }
 

@@ -210,8 +210,9 @@ struct StoreImpl {
   }
 
   Result<void> flush_journal() {
-    auto flushed = log->flush();
-    return flushed ? env->check_named() : flushed;
+    auto done = log->flush();
+    if (done) done = log->check_named();
+    return done ? env->check_named() : done;
   }
 
   Result<void> flush_tree() noexcept {

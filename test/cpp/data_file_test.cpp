@@ -200,6 +200,31 @@ TEST_CASE("Whose file it is can be told without changing a byte") {
   CHECK(names_in(temp.path()) == 1);
 }
 
+// A link to the data file that was switched between the lock and LMDB's own opening let two stores
+// write one file, and one of them cut the other's.
+TEST_CASE("LMDB opens the file that was locked, or none") {
+  const TempDir temp;
+  const Directory directory = open_directory(temp);
+  REQUIRE(outcome(create_data_file(directory)) == "ok");
+  auto locked = directory.open_file(kDataFile, Directory::For::writing);
+  REQUIRE(locked.ok());
+  const auto opened = [&] {
+    MDB_env* env = nullptr;
+    REQUIRE(mdb_env_create(&env) == 0);
+    const auto word = outcome(open_in(directory, kDataFile, locked.value().get(), env, 0));
+    mdb_env_close(env);
+    return word;
+  };
+  const auto identified = [&] {
+    return outcome(identify_data_file(directory, kDataFile, locked.value().get()));
+  };
+  CHECK(opened() == "ok");
+  CHECK(identified() == "ok");
+  REQUIRE(outcome(create_data_file(directory)) == "ok");
+  CHECK(opened() == "no_such_directory");
+  CHECK(identified() == "no_such_directory");
+}
+
 TEST_CASE("What is no database is told from what is none any more") {
   const TempDir temp;
   CHECK(inspected(temp, "") == "not_a_database");

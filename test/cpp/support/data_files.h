@@ -26,7 +26,10 @@ inline Result<FileShape> inspect(const std::string& file) {
 inline Result<Identity> identify(const std::string& file) {
   auto directory = directory_of(file);
   if (!directory) return directory.error();
-  return identify_data_file(directory.value(), std::string(std::filesystem::path(file).filename()));
+  const std::string name = std::filesystem::path(file).filename();
+  auto opened = directory.value().open_file(name, Directory::For::reading);
+  if (!opened) return opened.error();
+  return identify_data_file(directory.value(), name, opened.value().get());
 }
 
 }  // namespace hyper_lmdb::test
