@@ -2,6 +2,7 @@
 
 #include <lmdb.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 #include <optional>
@@ -61,18 +62,19 @@ class NewDataFile {
     return {};
   }
 
-  /// Ends a part and lets it reach the disk, so that the kernel never has much of it to write at
-  /// once, which other files' flushes would wait for. Errors: as LMDB.
+  /// Ends a part, which is written to the disk while the next one is made: the kernel never has
+  /// more than two of them to write, which other files' flushes would wait for. Errors: as LMDB.
   Result<void> end_part() {
     if (!part_) return {};
     WriteTxn txn = std::move(part_->txn);
     part_.reset();
     if (auto done = txn.commit(); !done) return done;
-    const std::uint64_t end = used_bytes();
-    if (end <= written_out_) return {};
-    const int rc = write_out(fd_, written_out_, end);
-    if (rc != 0 && errno != ENOSYS) return from_errno(errno, "write out backup");
-    written_out_ = end;
+    const std::uint64_t begun = begun_;
+    begun_ = std::max(begun, used_bytes());
+    int rc = begin_write_out(fd_, begun, begun_);
+    if (rc == 0 && on_disk_ != begun) rc = write_out(fd_, on_disk_, begun);
+    if (rc != 0) return from_errno(errno, "write out backup");
+    on_disk_ = begun;
     return {};
   }
 
@@ -133,7 +135,9 @@ class NewDataFile {
   MdbEnvPtr env_;
   int fd_;
   std::uint64_t page_bytes_;
-  std::uint64_t written_out_ = 0;
+  // The file up to here is being written out, and is on disk.
+  std::uint64_t begun_ = 0;
+  std::uint64_t on_disk_ = 0;
   std::optional<Part> part_;  // before env_
 };
 

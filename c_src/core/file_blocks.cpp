@@ -131,18 +131,38 @@ int sync_data(int fd) noexcept {
 #endif
 }
 
+#ifdef __linux__
+namespace {
+
+/// What a sandbox may answer that refuses sync_file_range. Another number is a failure of the disk,
+/// which a second flush would not tell again.
+bool no_such_call(int error) noexcept {
+  return error == ENOSYS || error == EPERM || error == EINVAL || error == EOPNOTSUPP ||
+         error == ESPIPE;
+}
+
+int sync_range(int fd, std::uint64_t from, std::uint64_t to, unsigned flags) noexcept {
+  return ::sync_file_range(fd, static_cast<off_t>(from), static_cast<off_t>(to - from), flags);
+}
+
+}  // namespace
+#endif
+
+int begin_write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+  if (sync_range(fd, from, to, SYNC_FILE_RANGE_WRITE) != 0 && !no_such_call(errno)) return -1;
+#else
+  (void)fd, (void)from, (void)to;
+#endif
+  return 0;
+}
+
 int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 #ifdef __linux__
-  if (::sync_file_range(
-          fd, static_cast<off_t>(from), static_cast<off_t>(to - from),
-          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0) {
-    return 0;
-  }
-  // A sandbox may refuse the call by any of these. Another number is a failure of the disk, which a
-  // second flush would not tell again.
-  const bool no_such_call = errno == ENOSYS || errno == EPERM || errno == EINVAL ||
-                            errno == EOPNOTSUPP || errno == ESPIPE;
-  return no_such_call ? sync_data(fd) : -1;
+  constexpr unsigned kFlags =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  if (sync_range(fd, from, to, kFlags) == 0) return 0;
+  return no_such_call(errno) ? sync_data(fd) : -1;
 #else
   (void)fd, (void)from, (void)to;
   return 0;

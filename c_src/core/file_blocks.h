@@ -46,6 +46,10 @@ bool is_copied_on_write(int fd) noexcept;
 /// As fdatasync(2), where that means the disk.
 int sync_data(int fd) noexcept;
 
+/// Has the kernel begin to write a range to the disk, without waiting for it; nothing where the
+/// system has no such call.
+int begin_write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
 /// Lets a range reach the disk, and nothing else of the file. Promises nothing at a power cut.
 int write_out(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 
