@@ -16,7 +16,26 @@ all_test_() ->
      test_store:in_each_mode("a million operations over the bound", #{max_batch_bytes => 16 bsl 20},
                   fun million_too_large/1),
      test_store:in_each_mode("random batches against a map", fun random_batches/1),
-     test_store:in_each_mode("check and put as compare and swap", fun compare_and_swap/1)].
+     test_store:in_each_mode("check and put as compare and swap", fun compare_and_swap/1),
+     test_store:titled("a commit keeps nobody waiting who adds", 120, fun() -> test_store:with_store(fun commit_beside_adds/1) end)].
+
+%% Who added to a batch that was being committed waited, on its scheduler, for as long as it took to
+%% copy the batch. A busy machine may make one attempt look like that, but not each.
+commit_beside_adds(S) ->
+    ?assert(lists:any(fun(_) -> {Commit, Add} = longest_add(S), Add * 4 < Commit end, lists:seq(1, 5))).
+
+longest_add(S) ->
+    {ok, Batch} = hyper_lmdb:begin_batch(S),
+    [ok = hyper_lmdb:batch_write(Batch, <<I:32>>, <<I:32>>) || I <- lists:seq(1, 500000)],
+    Adder = test_store:spawn_call(fun() -> longest_add(Batch, 0) end),
+    {Commit, {ok, _, _}} = timer:tc(hyper_lmdb_nif, batch_take, [Batch]),
+    {Commit, test_store:await(Adder)}.
+
+longest_add(Batch, Longest) ->
+    case timer:tc(hyper_lmdb, batch_write, [Batch, <<"k">>, <<>>]) of
+        {Took, ok} -> longest_add(Batch, max(Took, Longest));
+        {Took, {error, committed}} -> max(Took, Longest)
+    end.
 
 empty_batch(S) ->
     ?assertEqual(ok, hyper_lmdb:batch_write(S, [])),

@@ -4,7 +4,6 @@
 #include <mutex>
 #include <new>
 #include <utility>
-#include <vector>
 
 #include "calls.h"
 #include "handles.h"
@@ -17,9 +16,9 @@ namespace hyper_lmdb::nif {
 /// The resource behind a batch: copies of its elements until it is committed.
 struct BatchHandle {
   std::shared_ptr<Store> store;
-  std::mutex mutex;  // guards the rest
-  OwnEnv env;        // none once committed
-  std::vector<ERL_NIF_TERM> elements;
+  std::mutex mutex;               // guards the rest; held for the copy of one element at most
+  OwnEnv env;                     // none once committed
+  ERL_NIF_TERM newest_first = 0;  // a list of the elements, which grows without being moved
   std::uint64_t bytes = 0;
 };
 
@@ -53,6 +52,7 @@ ERL_NIF_TERM batch_begin(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   auto* batch = new (memory) BatchHandle;
   batch->store = store->share();
   batch->env = std::move(own);
+  batch->newest_first = enif_make_list(batch->env.get(), 0);
   const ERL_NIF_TERM term = enif_make_resource(env, batch);
   enif_release_resource(batch);
   return enif_make_tuple2(env, atoms().ok, term);
@@ -69,10 +69,11 @@ ERL_NIF_TERM batch_add(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const std::lock_guard lock(batch->mutex);
   if (batch->env == nullptr) return make_committed(env);
   const std::uint64_t bytes = batch->bytes + bytes_of(*op);
-  if (bytes > batch->store->settings().max_batch_bytes && !batch->elements.empty()) {
+  if (bytes > batch->store->settings().max_batch_bytes && batch->bytes != 0) {
     return make_error(env, {.code = Code::batch_too_large});
   }
-  batch->elements.push_back(enif_make_copy(batch->env.get(), argv[1]));
+  ErlNifEnv* const own = batch->env.get();
+  batch->newest_first = enif_make_list_cell(own, enif_make_copy(own, argv[1]), batch->newest_first);
   batch->bytes = bytes;
   return atoms().ok;
 }
@@ -80,19 +81,24 @@ ERL_NIF_TERM batch_add(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 ERL_NIF_TERM batch_take(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   BatchHandle* const batch = as_batch(env, argv[0]);
   if (batch == nullptr) return make_badarg(env, 1);
-  const std::lock_guard lock(batch->mutex);
-  if (batch->env == nullptr) return make_committed(env);
-  // The VM's own handle to the store: whoever commits needs not have kept one.
-  Handle* const handle = state().names.handle_of(batch->store.get());
-  if (handle == nullptr) return make_error(env, {.code = Code::closed});
-  const ERL_NIF_TERM store = enif_make_resource(env, handle);
-  enif_release_resource(handle);
-  const ERL_NIF_TERM list = enif_make_list_from_array(
-      env, batch->elements.data(), static_cast<unsigned>(batch->elements.size()));
-  const ERL_NIF_TERM copy = enif_make_copy(env, list);
-  batch->env.reset();
-  batch->elements.clear();
-  return enif_make_tuple3(env, atoms().ok, store, copy);
+  OwnEnv own;
+  ERL_NIF_TERM newest_first = 0;
+  ERL_NIF_TERM store = 0;
+  {
+    const std::lock_guard lock(batch->mutex);
+    if (batch->env == nullptr) return make_committed(env);
+    // The VM's own handle to the store: whoever commits needs not have kept one.
+    Handle* const handle = state().names.handle_of(batch->store.get());
+    if (handle == nullptr) return make_error(env, {.code = Code::closed});
+    store = enif_make_resource(env, handle);
+    enif_release_resource(handle);
+    own = std::move(batch->env);
+    newest_first = batch->newest_first;
+  }
+  // Without the lock, which others take on their schedulers: it is as long as the batch is large.
+  ERL_NIF_TERM elements = 0;
+  enif_make_reverse_list(own.get(), newest_first, &elements);
+  return enif_make_tuple3(env, atoms().ok, store, enif_make_copy(env, elements));
 }
 
 }  // namespace hyper_lmdb::nif
