@@ -11,7 +11,8 @@ all_test_() ->
      || {Title, Fun} <- [{"load_file under load", fun under_load/2}, {"purge and load", fun purge_and_load/2},
                          {"delete, purge, load", fun delete_and_load/2}, {"delete and use", fun delete_and_use/2},
                          {"soft_purge", fun soft_purge/2}, {"old handles and new ones", fun old_and_new/2},
-                         {"the library is let go of", fun after_stop/2}]].
+                         {"the library is let go of", fun after_stop/2},
+                         {"another file of the library", fun another_file/2}]].
 
 in_peer(Mode, Fun) ->
     test_store:with_dir(fun(Dir) ->
@@ -125,3 +126,35 @@ after_stop(S, Options) ->
     {ok, S2} = hyper_lmdb:start(Options),
     ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(S2, <<"k">>)),
     ok = hyper_lmdb:stop(S2).
+
+%% A library that was built anew is another file, with variables of its own: what the copy before had
+%% counted was taken off another number, and stores got 512 MiB in place of a tebibyte from then on.
+another_file(S, Options = #{name := Name}) ->
+    ok = hyper_lmdb:put(S, <<"k">>, <<"v">>),
+    #{capacity := Capacity, map_bytes := Map} = info(S),
+    Sizes = [begin
+        load_from(binary_to_list(Name) ++ "/copy-" ++ [Copy]),
+        works(S),
+        ok = hyper_lmdb:stop(#{name => Name}),
+        {ok, Again} = hyper_lmdb:start(Options),
+        ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Again, <<"k">>)),
+        ok = hyper_lmdb:stop(Again),
+        {ok, _} = hyper_lmdb:start(Options),
+        maps:with([capacity, map_bytes], info(#{name => Name}))
+    end || Copy <- "12"],
+    ?assertEqual([#{capacity => Capacity, map_bytes => Map}], lists:usort(Sizes)).
+
+info(Store) -> {ok, Info} = hyper_lmdb:info(Store), Info.
+
+%% Copies the application and loads its modules from there.
+load_from(Dir) ->
+    From = filename:dirname(filename:dirname(code:which(hyper_lmdb_nif))),
+    To = filename:join(Dir, "hyper_lmdb"),
+    [begin
+         ok = filelib:ensure_dir(filename:join(To, File)),
+         {ok, _} = file:copy(filename:join(From, File), filename:join(To, File))
+     end || File <- ["priv/hyper_lmdb_nif.so" | ["ebin/" ++ filename:basename(Beam) || Beam <- filelib:wildcard(filename:join(From, "ebin/*"))]]],
+    true = code:replace_path(hyper_lmdb, filename:join(To, "ebin")),
+    [reload(Module) || Module <- ?MODULES],
+    {ok, Maps} = file:read_file("/proc/self/maps"),
+    ?assertNotEqual(nomatch, binary:match(Maps, list_to_binary(filename:join(To, "priv/hyper_lmdb_nif.so")))).

@@ -1,6 +1,7 @@
 // How much address space a store maps.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace hyper_lmdb {
@@ -19,5 +20,10 @@ std::uint64_t fair_map_bytes() noexcept;
 /// Counts what the stores of this process have mapped.
 void count_mapped(std::uint64_t bytes) noexcept;
 void count_unmapped(std::uint64_t bytes) noexcept;
+
+/// The number that is counted in, and another copy's of this library in its place: to be called
+/// before this copy counts.
+std::atomic<std::uint64_t>* mapped_bytes() noexcept;
+void use_mapped_bytes(std::atomic<std::uint64_t>* number) noexcept;
 
 }  // namespace hyper_lmdb

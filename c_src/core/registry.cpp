@@ -7,10 +7,9 @@
 #include <utility>
 
 #include "hyper_lmdb/process_state.h"
+#include "map_size.h"
 
 namespace hyper_lmdb::registry {
-
-namespace {
 
 struct Table {
   std::mutex mutex;
@@ -20,13 +19,19 @@ struct Table {
   std::map<std::pair<dev_t, ino_t>, StorePtr> stores;
 };
 
+namespace {
+
 // Never destroyed: threads may still run while the process exits.
-std::atomic<Table*> shared_table{nullptr};
+std::atomic<ProcessState*> adopted_state{nullptr};
+
+ProcessState& state() {
+  static ProcessState* const own = new ProcessState{new Table, mapped_bytes()};
+  ProcessState* const adopted = adopted_state.load(std::memory_order_acquire);
+  return adopted != nullptr ? *adopted : *own;
+}
 
 Table& table() {
-  static Table* const own = new Table;
-  Table* const adopted = shared_table.load(std::memory_order_acquire);
-  return adopted != nullptr ? *adopted : *own;
+  return *state().stores;
 }
 
 auto key_of(const DirectoryId& id) {
@@ -84,11 +89,13 @@ void closed(const DirectoryId& id) {
 namespace hyper_lmdb {
 
 void* process_state() noexcept {
-  return &registry::table();
+  return &registry::state();
 }
 
 void adopt_process_state(void* state) noexcept {
-  registry::shared_table.store(static_cast<registry::Table*>(state), std::memory_order_release);
+  auto* const shared = static_cast<registry::ProcessState*>(state);
+  use_mapped_bytes(shared->mapped_bytes);
+  registry::adopted_state.store(shared, std::memory_order_release);
 }
 
 }  // namespace hyper_lmdb

@@ -1,6 +1,8 @@
 // One open store per directory in this process, however the directory is spelled.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "directory.h"
@@ -14,6 +16,14 @@ class Store;
 namespace registry {
 
 using StorePtr = std::shared_ptr<Store>;
+
+struct Table;
+/// What all copies of this library in one process share (process_state.h). It lives as long as the
+/// process: a copy that was loaded is never unmapped. Defined where the stamp of the layout looks.
+struct ProcessState {
+  Table* stores;
+  std::atomic<std::uint64_t>* mapped_bytes;
+};
 
 /// The store open in this directory, or the one that `open_store` makes. Waits for an opening or a
 /// closing of the same directory that is under way; other directories do not wait.
