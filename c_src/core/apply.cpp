@@ -99,6 +99,7 @@ class KeyWriter {
     auto record = decode(to_view(found));
     if (!record) return record.error();
     if (record.value().kind == Kind::link || record.value().group) return {};
+    if (too_long(found)) return Reading::work_limit();
     // Written anew, the record gets a checksum that holds.
     if (auto intact = verify(key, to_view(found)); !intact) return intact;
     // The payload lies in a page that the write is about to change.
@@ -132,7 +133,12 @@ class KeyWriter {
     const int rc = mdb_cursor_get(cursor_, &name, &found, MDB_SET);
     if (rc == MDB_NOTFOUND) return {};
     if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
+    if (too_long(found)) return Reading::work_limit();  // each of its pages is freed by itself
     return remove_current(key, found);
+  }
+
+  bool too_long(const MDB_val& bytes) const noexcept {
+    return target_.reading != nullptr && !target_.reading->allows_bytes(bytes.mv_size);
   }
 
   const ApplyTarget& target_;
@@ -172,12 +178,13 @@ std::vector<Position> in_key_order(std::span<const Op> ops) {
 
 Result<void> apply_in_order(const ApplyTarget& target, KeyWriter& writer, std::span<const Op> ops) {
   // The transaction shows what the elements before left.
-  const View view(target.txn, target.dbi, mdb_txn_id(target.txn));
+  const View view = View(target.txn, target.dbi, mdb_txn_id(target.txn)).under(target.reading);
+  std::uint64_t lookups_left = lookups_for_paths(view);
   for (std::size_t i = 0; i < ops.size(); ++i) {
     PathText path;
     std::string_view key = ops[i].key;
     if (ops[i].is_path) {
-      auto led = target_of(view, target.links, target.clock, ops, i);
+      auto led = target_of(view, target.links, target.clock, ops, i, &lookups_left);
       if (!led) return led.error();
       path = led.value();
       key = path.view();

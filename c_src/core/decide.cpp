@@ -6,6 +6,7 @@
 #include "key_hash.h"
 #include "packing.h"
 #include "path.h"
+#include "reading.h"
 #include "scratch.h"
 #include "value.h"
 
@@ -20,6 +21,10 @@ Result<Bytes> present_bytes(const View& view, std::string_view key) {
   auto record = decode(*found.value());
   if (!record) return record.error();
   return is_present(record.value()) ? found : Result<Bytes>(Bytes());
+}
+
+bool too_long(const View& view, std::string_view bytes) noexcept {
+  return view.reading() != nullptr && !view.reading()->allows_bytes(bytes.size());
 }
 
 Result<bool> holds_value(std::string_view key, std::string_view bytes, std::string_view value) {
@@ -39,6 +44,7 @@ Result<bool> check_against_store(const View& view, const Op& op) {
   if (!found) return found.error();
   if (op.kind == OpKind::check_absent) return !found.value().has_value();
   if (!found.value()) return false;
+  if (too_long(view, *found.value())) return Reading::work_limit();
   return holds_value(op.key, *found.value(), op.value);
 }
 
@@ -72,6 +78,7 @@ Result<Record> look_before(const View& view, const Links& links, const Op& op,
   auto record = decode(*bytes.value());
   if (op.kind != OpKind::group) return record ? record : Result<Record>(Record());
   if (record && takes_mark(record.value())) {
+    if (too_long(view, *bytes.value())) return Reading::work_limit();
     if (auto intact = verify(key, *bytes.value()); !intact) return intact.error();
   }
   return record;
@@ -164,13 +171,18 @@ bool goes_straight(const Links& links, std::span<const Op> ops) noexcept {
   return !paths;
 }
 
+std::uint64_t lookups_for_paths(const View& view) noexcept {
+  return view.reading() != nullptr ? view.reading()->most_lookups() : kNoLimit;
+}
+
 Result<PathText> target_of(const View& view, Links* links, Clock clock, std::span<const Op> ops,
-                           std::size_t index) {
-  PathView paths(view, links, links->view_of_writer(), clock, kNoLimit);
+                           std::size_t index, std::uint64_t* lookups_left) {
+  PathView paths(view, links, links->view_of_writer(), clock, *lookups_left);
   PathText written;
   PathText target;
   if (!written.assign_canonical(ops[index].key, view.max_key_bytes())) return leads_nowhere(index);
   auto resolved = paths.locate_for_write(written.view(), &target);
+  *lookups_left = paths.lookups_left();
   if (!resolved) return resolved.error();
   if (resolved.value() == Resolved::dead || target.view().empty() ||
       is_reserved_path(target.view())) {
@@ -198,11 +210,12 @@ Result<void> decide(const View& view, Links* links, Clock clock, bool checksum,
   draft->begin(ops.size() > 1 && looks_at_store(*links, ops), bytes);
   const View seen = view.over(draft);
   const bool straight = goes_straight(*links, ops);
+  std::uint64_t lookups_left = lookups_for_paths(seen);
   for (std::size_t i = 0; i < ops.size(); ++i) {
     PathText path;
     std::string_view key = ops[i].key;
     if (ops[i].is_path && !straight) {
-      auto target = target_of(seen, links, clock, ops, i);
+      auto target = target_of(seen, links, clock, ops, i, &lookups_left);
       if (!target) return target.error();
       path = target.value();
       key = path.view();

@@ -50,11 +50,18 @@ class Reading {
     return bytes.size() <= kFewBytes || may_touch_many(bytes);
   }
 
+  /// Whether a batch may look at so many bytes of one record, or look up so many records on the way
+  /// of its paths: a thread that may not wait is not for more.
+  bool allows_bytes(std::size_t bytes) const noexcept { return may_wait_ || bytes <= kMostBytes; }
+  std::uint64_t most_lookups() const noexcept { return may_wait_ ? kNoLimit : kMostLookups; }
+
   static Error work_limit() noexcept { return {.code = Code::work_limit, .operation = "read"}; }
 
  private:
   // To ask costs half a microsecond, which would show beside what fewer take.
   static constexpr std::size_t kFewBytes = 16 << 10;
+  static constexpr std::size_t kMostBytes = 64 << 10;
+  static constexpr std::uint64_t kMostLookups = 200;
 
   bool may_touch_many(std::string_view bytes) const noexcept;
 
