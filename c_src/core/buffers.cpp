@@ -58,19 +58,20 @@ void Buffers::collect(FunctionRef<bool(const State*)> pinned) noexcept {
 
 std::uint64_t Buffers::retired_bytes(FunctionRef<bool(const State*)> held) const noexcept {
   const std::lock_guard lock(mutex_);
-  const auto names = [](const State& state, const WriteBuffer* buffer) {
-    return state.active.get() == buffer || state.frozen.get() == buffer;
-  };
+  const State* const current = published();
+  // A buffer is in states that follow one another: active in some, then frozen in some.
   std::uint64_t bytes = 0;
-  for (auto state = states_.begin(); state != states_.end(); ++state) {
-    if (!held(state->get())) continue;
-    for (const WriteBuffer* buffer : {(*state)->active.get(), (*state)->frozen.get()}) {
-      if (buffer == nullptr || names(*states_.back(), buffer)) continue;
-      const bool counted = std::any_of(states_.begin(), state, [&](const auto& earlier) {
-        return names(*earlier, buffer) && held(earlier.get());
-      });
-      if (!counted) bytes += buffer->bytes_used();
+  const WriteBuffer* last_active = nullptr;
+  const WriteBuffer* last_frozen = nullptr;
+  for (const auto& state : states_) {
+    if (!held(state.get())) continue;
+    for (const WriteBuffer* buffer : {state->frozen.get(), state->active.get()}) {
+      if (buffer == nullptr || buffer == last_active || buffer == last_frozen) continue;
+      if (buffer == current->active.get() || buffer == current->frozen.get()) continue;
+      bytes += buffer->bytes_used();
     }
+    last_active = state->active.get();
+    last_frozen = state->frozen.get();
   }
   return bytes;
 }

@@ -1,5 +1,7 @@
 #include "request_queue.h"
 
+#include <utility>
+
 #include "hyper_lmdb/batch.h"
 
 namespace hyper_lmdb {
@@ -82,9 +84,11 @@ bool RequestQueue::grant_next() {
   std::shared_ptr<Ticket> ticket;
   {
     const std::lock_guard lock(mutex_);
-    while (!parked_.empty() && parked_.front()->state == Ticket::State::cancelled) {
+    // One at a time: there may be as many as processes that were killed, and others wait.
+    if (!parked_.empty() && parked_.front()->state == Ticket::State::cancelled) {
       parked_.pop_front();
       waiting_.fetch_sub(1, std::memory_order_release);
+      return true;
     }
     if (parked_.empty() || (!closed_ && !has_room(parked_.front()->bytes))) return false;
     ticket = std::move(parked_.front());
@@ -108,28 +112,34 @@ bool RequestQueue::next_may_go(const Ticket& ticket) const noexcept {
 bool RequestQueue::take(Group* group, std::chrono::milliseconds timeout) {
   while (grant_next()) {
   }
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, timeout, [&] {
-    return head_ != nullptr || closed_ || nudged_ ||
-           (!parked_.empty() && next_may_go(*parked_.front()));
-  });
   *group = {};
-  nudged_.store(false, std::memory_order_release);
+  bool over = false;
+  if (taken_ == nullptr) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, timeout, [&] {
+      return head_ != nullptr || closed_ || nudged_ ||
+             (!parked_.empty() && next_may_go(*parked_.front()));
+    });
+    nudged_.store(false, std::memory_order_release);
+    taken_ = std::exchange(head_, nullptr);
+    tail_ = nullptr;
+    over = closed_ && parked_.empty();
+  }
+  // Without the lock, since there may be many of them.
   std::uint64_t bytes = 0;
   std::size_t ops = 0;
   Request* last = nullptr;
-  while (head_ != nullptr) {
-    bytes += head_->bytes;
-    ops += head_->ops.size();
+  while (taken_ != nullptr) {
+    bytes += taken_->bytes;
+    ops += taken_->ops.size();
     if (last != nullptr && (bytes > kMostGroupBytes || ops > kMostGroupOps)) break;
-    last = head_;
-    if (group->first == nullptr) group->first = head_;
+    last = taken_;
+    if (group->first == nullptr) group->first = taken_;
     ++group->requests;
-    head_ = head_->next;
+    taken_ = taken_->next;
   }
   if (last != nullptr) last->next = nullptr;
-  if (head_ == nullptr) tail_ = nullptr;
-  return group->requests != 0 || !closed_ || !parked_.empty();
+  return group->requests != 0 || !over;
 }
 
 void RequestQueue::started(const Group& group) noexcept {

@@ -62,6 +62,7 @@ class RequestQueue {
   std::condition_variable wake_;
   Request* head_ = nullptr;
   Request* tail_ = nullptr;
+  Request* taken_ = nullptr;  // of the writer thread: taken out, and not in a group yet
   std::deque<std::shared_ptr<Ticket>> parked_;
   std::uint64_t reserved_bytes_ = 0;
   bool closed_ = false;

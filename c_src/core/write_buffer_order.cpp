@@ -16,6 +16,7 @@ namespace {
 using Run = WriteBufferOrder::Run;
 using Runs = WriteBufferOrder::Runs;
 
+constexpr std::uint64_t kUnlimited = 1ULL << 32;  // no buffer has as many keys
 constexpr std::size_t kManyKeys = 64 << 10;
 constexpr std::size_t kPieceKeys = 4 << 10;  // sorted at a time
 // Looked at, sorted in pieces, merged.
@@ -151,7 +152,7 @@ std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* new
   const std::uint64_t wanted = newest == nullptr ? 0 : newest->number;
   std::unique_lock lock(mutex_);
   while (order_->keys() < wanted && sorting_ != 0) {
-    if (sorting_ > most) return nullptr;
+    if (most < kUnlimited) return nullptr;
     waiting_.fetch_add(1, std::memory_order_relaxed);
     done_.wait(lock);
     waiting_.fetch_sub(1, std::memory_order_relaxed);

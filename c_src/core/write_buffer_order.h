@@ -48,10 +48,10 @@ class BufferSorter {
   BufferSorter() : order_(std::make_shared<const WriteBufferOrder>()) {}
 
   /// An order that has all keys up to `newest`, which may be null. Null where that takes sorting
-  /// and merging more than `most` keys, or waiting for another thread that sorts so many. Throws
-  /// std::bad_alloc. Sorting takes 8 bytes a key beyond what the buffer counts while it lasts, and
-  /// orders that are still held keep their runs. `breathe` is called again and again while it
-  /// sorts, with how much is done, from 0 to 1.
+  /// and merging more than `most` keys, or waiting for another thread that sorts: only a call
+  /// without a limit (kNoLimit, or nearly) waits. Throws std::bad_alloc. Sorting takes 8 bytes a
+  /// key beyond what the buffer counts while it lasts, and orders that are still held keep their
+  /// runs. `breathe` is called again and again while it sorts, with how much is done, from 0 to 1.
   std::shared_ptr<const WriteBufferOrder> order(
       const BufferKey* newest, std::uint64_t most,
       FunctionRef<void(double)> breathe = [](double) {});
