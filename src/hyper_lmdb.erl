@@ -21,6 +21,8 @@
 -define(BEHIND_EVERY_NAME, (binary:copy(<<255>>, 65536))).
 
 -define(LONGEST_PAUSE_MS, 8). % of a read that is busy
+-define(LONGEST_TURN_MS, 50). % between two looks whether a snapshot is to be had
+-define(PATIENCE_MS, 1000).   % of with_snapshot/2, whose caller may hold what it waits for
 
 %% Of a fold: what one call on a normal scheduler may answer.
 -define(SHORT_PART, 256).
@@ -196,7 +198,7 @@ sync(Store) ->
 %% `replayed_bytes': batches the start found in the journal of a VM that was killed.
 -spec info(store()) -> {ok, #{atom() => term()}} | {error, reason()}.
 info(Store) ->
-    case hyper_lmdb_nif:info(Store) of
+    case patiently(info, [Store]) of
         {badarg, N} -> hyper_lmdb_args:retry(info, [Store], N);
         Result -> Result
     end.
@@ -575,9 +577,10 @@ range(Store, Range) ->
 
 %% @doc Calls `Fun(Key, Value, Acc)' for each value of a range in order, or `Fun(Key, Acc)' with
 %% `keys_only', or `Fun(Key, Record, Acc)' for each record of {@link range/2} with `records'. All of it
-%% is one moment: what is written meanwhile is not seen. A long fold takes a snapshot, so what ends one
-%% ends it too, as `{error, snapshot_expired}' for one. Values of up to 512 bytes may share a binary of
-%% up to 4 KiB: copy (`binary:copy/1') the few you keep for long.
+%% is one moment: what is written meanwhile is not seen. A long fold takes a snapshot, as {@link
+%% with_snapshot/2}, and waits in line for one for as long as it takes; what ends one ends the fold too,
+%% as `{error, snapshot_expired}' for one. Values of up to 512 bytes may share a binary of up to 4 KiB:
+%% copy (`binary:copy/1') the few you keep for long.
 -spec fold(store(), fun((binary(), value() | record(), Acc) -> Acc) | fun((binary(), Acc) -> Acc), Acc,
            range()) ->
           {ok, Acc} | {error, reason()}.
@@ -601,7 +604,8 @@ fold_range(Store, Fun, Acc, Range, Wanted) ->
         {ok, Entries, _} ->
             case keys(Entries, Wanted) of
                 Limit -> {ok, fold_part(Entries, Fun, Acc)};
-                _ -> with_snapshot(Store, fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end)
+                _ -> through(open_snapshot(Store, infinity), Store,
+                             fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end)
             end;
         {badarg, N} ->
             hyper_lmdb_args:retry(fold, [Store, Fun, Acc, Range], N);
@@ -645,23 +649,43 @@ fold_part([], _Fun, Acc) -> Acc.
 %% `{error, read_only}'. It ends when the function returns or raises and when the calling process
 %% dies; after `max_snapshot_age_ms'; as the oldest one when snapshots keep more memory than twice
 %% `write_buffer_bytes' (reads are `{error, snapshot_expired}' then); and with the store. Half of
-%% the reader slots may have one; past that this answers `{error, readers_full}'.
+%% the reader slots (`max_readers') may have one, 59 unless told otherwise. Who finds all places taken
+%% waits in line, for a second: then this answers `{error, readers_full}'.
 -spec with_snapshot(store(), fun((snapshot() | store()) -> Result)) -> Result | {error, reason()}.
 with_snapshot(Store, Fun) when is_function(Fun, 1) ->
-    case hyper_lmdb_nif:snapshot_open(Store) of
-        {ok, Snapshot} ->
-            try Fun(Snapshot)
-            after hyper_lmdb_nif:snapshot_close(Snapshot)
-            end;
-        snapshot ->
-            Fun(Store);
-        {badarg, N} ->
-            hyper_lmdb_args:retry(with_snapshot, [Store, Fun], N);
-        Error ->
-            Error
+    case open_snapshot(Store, ?PATIENCE_MS) of
+        {badarg, N} -> hyper_lmdb_args:retry(with_snapshot, [Store, Fun], N);
+        Opened -> through(Opened, Store, Fun)
     end;
 with_snapshot(Store, Fun) ->
     hyper_lmdb_args:retry(with_snapshot, [Store, Fun], 2).
+
+through({ok, Snapshot}, _Store, Fun) ->
+    try Fun(Snapshot)
+    after hyper_lmdb_nif:snapshot_close(Snapshot)
+    end;
+through(snapshot, Store, Fun) -> Fun(Store);
+through(Error, _Store, _Fun) -> Error.
+
+%% Where all places are taken they come first come first served.
+open_snapshot(Store, Patience) ->
+    case hyper_lmdb_nif:snapshot_open(Store, 0) of
+        {busy, _, _} = Busy when is_integer(Patience) ->
+            next_snapshot(Store, Busy, erlang:monotonic_time(millisecond) + Patience);
+        {busy, _, _} = Busy -> next_snapshot(Store, Busy, Patience);
+        Result -> Result
+    end.
+
+next_snapshot(Store, {busy, Turn, Ahead}, Until) ->
+    receive after min(1 + Ahead div 8, ?LONGEST_TURN_MS) -> ok end,
+    case hyper_lmdb_nif:snapshot_open(Store, Turn) of
+        {busy, _, _} = Busy ->
+            case Until =:= infinity orelse erlang:monotonic_time(millisecond) < Until of
+                true -> next_snapshot(Store, Busy, Until);
+                false -> {error, readers_full}
+            end;
+        Result -> Result
+    end.
 
 %%% Batches that grow call by call
 

@@ -8,14 +8,14 @@
 
 -export([open/2, close/1, info/1, stores/0, begin_backup/3,
          get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
-         read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
+         read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
          snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/1, info/1, stores/0, begin_backup/3,
        get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
-       read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/1,
+       read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
        snapshot_close/1,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
        batch_begin/1, batch_add/2, batch_take/1]).
@@ -53,7 +53,7 @@ open(_Name, _Options) -> erlang:nif_error(not_loaded).
 -spec close(hyper_lmdb:store()) -> ok | error().
 close(_Store) -> erlang:nif_error(not_loaded).
 
--spec info(hyper_lmdb:store()) -> {ok, map()} | error().
+-spec info(hyper_lmdb:store()) -> {ok, map()} | busy | error().
 info(_Store) -> erlang:nif_error(not_loaded).
 
 -spec stores() -> [reference()].
@@ -114,9 +114,11 @@ list_prefix(_Store, _Prefix, _Page) -> erlang:nif_error(not_loaded).
         | busy | error().
 range(_Store, _Range) -> erlang:nif_error(not_loaded).
 
-%% `snapshot' where the argument is one.
--spec snapshot_open(hyper_lmdb:store()) -> {ok, reference()} | snapshot | error().
-snapshot_open(_Store) -> erlang:nif_error(not_loaded).
+%% `snapshot' where the argument is one. Where it is `busy' it may be asked again, with the number it
+%% answers, and then comes before those who asked later; `Ahead' have asked before.
+-spec snapshot_open(hyper_lmdb:store(), Turn :: non_neg_integer()) ->
+          {ok, reference()} | snapshot | {busy, Turn :: pos_integer(), Ahead :: non_neg_integer()} | error().
+snapshot_open(_Store, _Turn) -> erlang:nif_error(not_loaded).
 
 -spec snapshot_close(reference()) -> ok | badarg().
 snapshot_close(_Snapshot) -> erlang:nif_error(not_loaded).

@@ -20,6 +20,8 @@ all_test_() ->
                             {"any process reads through it, several at once", fun several_readers/1},
                             {"one thousand, one after another", fun many/1},
                             {"half of the reader slots may have one", fun half_of_the_slots/1},
+                            {"who waits for one comes in turn", fun in_turn/1},
+                            {"the writer's thread is left alone", fun no_wakes/1},
                             {"what info says", fun in_info/1}]]]
     ++ [test_store:in_dir("it ends with its age", fun ended_by_age/1),
         test_store:in_dir("memory ends the oldest", fun ended_by_memory/1)].
@@ -227,17 +229,73 @@ many(S) ->
     ?assert(Used < Slots).
 
 half_of_the_slots(S) ->
-    {ok, #{max_readers := Slots}} = hyper_lmdb:info(S),
-    {Holders, Refused} = lists:partition(fun is_tuple_ok/1, [holder(S) || _ <- lists:seq(1, Slots)]),
-    ?assertEqual((Slots - 8) div 2, length(Holders)),
-    ?assertEqual([{error, readers_full}], lists:usort([hyper_lmdb:with_snapshot(S, fun(_) -> ok end) || _ <- Refused])),
+    Holders = all_places(S),
+    Refused = [test_store:spawn_call(fun() -> hyper_lmdb:with_snapshot(S, fun(_) -> ok end) end) || _ <- lists:seq(1, 20)],
+    ?assertEqual([{error, readers_full}], lists:usort(test_store:gather(Refused))),
     %% The other half is for everybody else.
     Reads = [test_store:spawn_call(fun() -> [hyper_lmdb:get(S, <<"k">>) || _ <- lists:seq(1, 1000)] end) || _ <- lists:seq(1, 50)],
     [?assertEqual([not_found], lists:usort(test_store:await(Read))) || Read <- Reads],
     [kill(Holder) || Holder <- Holders],
     test_store:wait_until(fun() -> hyper_lmdb:with_snapshot(S, fun(_) -> ok end) =:= ok end).
 
-is_tuple_ok(Result) -> is_tuple(Result) andalso element(1, Result) =:= ok.
+%% Who holds each of them.
+all_places(S) ->
+    {ok, #{max_readers := Slots}} = hyper_lmdb:info(S),
+    [{ok, _, _, _} = holder(S) || _ <- lists:seq(1, (Slots - 8) div 2)].
+
+%% A place that got free was anybody's who happened to ask next, and a process that slept while it
+%% waited slept on a scheduler.
+in_turn(S) ->
+    ok = hyper_lmdb:batch_write(S, [{put, <<I:16>>, <<>>} || I <- lists:seq(1, 300)]),
+    Holders = all_places(S),
+    Self = self(),
+    Waiters = [begin
+                   Pid = spawn(fun() ->
+                       {ok, 300} = hyper_lmdb:fold(S, fun(_, N) -> N =:= 0 andalso (Self ! {self(), I}), N + 1 end, 0, #{keys_only => true})
+                   end),
+                   ok = test_store:wait_until(fun() -> waits(Pid) end),
+                   Pid
+               end || I <- lists:seq(1, 20)],
+    %% One of those in front dies: nobody waits for it for long.
+    exit(hd(Waiters), kill),
+    [Last | Others] = Holders,
+    kill(Last),
+    ?assertEqual(lists:seq(2, 20), [receive {_, I} -> I after 30000 -> nobody end || _ <- tl(Waiters)]),
+    [kill(Holder) || Holder <- Others],
+    test_store:wait_until(fun() -> open(S) =:= 0 end).
+
+waits(Pid) ->
+    {current_function, Where} = process_info(Pid, current_function),
+    Where =:= {hyper_lmdb, next_snapshot, 3}.
+
+%% Each snapshot woke the thread that writes, which found nothing to do.
+no_wakes(S) ->
+    Times = 2000,
+    case switches("hyper_lmdb_wr") of
+        unknown -> io:format(user, "~n*** SKIPPED: no way to count what a thread does here~n", []);
+        Before ->
+            [not_found = hyper_lmdb:with_snapshot(S, fun(Snapshot) -> hyper_lmdb:get(Snapshot, <<"k">>) end) || _ <- lists:seq(1, Times)],
+            ?assert(switches("hyper_lmdb_wr") - Before < Times div 10)
+    end.
+
+%% How often threads of a name have gone to sleep.
+switches(Name) ->
+    Tasks = filelib:wildcard("/proc/self/task/*"),
+    Counts = [count(Task) || Task <- Tasks, read(Task ++ "/comm") =:= list_to_binary(Name ++ "\n")],
+    case Counts of
+        [] -> unknown;
+        _ -> lists:sum(Counts)
+    end.
+
+count(Task) ->
+    {match, [Count]} = re:run(read(Task ++ "/status"), "\nvoluntary_ctxt_switches:\\s*([0-9]+)", [{capture, all_but_first, list}]),
+    list_to_integer(Count).
+
+read(File) ->
+    case file:read_file(File) of
+        {ok, Bytes} -> Bytes;
+        {error, _} -> <<>>
+    end.
 
 in_info(S) ->
     ?assertMatch({ok, #{snapshots := 0, oldest_snapshot_ms := 0, max_snapshot_age_ms := 300000}}, hyper_lmdb:info(S)),

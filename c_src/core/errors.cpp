@@ -124,6 +124,8 @@ const char* name_of(Code code) noexcept {
       return "unclean_shutdown";
     case Code::journal_mismatch:
       return "journal_mismatch";
+    case Code::busy:
+      return "busy";
     case Code::readers_full:
       return "readers_full";
     case Code::overloaded:

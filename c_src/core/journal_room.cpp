@@ -28,11 +28,15 @@ Result<void> with_room_of_removed(Applier* applier, Act act) {
 
 }  // namespace
 
+Result<ReadPool::Lease> JournalWriter::take_lease(Wait wait) noexcept {
+  return parts_.pool->lease(ReadPool::For::call, wait == Wait::allowed ? ReadPool::kForever : 0);
+}
+
 /// How LMDB's tree stands, now that what was applied is in it.
-Result<void> JournalWriter::learn_shape() noexcept {
-  auto lease = parts_.pool->lease();
-  if (!lease) return lease.error();
-  auto shape = shape_of(lease.value().txn(), parts_.env->dbi());
+Result<void> JournalWriter::learn_shape(Wait wait) noexcept {
+  auto leased = take_lease(wait);
+  if (!leased) return leased.error();
+  auto shape = shape_of(leased.value().txn(), parts_.env->dbi());
   if (!shape) return shape.error();
   shape_ = shape.value();
   frozen_demand_ = {};
@@ -106,9 +110,9 @@ Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
 
 /// Whether both buffers and this batch surely fit the capacity. Where not, the tree decides, once
 /// it has the buffers.
-bool JournalWriter::fits_capacity(std::span<const Op> ops) {
+bool JournalWriter::fits_capacity(std::span<const Op> ops, Wait wait) {
   // Where the tree cannot be asked now, what is not known to be in it still counts.
-  if (parts_.applier->idle() && frozen_demand_.changes != 0) (void)learn_shape();
+  if (parts_.applier->idle() && frozen_demand_.changes != 0) (void)learn_shape(wait);
   Demand demand = pending_;
   demand += frozen_demand_;
   demand.add(ops, shape_);
@@ -126,7 +130,7 @@ Result<void> JournalWriter::rotate(Applier::Next next_write) {
   // LMDB must not show what readers may not see yet.
   if (auto shown = show(); !shown) return shown;
   unshown_ = current_;
-  (void)learn_shape();  // what is not known to be in the tree still counts
+  (void)learn_shape(Wait::allowed);  // what is not known to be in the tree still counts
   auto next = new_buffer(*parts_.settings, *parts_.buffers, parts_.hash_seed);
   parts_.buffers->rotate(next);
   parts_.log->rotate();

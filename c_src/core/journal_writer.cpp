@@ -172,7 +172,7 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     if (looks_at_store(*parts_.links, ops)) {
       reading.emplace(parts_.warmth, Effort{.may_wait = wait == Wait::allowed});
       if (reading->refused()) return Fate::must_wait;
-      auto leased = parts_.pool->lease();
+      auto leased = take_lease(wait);
       if (!leased) return wait == Wait::never ? Result<Fate>(Fate::must_wait) : leased.error();
       lease.emplace(std::move(leased).value());
       // What was appended before this batch counts, whether readers see it yet or not.
@@ -186,7 +186,9 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     links.keep();
     return Fate::done;
   }
-  if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops)) return Fate::too_large;
+  if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops, wait)) {
+    return Fate::too_large;
+  }
   auto room = make_room(wait);
   if (!room || room.value() != Fate::done) return room;
   if (const auto& named = check_named(); !named) return named.error();
@@ -217,7 +219,7 @@ Result<void> JournalWriter::directly(Request& request) {
     parts_.buffers->show(seq);
     unshown_ = request.next;
   }
-  (void)learn_shape();  // what it held before still counts
+  (void)learn_shape(Wait::allowed);  // what it held before still counts
   return request.outcome;
 }
 

@@ -43,10 +43,12 @@ struct JournalParts {
 
 /// Thread-safety: as WriteWay. `tend` takes the write lock itself where it needs it.
 class JournalWriter final : public WriteWay {
+  enum class Wait { never, allowed };
+
  public:
   explicit JournalWriter(const JournalParts& parts) noexcept;
   /// Before anything else. Errors: as reading LMDB.
-  Result<void> start() noexcept { return learn_shape(); }
+  Result<void> start() noexcept { return learn_shape(Wait::allowed); }
 
   bool may_wait() const noexcept override;
   std::optional<Result<void>> try_write(std::span<const Op> ops) override;
@@ -64,7 +66,6 @@ class JournalWriter final : public WriteWay {
                                                  std::uint64_t hash_seed);
 
  private:
-  enum class Wait { never, allowed };
   /// What became of a batch.
   enum class Fate { done, must_wait, too_large };
 
@@ -78,7 +79,7 @@ class JournalWriter final : public WriteWay {
   Result<void> rotate(Applier::Next next);
   Result<void> drain();
   Result<void> show();
-  bool fits_capacity(std::span<const Op> ops);
+  bool fits_capacity(std::span<const Op> ops, Wait wait);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   double fullness() const noexcept;
   bool ahead_of_applier() const noexcept;
@@ -86,7 +87,8 @@ class JournalWriter final : public WriteWay {
   Result<void> open_segment();
   Result<void> append_draft();
   void write_alone(Request& request, std::uint64_t seq);
-  Result<void> learn_shape() noexcept;
+  Result<ReadPool::Lease> take_lease(Wait wait) noexcept;
+  Result<void> learn_shape(Wait wait) noexcept;
   const Result<void>& check_named();
 
   const JournalParts parts_;

@@ -6,7 +6,7 @@
 namespace hyper_lmdb {
 
 Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
-                                     std::chrono::milliseconds most) const {
+                                     std::chrono::milliseconds most, const Effort& effort) const {
   const auto deadline = std::chrono::steady_clock::now() + most;
   const Reading reading(&impl_->warmth, {});
   // A snapshot is read by one call at a time, and its pages are nearly those of the store.
@@ -15,7 +15,7 @@ Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
     const bool being_read = !open && open.error().code == Code::work_limit;
     if (!open && !being_read) return open.error();
   }
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->pool.lease(ReadPool::For::call, effort.turn_ms);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi());
   for (std::size_t done = 0; done < keys.size();) {

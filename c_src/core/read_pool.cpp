@@ -14,7 +14,6 @@ namespace hyper_lmdb {
 namespace {
 
 constexpr unsigned kSlotsLeftToOthers = 8;  // a backup, tools that look at the store
-constexpr auto kLongestWait = std::chrono::milliseconds(1);
 constexpr auto kBetweenLooks = std::chrono::microseconds(50);
 
 /// A small number of this thread's own, so that each thread comes back to the slot it used last.
@@ -64,22 +63,24 @@ ReadPool::Slot* ReadPool::take(Want want, const Among& among, bool* closed) noex
   return nullptr;
 }
 
-Result<void> ReadPool::renew(Slot* slot) noexcept {
-  auto done = renew_in(env_, slot);
+Result<void> ReadPool::renew(Slot* slot, DeadReaders dead) noexcept {
+  auto done = renew_in(env_, slot, dead);
   if (done || done.error().native != MDB_PANIC || !reopen_) return done;
+  // To open files takes its time.
+  if (dead == DeadReaders::leave) return Error{.code = Code::work_limit, .operation = "lease"};
   const auto other = reopen_();
   if (!other) return other.error();
   if (slot->txn != nullptr) mdb_txn_abort(std::exchange(slot->txn, nullptr));
-  return renew_in(other.value(), slot);
+  return renew_in(other.value(), slot, dead);
 }
 
-Result<void> ReadPool::renew_in(MDB_env* env, Slot* slot) noexcept {
+Result<void> ReadPool::renew_in(MDB_env* env, Slot* slot, DeadReaders dead) noexcept {
   if (slot->txn != nullptr) {
     if (const int rc = mdb_txn_renew(slot->txn); rc != 0) return from_lmdb(rc, "mdb_txn_renew");
     return {};
   }
   int rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &slot->txn);
-  if (rc == MDB_READERS_FULL) {
+  if (rc == MDB_READERS_FULL && dead == DeadReaders::clear) {
     int cleared = 0;
     if ((rc = mdb_reader_check(env, &cleared)) != 0) return from_lmdb(rc, "mdb_reader_check");
     rc = mdb_txn_begin(env, nullptr, MDB_RDONLY, &slot->txn);
@@ -88,21 +89,22 @@ Result<void> ReadPool::renew_in(MDB_env* env, Slot* slot) noexcept {
     slot->txn = nullptr;
     return from_lmdb(rc, "mdb_txn_begin");
   }
+  has_transactions_.store(true, std::memory_order_relaxed);
   return {};
 }
 
 // The order of these steps is explained in buffers.h.
-Result<void> ReadPool::renew_with_buffers(Slot* slot) noexcept {
+Result<void> ReadPool::renew_with_buffers(Slot* slot, DeadReaders dead) noexcept {
   for (;;) {
     const Buffers::State* const state = buffers_->published();
     if (state == nullptr) {
-      if (auto done = renew(slot); !done) return done;
+      if (auto done = renew(slot, dead); !done) return done;
       slot->version = mdb_txn_id(slot->txn);
       return {};
     }
     slot->pin.store(state, std::memory_order_seq_cst);
     if (state != buffers_->published()) continue;
-    if (auto done = renew(slot); !done) {
+    if (auto done = renew(slot, dead); !done) {
       slot->pin.store(nullptr, std::memory_order_release);
       return done;
     }
@@ -119,32 +121,42 @@ bool ReadPool::pins(const Buffers::State* state) const noexcept {
   return false;
 }
 
-Result<ReadPool::Lease> ReadPool::lease(For use) noexcept {
-  const Among slots = among(use);
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point deadline{};
-  for (;;) {
+Result<ReadPool::Lease> ReadPool::lease_now(const Among& slots, DeadReaders dead) noexcept {
+  constexpr Error kBusy{.code = Code::busy, .operation = "lease"};
+  // Where the environment has no slot left for a new transaction, an idle one that has its own
+  // will do.
+  for (const Want want : {Want::any, Want::with_transaction}) {
     bool closed = false;
-    Error error{.code = Code::readers_full, .operation = "lease"};
-    // Where the environment has no slot left for a new transaction, an idle one that has its own
-    // will do.
-    for (const Want want : {Want::any, Want::with_transaction}) {
-      Slot* const slot = take(want, slots, &closed);
-      if (slot == nullptr) continue;
-      auto renewed = renew_with_buffers(slot);
-      if (renewed) {
-        pages_entered(mdb_txn_env(slot->txn));
-        return Lease(slot);
-      }
-      slot->state.store(kFree, std::memory_order_release);
-      error = renewed.error();
-      if (error.code != Code::readers_full) break;
-    }
+    Slot* const slot = take(want, slots, &closed);
     if (closed) return Error{.code = Code::closed, .operation = "lease"};
-    if (error.code != Code::readers_full) return error;
-    const auto now = Clock::now();
-    if (deadline == Clock::time_point{}) deadline = now + kLongestWait;
-    if (now >= deadline) return error;
+    if (slot == nullptr) return kBusy;
+    auto renewed = renew_with_buffers(slot, dead);
+    if (renewed) {
+      pages_entered(mdb_txn_env(slot->txn));
+      return Lease(slot);
+    }
+    slot->state.store(kFree, std::memory_order_release);
+    if (renewed.error().code != Code::readers_full) return renewed.error();
+    // Those that have a transaction are in use; where none has, there is nothing to wait for.
+    if (!has_transactions_.load(std::memory_order_relaxed)) {
+      return dead == DeadReaders::clear ? renewed.error()
+                                        : Error{.code = Code::work_limit, .operation = "lease"};
+    }
+  }
+  return kBusy;
+}
+
+Result<ReadPool::Lease> ReadPool::lease(For use, std::uint64_t wait_ms) noexcept {
+  using Clock = std::chrono::steady_clock;
+  const Among slots = among(use);
+  if (wait_ms == 0) return lease_now(slots, DeadReaders::leave);
+  const Clock::time_point began = Clock::now();
+  for (;;) {
+    auto lease = lease_now(slots, DeadReaders::clear);
+    if (lease || lease.error().code != Code::busy) return lease;
+    if (wait_ms != kForever && Clock::now() - began >= std::chrono::milliseconds(wait_ms)) {
+      return lease;
+    }
     std::this_thread::sleep_for(kBetweenLooks);
   }
 }

@@ -56,9 +56,14 @@ class ReadPool {
   ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, Reopen reopen = {});
   ~ReadPool();
 
-  /// A snapshot of buffers and LMDB at one version.
-  /// Errors: closed, readers_full (all slots busy for a millisecond, dead processes' slots freed).
-  Result<Lease> lease(For use = For::call) noexcept;
+  static constexpr std::uint64_t kForever = ~std::uint64_t{0};
+
+  /// A snapshot of buffers and LMDB at one version. Where all slots are taken it waits for one, for
+  /// `wait_ms` at most; with 0 it neither waits nor makes a system call.
+  /// Errors: closed; busy where all slots were taken for so long; readers_full where other
+  /// processes have all slots of the environment, those of dead ones freed; work_limit where that
+  /// is not known without a system call.
+  Result<Lease> lease(For use = For::call, std::uint64_t wait_ms = kForever) noexcept;
 
   /// Waits for the leases in use, then ends every transaction; later calls answer closed.
   void close() noexcept;
@@ -81,21 +86,24 @@ class ReadPool {
   };
 
   enum class Want { any, with_transaction };
+  enum class DeadReaders { clear, leave };
   /// Slots to look for a free one in, round from `start`.
   struct Among {
     std::size_t first, count, start;
   };
   Among among(For use) const noexcept;
   Slot* take(Want want, const Among& among, bool* closed) noexcept;
-  static Result<void> renew_in(MDB_env* env, Slot* slot) noexcept;
-  Result<void> renew(Slot* slot) noexcept;
-  Result<void> renew_with_buffers(Slot* slot) noexcept;
+  Result<Lease> lease_now(const Among& slots, DeadReaders dead) noexcept;
+  Result<void> renew_in(MDB_env* env, Slot* slot, DeadReaders dead) noexcept;
+  Result<void> renew(Slot* slot, DeadReaders dead) noexcept;
+  Result<void> renew_with_buffers(Slot* slot, DeadReaders dead) noexcept;
 
   MDB_env* env_;
   const Buffers* buffers_;
   const Reopen reopen_;
   std::size_t size_;
-  std::unique_ptr<Slot[]> slots_;  // and one more, of a backup
+  std::unique_ptr<Slot[]> slots_;              // and one more, of a backup
+  std::atomic<bool> has_transactions_{false};  // some slot has one; says nothing of which
 };
 
 }  // namespace hyper_lmdb

@@ -1,8 +1,8 @@
 #include "snapshots.h"
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
+#include <iterator>
+#include <utility>
 
 namespace hyper_lmdb {
 
@@ -10,9 +10,8 @@ namespace {
 
 using End = OpenSnapshot::End;
 
-constexpr auto kLongestWait = std::chrono::milliseconds(1);
-constexpr auto kBetweenLooks = std::chrono::microseconds(50);
-constexpr std::uint64_t kNothingDueMs = 30'000;
+constexpr std::uint64_t kForgottenMs = 1000;  // a turn nobody asks for any more
+constexpr std::uint64_t kLeastRestMs = 100, kMostRestMs = 30'000;
 
 }  // namespace
 
@@ -29,19 +28,44 @@ void Snapshots::end_too_old() noexcept {
   forget_ended();
 }
 
-/// False where all are taken. Errors: closed.
-Result<bool> Snapshots::reserve_place() {
+/// Where the number is in the line, or would be.
+Snapshots::Line::iterator Snapshots::place_in_line(std::uint64_t number) noexcept {
+  if (number == 0) return line_.end();
+  return std::lower_bound(
+      line_.begin(), line_.end(), number,
+      [](const Waiting& waiting, std::uint64_t sought) { return waiting.number < sought; });
+}
+
+void Snapshots::wait_in_line(SnapshotTurn* turn) {
+  auto at = place_in_line(turn->number);
+  if (turn->number == 0) turn->number = ++last_number_;
+  if (at == line_.end() || at->number != turn->number) at = line_.insert(at, {turn->number, 0});
+  at->asked_ms = clock_();
+  turn->ahead = static_cast<std::uint64_t>(at - line_.begin());
+}
+
+/// First come, first served. Errors: closed, busy.
+Result<void> Snapshots::reserve_place(SnapshotTurn* turn) {
   const std::lock_guard lock(mutex_);
   if (closed_) return Error{.code = Code::closed, .operation = "snapshot"};
   end_too_old();
-  if (open_.size() + opening_ >= most_) return false;
+  const std::uint64_t now_ms = clock_();
+  while (!line_.empty() && now_ms >= line_.front().asked_ms + kForgottenMs) line_.pop_front();
+  const std::uint64_t number = turn != nullptr ? turn->number : 0;
+  const auto at = place_in_line(number);
+  const auto ahead = static_cast<std::uint64_t>(at - line_.begin());
+  if (open_.size() + opening_ + ahead >= most_) {
+    if (turn != nullptr) wait_in_line(turn);
+    return Error{.code = Code::busy, .operation = "snapshot"};
+  }
+  if (at != line_.end() && at->number == number) line_.erase(at);
   open_.reserve(open_.size() + opening_ + 1);
   ++opening_;
-  return true;
+  return {};
 }
 
 /// With the lock only at the end: a lease may wait for a slot.
-Result<std::shared_ptr<OpenSnapshot>> Snapshots::open_in_place() {
+Result<std::shared_ptr<OpenSnapshot>> Snapshots::open_in_place(std::uint64_t wait_ms) {
   struct Place {
     Snapshots* of;
     ~Place() {
@@ -52,7 +76,7 @@ Result<std::shared_ptr<OpenSnapshot>> Snapshots::open_in_place() {
   const Place place{this};
   // The time first: a snapshot is not older than it says.
   const std::uint64_t now_ms = clock_();
-  auto lease = pool_->lease(ReadPool::For::snapshot);
+  auto lease = pool_->lease(ReadPool::For::snapshot, wait_ms);
   if (!lease) return lease.error();
   auto opened = std::make_shared<OpenSnapshot>(std::move(lease).value(), now_ms);
   const std::lock_guard lock(mutex_);
@@ -65,17 +89,14 @@ Result<std::shared_ptr<OpenSnapshot>> Snapshots::open_in_place() {
   return opened;
 }
 
-Result<std::shared_ptr<OpenSnapshot>> Snapshots::open() {
-  const auto deadline = std::chrono::steady_clock::now() + kLongestWait;
-  for (;;) {
-    auto reserved = reserve_place();
-    if (!reserved) return reserved.error();
-    if (reserved.value()) return open_in_place();
-    if (std::chrono::steady_clock::now() >= deadline) {
-      return Error{.code = Code::readers_full, .operation = "snapshot"};
-    }
-    std::this_thread::sleep_for(kBetweenLooks);
+Result<std::shared_ptr<OpenSnapshot>> Snapshots::open(SnapshotTurn* turn, std::uint64_t wait_ms) {
+  if (auto reserved = reserve_place(turn); !reserved) return reserved.error();
+  auto opened = open_in_place(wait_ms);
+  if (!opened && opened.error().code == Code::busy && turn != nullptr) {
+    const std::lock_guard lock(mutex_);
+    wait_in_line(turn);
   }
+  return opened;
 }
 
 bool Snapshots::too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) const noexcept {
@@ -107,12 +128,14 @@ void Snapshots::enforce() noexcept {
 }
 
 std::uint64_t Snapshots::due_in_ms() const noexcept {
-  if (count_.load(std::memory_order_relaxed) == 0) return kNothingDueMs;
+  // Nobody is woken for a snapshot that is taken meanwhile.
+  const std::uint64_t at_rest_ms = std::clamp(limits_.age_ms, kLeastRestMs, kMostRestMs);
+  if (count_.load(std::memory_order_relaxed) == 0) return at_rest_ms;
   const std::lock_guard lock(mutex_);
-  if (open_.empty()) return kNothingDueMs;
+  if (open_.empty()) return at_rest_ms;
   const std::uint64_t due_ms = open_.front()->taken_ms() + limits_.age_ms;
   const std::uint64_t now_ms = clock_();
-  return std::clamp<std::uint64_t>(due_ms > now_ms ? due_ms - now_ms : 0, 1, kNothingDueMs);
+  return std::clamp<std::uint64_t>(due_ms > now_ms ? due_ms - now_ms : 0, 1, at_rest_ms);
 }
 
 void Snapshots::close() noexcept {

@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "buffers.h"
+#include "hyper_lmdb/reader.h"
 #include "hyper_lmdb/result.h"
 #include "open_snapshot.h"
 #include "read_pool.h"
@@ -29,16 +31,19 @@ class Snapshots {
   Snapshots(ReadPool* pool, const Buffers* buffers, const Limits& limits, Clock clock) noexcept
       : pool_(pool), buffers_(buffers), limits_(limits), clock_(clock), most_(pool->size() / 2) {}
 
-  /// Ends those that are too old first: a store that is only read has no thread that does.
-  /// Errors: closed; readers_full where there are too many, or as the pool's lease.
-  Result<std::shared_ptr<OpenSnapshot>> open();
+  /// Ends those that are too old first: a store that is only read has no thread that does. Waits
+  /// for a reader slot for `wait_ms` at most. Errors: closed; busy where all places are taken or
+  /// others have waited for longer, which a `turn`, unless null, remembers; else as the pool's
+  /// lease.
+  Result<std::shared_ptr<OpenSnapshot>> open(SnapshotTurn* turn = nullptr,
+                                             std::uint64_t wait_ms = ReadPool::kForever);
 
   /// A read through a snapshot. Errors: as OpenSnapshot.
   Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, std::uint64_t wait_ms) const noexcept;
 
   /// Ends what is too old, and the oldest ones while they keep too much memory.
   void enforce() noexcept;
-  /// Until `enforce` may find one too old; half a minute where there is none.
+  /// Until `enforce` may find one too old, were one taken right now.
   std::uint64_t due_in_ms() const noexcept;
 
   /// Ends all; later calls answer closed. Reads under way end first or let go when they do.
@@ -54,8 +59,16 @@ class Snapshots {
   bool too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) const noexcept;
   bool holds_too_much() const noexcept;
   void end_too_old() noexcept;
-  Result<bool> reserve_place();
-  Result<std::shared_ptr<OpenSnapshot>> open_in_place();
+  struct Waiting {
+    std::uint64_t number;
+    std::uint64_t asked_ms;  // for the last time
+  };
+  using Line = std::deque<Waiting>;
+
+  Result<void> reserve_place(SnapshotTurn* turn);
+  Line::iterator place_in_line(std::uint64_t number) noexcept;
+  void wait_in_line(SnapshotTurn* turn);
+  Result<std::shared_ptr<OpenSnapshot>> open_in_place(std::uint64_t wait_ms);
   void forget_ended() noexcept;
 
   ReadPool* pool_;
@@ -67,6 +80,8 @@ class Snapshots {
   std::vector<std::shared_ptr<OpenSnapshot>> open_;  // guarded by mutex_; the oldest first
   std::atomic<std::size_t> count_{0};                // of open_
   std::size_t opening_ = 0;                          // places reserved; guarded by mutex_
+  Line line_;                                        // guarded by mutex_; ascending numbers
+  std::uint64_t last_number_ = 0;                    // guarded by mutex_
   bool closed_ = false;                              // guarded by mutex_
 };
 

@@ -113,11 +113,9 @@ Result<void> Store::close() {
   return stopped ? env_closed : stopped;
 }
 
-Result<std::shared_ptr<Snapshot>> Store::snapshot() {
-  auto open = impl_->snapshots.open();
+Result<std::shared_ptr<Snapshot>> Store::snapshot(SnapshotTurn* turn, const Effort& effort) {
+  auto open = impl_->snapshots.open(turn, StoreImpl::wait_ms(effort));
   if (!open) return open.error();
-  // Who ends old ones may be asleep for longer than this one may live.
-  if (impl_->writer != nullptr) impl_->queue.nudge();
   return std::shared_ptr<Snapshot>(
       new Snapshot(shared_from_this(), impl_, std::move(open).value()));
 }
@@ -146,9 +144,9 @@ const Settings& Store::settings() const noexcept {
   return impl_->settings;
 }
 
-Result<Info> Store::info() const {
+Result<Info> Store::info(const Effort& effort) const {
   // The lease keeps the environment open while it is asked.
-  auto lease = impl_->pool.lease();
+  auto lease = impl_->lease(nullptr, effort);
   if (!lease) return lease.error();
   const Env& env = *impl_->env;
   MDB_stat stat;

@@ -81,13 +81,16 @@ struct StoreImpl {
   /// A picture of the store as it is now, or of a snapshot of it. Errors: as ReadPool and
   /// Snapshots; work_limit where the effort allows no wait and the snapshot is an old one.
   Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, const Effort& effort) {
-    if (snapshot == nullptr) return pool.lease();
+    if (snapshot == nullptr) return pool.lease(ReadPool::For::call, wait_ms(effort));
     // A look-up in the buffers passes over what is newer than the snapshot, one by one. (Without a
     // journal nothing is ever visible in them.)
     if (!effort.may_wait && buffers.visible() > snapshot->version() + kFewVersions) {
       return Error{.code = Code::work_limit, .operation = "snapshot"};
     }
-    return snapshots.lease(snapshot, effort.may_wait ? effort.turn_ms : 0);
+    return snapshots.lease(snapshot, wait_ms(effort));
+  }
+  static std::uint64_t wait_ms(const Effort& effort) noexcept {
+    return effort.may_wait ? effort.turn_ms : 0;
   }
 
   /// Into the file `request.ops[0].key` names: `request.snapshot`, or else the store as it is now.

@@ -138,7 +138,8 @@ class StoreRef {
   std::shared_ptr<Store> kept_;
 };
 
-/// How long a dirty scheduler is held for a turn at a snapshot; then the call queues up again.
+/// How long a dirty scheduler is held for a slot, or for a turn at a snapshot; then the call is made
+/// again.
 constexpr std::uint64_t kLongestTurnMs = 1;
 
 /// What a term means to a function that reads: a store, or a snapshot of one.

@@ -106,7 +106,7 @@ ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = ReaderRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
   if (store->store() == nullptr) return make_not_started(env);
-  const auto found = store->store()->info();
+  const auto found = store->store()->info({.turn_ms = kLongestTurnMs});
   if (!found) return make_error(env, found.error());
   return enif_make_tuple2(env, atoms().ok, make_info(env, found.value()));
 }

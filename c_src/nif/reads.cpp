@@ -290,7 +290,7 @@ ERL_NIF_TERM prefetch(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   if (store->get() == nullptr) return make_not_started(env);
   const DiskTurn turn(*store->store());
   if (!turn.granted()) return atoms().busy;
-  const auto done = (*store)->prefetch(keys->views, kLongestPrefetch);
+  const auto done = (*store)->prefetch(keys->views, kLongestPrefetch, kElsewhere);
   if (!done) return make_error(env, done.error());
   ERL_NIF_TERM rest = argv[1];
   ERL_NIF_TERM head = 0;

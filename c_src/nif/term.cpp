@@ -90,6 +90,7 @@ void make_atoms(ErlNifEnv* env) {
 }
 
 ERL_NIF_TERM make_error(ErlNifEnv* env, const Error& error) {
+  if (error.code == Code::busy) return the_atoms.busy;
   return enif_make_tuple2(env, the_atoms.error, reason(env, error));
 }
 

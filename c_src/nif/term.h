@@ -22,7 +22,7 @@ struct Atoms {
 const Atoms& atoms() noexcept;
 void make_atoms(ErlNifEnv* env);
 
-/// `{error, Reason}`.
+/// `{error, Reason}`; `busy` where the call is to be made again in a while.
 ERL_NIF_TERM make_error(ErlNifEnv* env, const Error& error);
 /// `{error, Reason}` of a single operation, where an index would say nothing.
 ERL_NIF_TERM make_single_error(ErlNifEnv* env, Error error);

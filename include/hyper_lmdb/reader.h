@@ -37,9 +37,16 @@ struct Effort {
   /// that may not answers work_limit while many pages of the store are not in memory, and as soon
   /// as it finds that it was kept waiting.
   bool may_wait = true;
-  /// How long one that may wait does so for other reads through the same snapshot; then it answers
-  /// work_limit.
+  /// How long one that may wait does so for other reads: for a slot that they have, then it is
+  /// busy; or through the same snapshot, then it answers work_limit.
   std::uint64_t turn_ms = kNoLimit;
+};
+
+/// A turn in the line of those who wait for a snapshot: to be handed in again, as it is, each time.
+/// Who has not asked for a second keeps nobody else waiting.
+struct SnapshotTurn {
+  std::uint64_t number = 0;  ///< 0 for who has none yet
+  std::uint64_t ahead = 0;   ///< how many are before this one
 };
 
 /// A part of a listing.
@@ -71,7 +78,8 @@ struct Entry {
 /// Each call sees one moment: of a store the one of the call, of a snapshot its own.
 ///
 /// Thread-safety: every function may be called from any thread at any time.
-/// Errors common to all: closed; of a snapshot also snapshot_expired, and work_limit where another
+/// Errors common to all: closed; busy where other reads have all slots for longer than the effort
+/// allows to wait; of a snapshot also snapshot_expired, and work_limit where another
 /// thread reads through it for longer than the effort allows to wait, or where the effort allows no
 /// wait and much was written since the snapshot was taken.
 class Reader {
@@ -109,10 +117,10 @@ class Reader {
 
   /// Brings the pages of the keys and of what they hold into memory, one key after the other, until
   /// `most` is over; returns how many keys are done, one at least where any is given. Keys that are
-  /// not there, or that no key can be, cost what it takes to see that. Blocks. Errors:
-  /// readers_full.
+  /// not there, or that no key can be, cost what it takes to see that. Blocks; of the effort only
+  /// `turn_ms` counts. Errors: readers_full.
   Result<std::size_t> prefetch(std::span<const std::string_view> keys,
-                               std::chrono::milliseconds most) const;
+                               std::chrono::milliseconds most, const Effort& effort = {}) const;
 
   // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
   // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,

@@ -44,6 +44,7 @@ enum class Code : std::uint8_t {
   bad_option,
   conflicting_option,
   work_limit,  ///< more work than the caller allowed; only where a limit was given
+  busy,        ///< others have all there is of something; to be asked for again in a while
   internal,
 };
 

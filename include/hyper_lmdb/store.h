@@ -123,11 +123,16 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
   /// env_failed, corrupted, no_memory.
   Result<void> backup(std::string_view file);
 
-  /// What is in the store now, to be read later. Does not block. Errors: readers_full where half of
-  /// the reader slots have a snapshot already.
-  Result<std::shared_ptr<Snapshot>> snapshot();
+  /// What is in the store now, to be read later. Half of the reader slots may have one: past that,
+  /// and where others have waited for longer, it is busy, and `turn`, unless null, says where in
+  /// the line to come again. Waits for a reader slot as long as the effort allows; then it is busy,
+  /// too. Errors: readers_full where other processes have all slots, work_limit where the effort
+  /// allows no wait and it takes a system call to know.
+  Result<std::shared_ptr<Snapshot>> snapshot(SnapshotTurn* turn = nullptr,
+                                             const Effort& effort = {});
 
-  Result<Info> info() const;
+  /// Errors: busy and readers_full as of a read.
+  Result<Info> info(const Effort& effort = {}) const;
 
   /// The non-blocking way to write.
   ///

@@ -234,7 +234,7 @@ TEST_CASE("Half of the slots may have a snapshot; the others are for reads") {
   Rig rig;
   std::vector<std::shared_ptr<OpenSnapshot>> taken;
   for (std::size_t i = 0; i < rig.pool.size() / 2; ++i) taken.push_back(rig.take());
-  CHECK(outcome(rig.snapshots.open()) == "readers_full");
+  CHECK(outcome(rig.snapshots.open()) == "busy");
   std::vector<ReadPool::Lease> leases;
   for (std::size_t i = taken.size(); i < rig.pool.size(); ++i) {
     auto lease = rig.pool.lease();
@@ -244,6 +244,68 @@ TEST_CASE("Half of the slots may have a snapshot; the others are for reads") {
   leases.clear();
   taken.back()->end(OpenSnapshot::End::released);
   CHECK(outcome(rig.snapshots.open()) == "ok");
+}
+
+// Of those who waited whoever happened to ask first got the place, and each slept between two
+// looks.
+TEST_CASE("Snapshots: all places are taken -> first come, first served") {
+  the_time = 0;
+  Rig rig;
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  while (taken.size() < rig.pool.size() / 2) taken.push_back(rig.take());
+  SnapshotTurn first, second, third;
+  const auto ask = [&](SnapshotTurn& turn) {
+    const auto opened = rig.snapshots.open(&turn, 0);
+    if (opened) opened.value()->end(OpenSnapshot::End::released);
+    return outcome(opened);
+  };
+  for (SnapshotTurn* turn : {&first, &second, &third, &first, &second}) CHECK(ask(*turn) == "busy");
+  CHECK(first.ahead == 0);
+  CHECK(second.ahead == 1);
+  CHECK(third.ahead == 2);
+
+  const auto free_one = [&] {
+    taken.back()->end(OpenSnapshot::End::released);
+    taken.pop_back();
+  };
+  free_one();
+  SnapshotTurn late;
+  CHECK(ask(late) == "busy");
+  CHECK(late.ahead == 3);
+  CHECK(outcome(rig.snapshots.open()) == "busy");
+  CHECK(ask(second) == "busy");
+  CHECK(ask(first) == "ok");  // and has ended: its place is the next one's
+  CHECK(ask(third) == "busy");
+  CHECK(ask(second) == "ok");
+  // Two places: the first two.
+  free_one();
+  CHECK(ask(late) == "ok");
+  CHECK(ask(third) == "ok");
+}
+
+TEST_CASE("Snapshots: who has not asked for a second -> nobody waits behind") {
+  the_time = 0;
+  Rig rig;
+  Snapshots snapshots(&rig.pool, &rig.buffers, {.age_ms = 1'000'000, .bytes = 1}, &test_clock);
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  const auto take = [&] {
+    auto opened = snapshots.open();
+    test::must(opened);
+    taken.push_back(opened.value());
+  };
+  while (taken.size() < rig.pool.size() / 2) take();
+  SnapshotTurn gone, there;
+  CHECK(outcome(snapshots.open(&gone, 0)) == "busy");
+  CHECK(outcome(snapshots.open(&there, 0)) == "busy");
+  taken.back()->end(OpenSnapshot::End::released);
+  the_time = 999;
+  CHECK(outcome(snapshots.open(&there, 0)) == "busy");
+  the_time = 1000;
+  CHECK(outcome(snapshots.open(&there, 0)) == "ok");
+  CHECK(outcome(snapshots.open(&gone, 0)) == "busy");
+  taken.front()->end(OpenSnapshot::End::released);
+  CHECK(outcome(snapshots.open(&gone, 0)) == "ok");
+  snapshots.close();
 }
 
 TEST_CASE("A snapshot that is being opened has its place") {
@@ -257,7 +319,7 @@ TEST_CASE("A snapshot that is being opened has its place") {
     word = outcome(rig.snapshots.open());
   });
   first.there.wait();
-  CHECK(outcome(rig.snapshots.open()) == "readers_full");
+  CHECK(outcome(rig.snapshots.open()) == "busy");
   first.go_on.open();
   other.join();
   CHECK(word == "ok");
