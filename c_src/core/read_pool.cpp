@@ -122,14 +122,14 @@ bool ReadPool::pins(const Buffers::State* state) const noexcept {
 }
 
 Result<ReadPool::Lease> ReadPool::lease_now(const Among& slots, DeadReaders dead) noexcept {
-  constexpr Error kBusy{.code = Code::busy, .operation = "lease"};
+  constexpr Error kTaken{.code = Code::busy, .operation = "lease"};
   // Where the environment has no slot left for a new transaction, an idle one that has its own
   // will do.
   for (const Want want : {Want::any, Want::with_transaction}) {
     bool closed = false;
     Slot* const slot = take(want, slots, &closed);
     if (closed) return Error{.code = Code::closed, .operation = "lease"};
-    if (slot == nullptr) return kBusy;
+    if (slot == nullptr) return kTaken;
     auto renewed = renew_with_buffers(slot, dead);
     if (renewed) {
       pages_entered(mdb_txn_env(slot->txn));
@@ -143,7 +143,7 @@ Result<ReadPool::Lease> ReadPool::lease_now(const Among& slots, DeadReaders dead
                                         : Error{.code = Code::work_limit, .operation = "lease"};
     }
   }
-  return kBusy;
+  return kTaken;
 }
 
 Result<ReadPool::Lease> ReadPool::lease(For use, std::uint64_t wait_ms) noexcept {

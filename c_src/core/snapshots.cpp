@@ -20,8 +20,7 @@ void Snapshots::forget_ended() noexcept {
   count_.store(open_.size(), std::memory_order_relaxed);
 }
 
-void Snapshots::end_too_old() noexcept {
-  const std::uint64_t now_ms = clock_();
+void Snapshots::end_too_old(std::uint64_t now_ms) noexcept {
   for (const auto& snapshot : open_) {
     if (too_old(*snapshot, now_ms)) snapshot->end(End::expired);
   }
@@ -36,11 +35,11 @@ Snapshots::Line::iterator Snapshots::place_in_line(std::uint64_t number) noexcep
       [](const Waiting& waiting, std::uint64_t sought) { return waiting.number < sought; });
 }
 
-void Snapshots::wait_in_line(SnapshotTurn* turn) {
+void Snapshots::wait_in_line(SnapshotTurn* turn, std::uint64_t now_ms) {
   auto at = place_in_line(turn->number);
   if (turn->number == 0) turn->number = ++last_number_;
   if (at == line_.end() || at->number != turn->number) at = line_.insert(at, {turn->number, 0});
-  at->asked_ms = clock_();
+  at->asked_ms = now_ms;
   turn->ahead = static_cast<std::uint64_t>(at - line_.begin());
 }
 
@@ -48,14 +47,14 @@ void Snapshots::wait_in_line(SnapshotTurn* turn) {
 Result<void> Snapshots::reserve_place(SnapshotTurn* turn) {
   const std::lock_guard lock(mutex_);
   if (closed_) return Error{.code = Code::closed, .operation = "snapshot"};
-  end_too_old();
   const std::uint64_t now_ms = clock_();
+  end_too_old(now_ms);
   while (!line_.empty() && now_ms >= line_.front().asked_ms + kForgottenMs) line_.pop_front();
   const std::uint64_t number = turn != nullptr ? turn->number : 0;
   const auto at = place_in_line(number);
   const auto ahead = static_cast<std::uint64_t>(at - line_.begin());
   if (open_.size() + opening_ + ahead >= most_) {
-    if (turn != nullptr) wait_in_line(turn);
+    if (turn != nullptr) wait_in_line(turn, now_ms);
     return Error{.code = Code::busy, .operation = "snapshot"};
   }
   if (at != line_.end() && at->number == number) line_.erase(at);
@@ -94,7 +93,7 @@ Result<std::shared_ptr<OpenSnapshot>> Snapshots::open(SnapshotTurn* turn, std::u
   auto opened = open_in_place(wait_ms);
   if (!opened && opened.error().code == Code::busy && turn != nullptr) {
     const std::lock_guard lock(mutex_);
-    wait_in_line(turn);
+    wait_in_line(turn, clock_());
   }
   return opened;
 }
@@ -120,7 +119,7 @@ bool Snapshots::holds_too_much() const noexcept {
 void Snapshots::enforce() noexcept {
   if (count_.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(mutex_);
-  end_too_old();
+  end_too_old(clock_());
   while (!open_.empty() && holds_too_much()) {
     open_.front()->end(End::expired);
     forget_ended();

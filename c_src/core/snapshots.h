@@ -58,7 +58,7 @@ class Snapshots {
  private:
   bool too_old(const OpenSnapshot& snapshot, std::uint64_t now_ms) const noexcept;
   bool holds_too_much() const noexcept;
-  void end_too_old() noexcept;
+  void end_too_old(std::uint64_t now_ms) noexcept;
   struct Waiting {
     std::uint64_t number;
     std::uint64_t asked_ms;  // for the last time
@@ -67,7 +67,7 @@ class Snapshots {
 
   Result<void> reserve_place(SnapshotTurn* turn);
   Line::iterator place_in_line(std::uint64_t number) noexcept;
-  void wait_in_line(SnapshotTurn* turn);
+  void wait_in_line(SnapshotTurn* turn, std::uint64_t now_ms);
   Result<std::shared_ptr<OpenSnapshot>> open_in_place(std::uint64_t wait_ms);
   void forget_ended() noexcept;
 
