@@ -134,7 +134,7 @@ another_file(S, Options = #{name := Name}) ->
     #{capacity := Capacity, map_bytes := Map} = info(S),
     Sizes = [begin
         load_from(binary_to_list(Name) ++ "/copy-" ++ [Copy]),
-        works(S),
+        works(#{name => Name}),
         ok = hyper_lmdb:stop(#{name => Name}),
         {ok, Again} = hyper_lmdb:start(Options),
         ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Again, <<"k">>)),

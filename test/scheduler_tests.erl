@@ -142,6 +142,7 @@ calls(Context) ->
      {{delete, 2}, fun() -> hyper_lmdb:delete(S, <<"none">>) end},
      {{exists, 2}, fun() -> hyper_lmdb:exists(S, Key) end},
      {{prefetch, 2}, fun() -> hyper_lmdb:prefetch(S, Keys) end},
+     {{read_link, 2}, fun() -> hyper_lmdb:read_link(S, <<"link">>) end},
      {{put_new, 3}, fun() -> hyper_lmdb:put_new(S, Key, Key) end},
      {{batch_write, 2}, fun() -> hyper_lmdb:batch_write(S, [{put, K, K} || K <- Keys]) end},
      {{delete_prefix, 2}, fun() -> hyper_lmdb:delete_prefix(Other, <<>>) end},
