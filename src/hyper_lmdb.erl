@@ -169,7 +169,9 @@ note({capacity, Directory, Bytes}) ->
 %% away; on a full disk the journal stays, flushed, for the next start.
 -spec stop(store()) -> ok | {error, reason()}.
 stop(Store) ->
-    case hyper_lmdb_nif:close(Store) of
+    Ref = make_ref(),
+    case hyper_lmdb_nif:close(Store, Ref) of
+        queued -> receive {Ref, Result} -> Result end;
         {badarg, N} -> hyper_lmdb_args:retry(stop, [Store], N);
         Result -> Result
     end.
@@ -326,8 +328,10 @@ read_link(Store, Key) ->
 %% passed over.
 -spec prefetch(store(), [key()]) -> ok | {error, reason()}.
 prefetch(Store, Keys) ->
-    Calls = [begin_prefetch(Store, Part) || Part <- in_parts(Keys)],
-    Results = end_prefetches(Calls),
+    %% Made here, so that what else is in the mailbox is not looked at.
+    Ref = make_ref(),
+    Calls = [begin_prefetch(Store, Part, Ref) || Part <- in_parts(Keys)],
+    Results = end_prefetches(Ref, length(Calls), Calls),
     case [Result || Result <- Results, Result =/= ok] of
         [] -> ok;
         [{badarg, N} | _] -> hyper_lmdb_args:retry(prefetch, [Store, Keys], N);
@@ -335,17 +339,17 @@ prefetch(Store, Keys) ->
     end.
 
 %% The result is the reason a part ends with: one message each, which goes with its monitor.
-begin_prefetch(Store, Keys) ->
+begin_prefetch(Store, Keys, Ref) ->
     Caller = self(),
-    spawn_monitor(fun() -> prefetch_part(Caller, Store, Keys) end).
+    spawn_opt(fun() -> prefetch_part(Caller, Store, Keys) end, [{monitor, [{tag, Ref}]}]).
 
-end_prefetches([]) -> [];
-end_prefetches([{_, Monitor} | Others]) ->
+end_prefetches(_Ref, 0, _Calls) -> [];
+end_prefetches(Ref, Left, Calls) ->
     receive
-        {'DOWN', Monitor, process, _, {prefetched, Result}} ->
-            [Result | end_prefetches(Others)];
-        {'DOWN', Monitor, process, _, Reason} ->
-            [end_early(Call) || Call <- Others],
+        {Ref, _, process, _, {prefetched, Result}} ->
+            [Result | end_prefetches(Ref, Left - 1, Calls)];
+        {Ref, _, process, _, Reason} ->
+            [end_early(Call) || Call <- Calls],
             error(Reason)
     end.
 
@@ -527,7 +531,7 @@ list_prefix(Store, Prefix, Listing) ->
 page(Function, [Store, At | _] = Args, Listing) when is_map(Listing) ->
     case hyper_lmdb_options:listing(Function, Listing) of
         {ok, {_, Cursor, Reverse} = Page, ReturnCursor} ->
-            case patiently(Function, [Store, At, Page]) of
+            case names(Function, Store, At, Page) of
                 {ok, Names, _More} when not ReturnCursor -> {ok, Names};
                 {ok, [_ | _] = Names, _More} -> {ok, Names, lists:last(Names)};
                 {ok, [], false} -> {ok, [], nil};
@@ -545,6 +549,30 @@ page(Function, [Store, At | _] = Args, Listing) when is_map(Listing) ->
     end;
 page(Function, Args, _Listing) ->
     hyper_lmdb_args:retry(Function, Args, 3).
+
+%% One call answers so many at most. More of them are of one moment, too.
+names(Function, Store, At, {Limit, _, _} = Page) ->
+    case patiently(Function, [Store, At, Page]) of
+        {ok, Names, true} when length(Names) < Limit ->
+            through(open_snapshot(Store, infinity), Store,
+                    fun(Snapshot) -> names(Function, Snapshot, At, Page, []) end);
+        Result ->
+            Result
+    end.
+
+names(Function, Snapshot, At, {Limit, _, Reverse} = Page, Before) ->
+    case patiently(Function, [Snapshot, At, Page]) of
+        {ok, Names, true} when length(Names) < Limit ->
+            Rest = {less(Limit, length(Names)), lists:last(Names), Reverse},
+            names(Function, Snapshot, At, Rest, [Names | Before]);
+        {ok, Names, More} ->
+            {ok, lists:append(lists:reverse(Before, [Names])), More};
+        Result ->
+            Result
+    end.
+
+less(infinity, _Count) -> infinity;
+less(Limit, Count) -> Limit - Count.
 
 %%% Ranges
 

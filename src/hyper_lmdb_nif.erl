@@ -6,14 +6,14 @@
 
 -on_load(load/0).
 
--export([open/2, close/1, info/1, stores/0, begin_backup/3,
+-export([open/2, close/2, watch/2, info/1, stores/0, begin_backup/3,
          get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
          snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
--nifs([open/2, close/1, info/1, stores/0, begin_backup/3,
+-nifs([open/2, close/2, watch/2, info/1, stores/0, begin_backup/3,
        get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
        snapshot_close/1,
@@ -50,8 +50,13 @@ open(_Name, _Options) -> erlang:nif_error(not_loaded).
 
 -type note() :: {made, binary()} | {capacity, binary(), pos_integer()}.
 
--spec close(hyper_lmdb:store()) -> ok | error().
-close(_Store) -> erlang:nif_error(not_loaded).
+%% The reply comes as `{Ref, ok | {error, Reason}}'.
+-spec close(hyper_lmdb:store(), reference()) -> queued | ok | error().
+close(_Store, _Ref) -> erlang:nif_error(not_loaded).
+
+%% Once the store has closed `{Ref, {error, closed}}' comes.
+-spec watch(hyper_lmdb:store(), reference()) -> ok | error().
+watch(_Store, _Ref) -> erlang:nif_error(not_loaded).
 
 -spec info(hyper_lmdb:store()) -> {ok, map()} | busy | error().
 info(_Store) -> erlang:nif_error(not_loaded).
@@ -94,7 +99,7 @@ type(_Store, _Path) -> erlang:nif_error(not_loaded).
 -spec resolve(hyper_lmdb:store(), binary()) -> binary() | not_found | busy | error().
 resolve(_Store, _Path) -> erlang:nif_error(not_loaded).
 
-%% Of both listings the third element says whether there is more.
+%% Of both listings the third element says whether there is more; one call answers 2,000 at most.
 -type page() :: {non_neg_integer() | infinity, binary() | nil, Reverse :: boolean()}.
 
 -spec list(hyper_lmdb:store(), binary(), page()) ->

@@ -19,6 +19,7 @@ all_test_() ->
                          {"the reserved key", fun reserved/1},
                          {"through links", fun links/1},
                          {"what is no group", fun no_group/1},
+                         {"long ones come in parts, as one moment", fun long_ones/1},
                          {"the root", fun root/1}]].
 
 %% -- beside the model ----------------------------------------------------------------------------
@@ -255,3 +256,28 @@ root(S) ->
     ?assertEqual({ok, [], nil}, hyper_lmdb:list(S, <<>>, #{limit => 0, return_cursor => true})),
     ok = hyper_lmdb:put(S, <<"a">>, <<>>),
     [?assertEqual({ok, [<<"a">>]}, hyper_lmdb:list(S, Root, Listing)) || Root <- Roots, Listing <- Listings].
+
+%% A listing of everything held a dirty scheduler, on which the VM reads files, for as long as it took:
+%% a call is over after 2,000 names. Each batch writes all names of one number: a mixture would show.
+long_ones(S) ->
+    Count = 7001,
+    Names = [[list_to_binary(io_lib:format("g/~b~6..0b", [N, I])) || I <- lists:seq(1, Count)] || N <- [0, 1]],
+    Of = fun(N) -> lists:nth(N + 1, Names) end,
+    Write = fun(N) ->
+        ok = hyper_lmdb:batch_write(S, [{delete, K} || K <- Of(1 - N)] ++ [{put, K, <<>>} || K <- Of(N)])
+    end,
+    Write(0),
+    [?assertMatch({2000, true}, begin {ok, Part, More} = hyper_lmdb_nif:F(S, <<"g">>, {infinity, nil, false}), {length(Part), More} end)
+     || F <- [list, list_prefix]],
+    Writer = spawn(fun() -> (fun Loop(N) -> Write(N), Loop(1 - N) end)(1) end),
+    Whole = fun(Listed) -> lists:member(Listed, Names) end,
+    Full = fun({ok, Children}) -> [<<"g/", Child/binary>> || Child <- Children] end,
+    [begin
+         ?assert(Whole(Full(hyper_lmdb:list(S, <<"g">>)))),
+         ?assert(Whole(lists:reverse(Full(hyper_lmdb:list(S, <<"g">>, #{reverse => true}))))),
+         {ok, Keys} = hyper_lmdb:list_prefix(S, <<"g">>),
+         ?assert(Whole(Keys)),
+         {ok, First, Last} = hyper_lmdb:list_prefix(S, <<"g">>, #{limit => 5000, return_cursor => true}),
+         ?assertEqual({5000, lists:last(First)}, {length(First), Last})
+     end || _ <- lists:seq(1, 3)],
+    exit(Writer, kill).

@@ -16,7 +16,11 @@ all_test_() ->
      test_store:in_dir("a keyword list makes a child", fun keyword_child/1),
      test_store:in_dir("a supervisor that is killed", fun supervisor_killed/1),
      test_store:in_dir("a store that does not start", fun supervised_failure/1),
-     test_store:in_dir("several stores under one supervisor", fun several_supervised/1)].
+     test_store:in_dir("several stores under one supervisor", fun several_supervised/1),
+     test_store:in_dir("one store under two supervisors", fun under_two_supervisors/1),
+     test_store:in_dir("a supervised store that somebody stops", fun stopped_by_somebody/1),
+     test_store:in_dir("several stop it at once", fun stopped_by_several/1),
+     test_store:in_dir("files are read while a store stops", fun files_while_it_stops/1)].
 
 %% -- the VM ends ---------------------------------------------------------------------------------
 
@@ -104,6 +108,58 @@ supervised(Dir) ->
         ?assertEqual({ok, <<"v">>}, hyper_lmdb:get(Map, <<"k">>))
     end),
     ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)).
+
+%% The child of the other supervisor lived on without its store, and callers got `not_started' for ever.
+under_two_supervisors(Dir) ->
+    Map = #{name => Dir},
+    with_supervisor([hyper_lmdb:child_spec(Map)], fun(Stays) ->
+        [{_, Before, _, _}] = supervisor:which_children(Stays),
+        with_supervisor([hyper_lmdb:child_spec(Map)], fun(_) -> ok = hyper_lmdb:put(Map, <<"k">>, <<"v">>) end),
+        ok = test_store:wait_until(fun() -> hyper_lmdb:get(Map, <<"k">>) =:= {ok, <<"v">>} end),
+        ok = test_store:wait_until(fun() -> [{_, Now, _, _}] = supervisor:which_children(Stays), is_pid(Now) andalso Now =/= Before end)
+    end),
+    ?assertEqual({error, not_started}, hyper_lmdb:get(Map, <<"k">>)).
+
+stopped_by_somebody(Dir) ->
+    {ok, Owner} = hyper_lmdb_owner:start_link(#{name => Dir}),
+    unlink(Owner),
+    Monitor = monitor(process, Owner),
+    ok = hyper_lmdb:stop(#{name => Dir}),
+    receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(closed, Reason)
+    after 30000 -> error(it_did_not_notice)
+    end.
+
+stopped_by_several(Dir) ->
+    [begin
+         S = test_store:start_ok(#{name => Dir}),
+         Stops = test_store:in_parallel(20, fun(_) -> hyper_lmdb:stop(S) end),
+         ?assertEqual([ok | lists:duplicate(19, {error, closed})], lists:sort(Stops))
+     end || _ <- lists:seq(1, 20)].
+
+%% A stop held a dirty IO scheduler, on which the VM reads files, until everything was in LMDB. A busy
+%% machine may make one attempt look like that, but not each.
+files_while_it_stops(Dir) ->
+    Peer = child_vm:start_peer(["+SDio", "1"]),
+    try
+        ?assert(lists:any(fun(_) -> {Stop, Read} = child_vm:call(Peer, fun() -> longest_read(Dir) end), Read * 4 < Stop end,
+                          lists:seq(1, 5)))
+    after
+        child_vm:kill_peer(Peer)
+    end.
+
+longest_read(Dir) ->
+    {ok, S} = hyper_lmdb:start(#{name => Dir}),
+    [ok = hyper_lmdb:batch_write(S, [{put, <<(rand:bytes(8))/binary, I:32>>, rand:bytes(100)} || I <- lists:seq(1, 10000)]) || _ <- lists:seq(1, 20)],
+    Stop = test_store:spawn_call(fun() -> timer:tc(hyper_lmdb, stop, [S]) end),
+    {Took, ok} = read_files(Stop, code:which(?MODULE), 0),
+    {Took, get(longest)}.
+
+read_files({_, Monitor} = Stop, File, Longest) ->
+    {Took, {ok, _}} = timer:tc(file, read_file, [File]),
+    put(longest, max(Took, Longest)),
+    receive {'DOWN', Monitor, process, _, {returned, Result}} -> Result
+    after 0 -> read_files(Stop, File, get(longest))
+    end.
 
 %% `{:hyper_lmdb, name: "x"}' in Elixir is child_spec/1 of a keyword list; of several pairs with one key the
 %% first counts, as there.

@@ -79,9 +79,9 @@ Handle* Names::make_handle(const std::shared_ptr<Store>& store, ErlNifResourceTy
 
 void Names::renew_handles(ErlNifResourceType* type) {
   const auto locks = lock_all();
-  for (auto& [store, handle] : handles_) {
-    Handle* const fresh = make_handle(handle->store, type);
-    enif_release_resource(std::exchange(handle, fresh));
+  for (auto& [store, entry] : handles_) {
+    Handle* const fresh = make_handle(entry.handle->store, type);
+    enif_release_resource(std::exchange(entry.handle, fresh));
   }
 }
 
@@ -93,13 +93,13 @@ Handle* Names::add(std::string_view spelling, const std::shared_ptr<Store>& stor
   auto [entry, inserted] = handles_.try_emplace(store.get());
   if (inserted) {
     try {
-      entry->second = make_handle(store, type);
+      entry->second.handle = make_handle(store, type);
     } catch (...) {
       handles_.erase(entry);
       throw;
     }
   }
-  Handle* const handle = entry->second;
+  Handle* const handle = entry->second.handle;
   for (Shard& shard : shards_) {
     shard.stores[std::string(spelling)] = std::make_shared<std::shared_ptr<Store>>(store);
   }
@@ -107,15 +107,35 @@ Handle* Names::add(std::string_view spelling, const std::shared_ptr<Store>& stor
   return handle;
 }
 
-void Names::remove(const Store* store) {
+Names::Close Names::begin_close(const Store* store, Reply* reply) {
+  const auto locks = lock_all();
+  const auto found = handles_.find(store);
+  if (found == handles_.end()) return Close::done;
+  if (!std::exchange(found->second.closing, true)) return Close::by_caller;
+  found->second.to_tell.push_back(std::move(*reply));
+  return Close::by_another;
+}
+
+bool Names::watch(const Store* store, Reply reply) {
+  const auto locks = lock_all();
+  const auto found = handles_.find(store);
+  if (found == handles_.end()) return false;
+  found->second.to_tell.push_back(std::move(reply));
+  return true;
+}
+
+std::vector<Reply> Names::remove(const Store* store) {
   const auto locks = lock_all();
   for (Shard& shard : shards_) {
     std::erase_if(shard.stores, [store](const auto& e) { return e.second->get() == store; });
   }
+  std::vector<Reply> to_tell;
   if (const auto found = handles_.find(store); found != handles_.end()) {
-    enif_release_resource(found->second);
+    enif_release_resource(found->second.handle);
+    to_tell = std::move(found->second.to_tell);
     handles_.erase(found);
   }
+  return to_tell;
 }
 
 std::shared_ptr<Store> Names::find(std::string_view spelling) {
@@ -130,17 +150,17 @@ Handle* Names::handle_of(const Store* store) {
   const auto locks = lock_all();
   const auto found = handles_.find(store);
   if (found == handles_.end()) return nullptr;
-  enif_keep_resource(found->second);
-  return found->second;
+  enif_keep_resource(found->second.handle);
+  return found->second.handle;
 }
 
 std::vector<Handle*> Names::all() {
   const auto locks = lock_all();
   std::vector<Handle*> all;
   all.reserve(handles_.size());
-  for (const auto& [store, handle] : handles_) {
-    enif_keep_resource(handle);
-    all.push_back(handle);
+  for (const auto& [store, entry] : handles_) {
+    enif_keep_resource(entry.handle);
+    all.push_back(entry.handle);
   }
   return all;
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "hyper_lmdb/store.h"
+#include "requests.h"
 
 namespace hyper_lmdb::nif {
 
@@ -66,8 +67,14 @@ class Names {
   /// caller; null where the store has been closed meanwhile.
   Handle* add(std::string_view spelling, const std::shared_ptr<Store>& store,
               ErlNifResourceType* type);
-  /// Forgets a closed store.
-  void remove(const Store* store);
+  enum class Close { by_caller, by_another, done };
+  /// Who closes a store: the caller, the first time; where another does, the reply is kept for
+  /// `remove`.
+  Close begin_close(const Store* store, Reply* reply);
+  /// Keeps a reply for `remove`; false for a closed store.
+  bool watch(const Store* store, Reply reply);
+  /// Forgets a closed store: who wants to be told of it.
+  std::vector<Reply> remove(const Store* store);
   /// Gives every open store a handle of a new type: those of a library that was purged are lost.
   void renew_handles(ErlNifResourceType* type);
   /// The store once started under this spelling, or null.
@@ -96,7 +103,30 @@ class Names {
   static Handle* make_handle(const std::shared_ptr<Store>& store, ErlNifResourceType* type);
 
   std::array<Shard, kShards> shards_;
-  std::unordered_map<const Store*, Handle*> handles_;  // guarded by all locks together
+  struct Entry {
+    Handle* handle;
+    bool closing = false;
+    std::vector<Reply> to_tell;
+  };
+  std::unordered_map<const Store*, Entry> handles_;  // guarded by all locks together
+};
+
+/// The threads that close stores: each ends by itself, and joins the one that ended before it.
+class Closers {
+ public:
+  struct Job {
+    std::shared_ptr<Store> store;
+    Reply reply;
+    ErlNifTid thread{};
+  };
+  /// Closes the job's store on a thread of its own, then replies; false where there is none to be
+  /// had.
+  bool start(std::unique_ptr<Job>* job);
+
+ private:
+  static void* run(void* job);
+  std::mutex mutex_;
+  std::unique_ptr<Job> ended_;  // guarded by mutex_; its thread has nothing more to do
 };
 
 /// All that outlives one copy of the library in a running VM. Leaked on purpose.
@@ -106,6 +136,7 @@ struct State {
   ErlNifResourceType* batch_type = nullptr;
   ErlNifResourceType* snapshot_type = nullptr;
   Names names;
+  Closers closers;
   void* process_state = nullptr;
   std::atomic<int> disk_readers{0};  // see DiskTurn
   std::atomic<int> most_disk_readers{1};
@@ -138,8 +169,8 @@ class StoreRef {
   std::shared_ptr<Store> kept_;
 };
 
-/// How long a dirty scheduler is held for a slot, or for a turn at a snapshot; then the call is made
-/// again.
+/// How long a dirty scheduler is held for a slot, or for a turn at a snapshot; then the call is
+/// made again.
 constexpr std::uint64_t kLongestTurnMs = 1;
 
 /// What a term means to a function that reads: a store, or a snapshot of one.

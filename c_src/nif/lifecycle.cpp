@@ -1,7 +1,9 @@
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "calls.h"
 #include "config_term.h"
@@ -92,14 +94,66 @@ ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   }
 }
 
+/// What the close came to, in an environment; others who asked are told.
+static ERL_NIF_TERM close_store(ErlNifEnv* env, const std::shared_ptr<Store>& store,
+                                ErlNifEnv* caller = nullptr) {
+  const auto closed = store->close();
+  for (Reply& reply : state().names.remove(store.get())) {
+    reply.send(make_error(reply.env(), {.code = Code::closed}), caller);
+  }
+  return make_result(env, closed);
+}
+
+bool Closers::start(std::unique_ptr<Job>* job) {
+  char name[] = "hyper_lmdb_stop";
+  // The lock until the thread's number is known: whoever joins it takes the lock before.
+  const std::lock_guard lock(mutex_);
+  if (enif_thread_create(name, &(*job)->thread, &Closers::run, job->get(), nullptr) != 0) {
+    return false;
+  }
+  (void)job->release();
+  return true;
+}
+
+void* Closers::run(void* argument) {
+  std::unique_ptr<Job> job(static_cast<Job*>(argument));
+  job->reply.send(close_store(job->reply.env(), std::exchange(job->store, nullptr)));
+  Closers& all = state().closers;
+  {
+    const std::lock_guard lock(all.mutex_);
+    job.swap(all.ended_);
+  }
+  if (job != nullptr) enif_thread_join(job->thread, nullptr);
+  return nullptr;
+}
+
+// On a thread of its own: applying what is buffered may take seconds, and the VM reads files on its
+// dirty IO schedulers.
 ERL_NIF_TERM close(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   const auto store = StoreRef::from(env, argv[0]);
   if (!store) return make_badarg(env, 1);
+  if (enif_is_ref(env, argv[1]) == 0) return make_badarg(env, 2);
   if (store->get() == nullptr) return store->refusal(env);
-  const auto kept = store->share();
-  const auto closed = kept->close();
-  state().names.remove(kept.get());
-  return make_result(env, closed);
+  auto job = std::make_unique<Closers::Job>(Closers::Job{store->share(), Reply(env, argv[1])});
+  switch (state().names.begin_close(job->store.get(), &job->reply)) {
+    case Names::Close::done:
+      return make_error(env, {.code = Code::closed});
+    case Names::Close::by_another:
+      return atoms().queued;
+    case Names::Close::by_caller:
+      break;
+  }
+  if (state().closers.start(&job)) return atoms().queued;
+  return close_store(env, job->store, env);
+}
+
+ERL_NIF_TERM watch(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  if (enif_is_ref(env, argv[1]) == 0) return make_badarg(env, 2);
+  if (store->get() == nullptr) return store->refusal(env);
+  if (state().names.watch(store->get(), Reply(env, argv[1]))) return atoms().ok;
+  return make_error(env, {.code = Code::closed});
 }
 
 ERL_NIF_TERM info(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@
 namespace hyper_lmdb::nif {
 
 namespace {
+
+// In one call, which holds a dirty scheduler; who wants more calls again.
+constexpr std::uint64_t kMostNames = 2000;
 
 /// What is listed: the children of a path, or the keys that begin with a prefix.
 enum class Listed { children, keys };
@@ -42,8 +46,8 @@ ERL_NIF_TERM list_names(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   if (store->get() == nullptr) return make_not_started(env);
   const DiskTurn turn(*store->store());
   if (!turn.granted()) return atoms().busy;
-  const std::uint64_t limit = page->limit;
-  if (page->limit != kNoLimit) ++page->limit;
+  const std::uint64_t limit = std::min(page->limit, kMostNames);
+  page->limit = limit + 1;
   std::vector<ERL_NIF_TERM> names;
   bool more = false;
   bool no_memory = false;

@@ -76,7 +76,8 @@ void unload(ErlNifEnv*, void*) noexcept {}
 // their share of those schedulers already.
 ErlNifFunc functions[] = {
     {"open", 2, &guarded<open>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // creates and maps files
-    {"close", 1, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // waits for calls, flushes
+    {"close", 2, &guarded<close>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // starts a thread
+    {"watch", 2, &guarded<watch>, 0},                           // a place in a table
     {"info", 1, &guarded<info>, ERL_NIF_DIRTY_JOB_IO_BOUND},    // stats the file
     {"stores", 0, &guarded<stores>, 0},                         // a copy of a table
     {"begin_backup", 3, &guarded<begin_backup>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // starts a thread
@@ -90,8 +91,8 @@ ErlNifFunc functions[] = {
     {"read_many", 2, &guarded<read_many>, 0},  // 256 paths, 2 MiB; more on dirty IO
     {"read_many_keys", 2, &guarded<read_many_keys>, 0},  // 256 keys, 2 MiB; more on dirty IO
     {"prefetch", 2, &guarded<prefetch>, ERL_NIF_DIRTY_JOB_IO_BOUND},        // waits for the disk
-    {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},                // as long as the list
-    {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // as long as the list
+    {"list", 3, &guarded<list>, ERL_NIF_DIRTY_JOB_IO_BOUND},                // 2,000 names
+    {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // 2,000 keys
     {"range", 2, &guarded<range>, 0},  // 256 entries, 1,024 records; parts of 2,000 on dirty IO
     {"snapshot_open", 2, &guarded<snapshot_open>, 0},    // a renewed transaction, or its turn
     {"snapshot_close", 1, &guarded<snapshot_close>, 0},  // a flag, and a transaction reset

@@ -151,10 +151,11 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
                         &guarded<entries_in<false>>, argc, argv);
   };
   // Of each key a snapshot may have to pass many versions that came after it.
-  if (on_scheduler && (range.limit > kMostEntriesOnScheduler || store->is_snapshot())) {
-    return leave();
-  }
-  range.limit = std::min(range.limit, kMostEntries);
+  if (on_scheduler && store->is_snapshot()) return leave();
+  // Most ranges are short; what goes on behind a part is not.
+  const bool may_be_short = range.limit == kNoLimit && !range.after;
+  if (on_scheduler && range.limit > kMostEntriesOnScheduler && !may_be_short) return leave();
+  range.limit = std::min(range.limit, on_scheduler ? kMostEntriesOnScheduler : kMostEntries);
   const DiskTurn turn(*store->store());
   if (!turn.granted()) return atoms().busy;
 
@@ -172,6 +173,7 @@ ERL_NIF_TERM entries_in(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) {
   if (!next && next.error().code == Code::work_limit) return leave();
   if (!next) return make_error(env, next.error());
   charge(env, kCall + entries.size() * kEntry + time_of_bytes(entries.bytes()));
+  if (on_scheduler && may_be_short && next.value()) return leave();
   ERL_NIF_TERM go_on = atoms().done;
   if (next.value()) {
     const auto key = make_binary(env, *next.value());

@@ -16,19 +16,25 @@ OwnEnv own_env() {
 
 }  // namespace
 
-MessageRequest::MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM payload)
-    : env_(own_env()),
-      ref_(enif_make_copy(env_.get(), ref)),
-      payload_(enif_make_copy(env_.get(), payload)) {
+Reply::Reply(ErlNifEnv* caller, ERL_NIF_TERM ref)
+    : env_(own_env()), ref_(enif_make_copy(env_.get(), ref)) {
   enif_self(caller, &pid_);
 }
 
+void Reply::send(ERL_NIF_TERM answer, ErlNifEnv* caller) noexcept {
+  const ERL_NIF_TERM message = enif_make_tuple2(env_.get(), ref_, answer);
+  (void)enif_send(caller, &pid_, env_.get(), message);
+}
+
+MessageRequest::MessageRequest(ErlNifEnv* caller, ERL_NIF_TERM ref, ERL_NIF_TERM payload)
+    : reply_(caller, ref), payload_(enif_make_copy(reply_.env(), payload)) {}
+
 void MessageRequest::decode_ops(std::size_t count) {
   storage_.reserve(count);
-  auto [list, elements] = as_op_list(env_.get(), payload_);
+  auto [list, elements] = as_op_list(reply_.env(), payload_);
   ERL_NIF_TERM head = 0;
-  while (enif_get_list_cell(env_.get(), list, &head, &list) != 0) {
-    if (const auto op = as_op(env_.get(), head, elements)) storage_.push_back(*op);
+  while (enif_get_list_cell(reply_.env(), list, &head, &list) != 0) {
+    if (const auto op = as_op(reply_.env(), head, elements)) storage_.push_back(*op);
   }
   ops = storage_;
 }
@@ -36,20 +42,20 @@ void MessageRequest::decode_ops(std::size_t count) {
 void MessageRequest::decode_prefix() {
   int arity = 0;
   const ERL_NIF_TERM* part = nullptr;
-  enif_get_tuple(env_.get(), payload_, &arity, &part);
-  const std::string_view prefix = as_binary(env_.get(), part[1]).value_or(std::string_view());
+  enif_get_tuple(reply_.env(), payload_, &arity, &part);
+  const std::string_view prefix = as_binary(reply_.env(), part[1]).value_or(std::string_view());
   storage_.push_back({.kind = OpKind::remove, .key = prefix});
   ops = storage_;
-  from = as_binary(env_.get(), part[2]).value_or(std::string_view());
+  from = as_binary(reply_.env(), part[2]).value_or(std::string_view());
 }
 
 void MessageRequest::decode_file() {
-  storage_.push_back({.kind = OpKind::put, .key = *as_binary(env_.get(), payload_)});
+  storage_.push_back({.kind = OpKind::put, .key = *as_binary(reply_.env(), payload_)});
   ops = storage_;
 }
 
 void MessageRequest::done(const Result<void>& result) noexcept {
-  ErlNifEnv* const env = env_.get();
+  ErlNifEnv* const env = reply_.env();
   ERL_NIF_TERM answer = make_result(env, result);
   if (result && kind == Kind::remove_prefix) {
     const auto on =
@@ -57,9 +63,7 @@ void MessageRequest::done(const Result<void>& result) noexcept {
     answer = on ? enif_make_tuple3(env, atoms().ok, enif_make_uint64(env, removed), *on)
                 : make_error(env, {.code = Code::no_memory, .operation = "delete_prefix"});
   }
-  const ERL_NIF_TERM message = enif_make_tuple2(env, ref_, answer);
-  // A caller that died meanwhile gets no answer; the write is done all the same.
-  (void)enif_send(nullptr, &pid_, env, message);
+  reply_.send(answer);  // the write is done even where the caller died meanwhile
   delete this;
 }
 
@@ -72,14 +76,10 @@ ERL_NIF_TERM submit(ErlNifEnv* env, Store& store, std::unique_ptr<Request> reque
   return atoms().queued;
 }
 
-MessageTicket::MessageTicket(ErlNifEnv* caller, ERL_NIF_TERM ref)
-    : env_(own_env()), ref_(enif_make_copy(env_.get(), ref)) {
-  enif_self(caller, &pid_);
-}
+MessageTicket::MessageTicket(ErlNifEnv* caller, ERL_NIF_TERM ref) : reply_(caller, ref) {}
 
 void MessageTicket::granted() noexcept {
-  const ERL_NIF_TERM message = enif_make_tuple2(env_.get(), ref_, atoms().go);
-  (void)enif_send(nullptr, &pid_, env_.get(), message);
+  reply_.send(atoms().go);
 }
 
 }  // namespace hyper_lmdb::nif

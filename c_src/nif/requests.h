@@ -17,6 +17,23 @@ struct FreeEnv {
 };
 using OwnEnv = std::unique_ptr<ErlNifEnv, FreeEnv>;
 
+/// `{Ref, Answer}` to the process that asked, whenever there is an answer.
+class Reply {
+ public:
+  /// To the calling process. Throws std::bad_alloc.
+  Reply(ErlNifEnv* caller, ERL_NIF_TERM ref);
+  /// Lives until the reply is sent; for terms of the answer and others that must outlive the call.
+  ErlNifEnv* env() const noexcept { return env_.get(); }
+  /// Once. The answer is a term of `env()`, or an atom. A process that died meanwhile gets none.
+  /// `caller`: the environment of the call it is sent from, null on a thread of the store.
+  void send(ERL_NIF_TERM answer, ErlNifEnv* caller = nullptr) noexcept;
+
+ private:
+  OwnEnv env_;
+  ErlNifPid pid_;
+  ERL_NIF_TERM ref_;
+};
+
 /// Sends `{Ref, Result}` to the process that asked, then deletes itself. Result is `ok`, `{ok,
 /// Removed, Next | done}` of a removed prefix, or `{error, Reason}`.
 class MessageRequest final : public Request {
@@ -35,9 +52,7 @@ class MessageRequest final : public Request {
   void decode_file();
 
  private:
-  OwnEnv env_;
-  ErlNifPid pid_;
-  ERL_NIF_TERM ref_;
+  Reply reply_;
   ERL_NIF_TERM payload_;
   std::vector<Op> storage_;
   PackedValues packed_;
@@ -55,9 +70,7 @@ class MessageTicket final : public Ticket {
   void granted() noexcept override;
 
  private:
-  OwnEnv env_;
-  ErlNifPid pid_;
-  ERL_NIF_TERM ref_;
+  Reply reply_;
 };
 
 }  // namespace hyper_lmdb::nif
