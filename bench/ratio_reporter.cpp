@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <iomanip>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -54,14 +55,25 @@ void json_figures(std::ostream& out, const char* name, const std::vector<Figure>
   out << '}';
 }
 
+/// Why a run failed; nothing where it did not. Google Benchmark 1.8 gave both fields other names.
+template <typename Run>
+std::optional<std::string> failure(const Run& run) {
+  if constexpr (requires { run.error_occurred; }) {
+    if (run.error_occurred) return run.error_message;
+  } else {
+    if (run.skipped != decltype(run.skipped){}) return run.skip_message;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void RatioReporter::ReportRuns(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     if (run.run_type != Run::RT_Iteration) continue;
-    if (run.error_occurred) {
+    if (const auto why = failure(run)) {
       failed_ = true;
-      std::cerr << run.benchmark_name() << ": " << run.error_message << '\n';
+      std::cerr << run.benchmark_name() << ": " << *why << '\n';
       continue;
     }
     const std::string& name = run.run_name.function_name;
