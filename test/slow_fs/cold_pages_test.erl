@@ -9,6 +9,8 @@
 
 -define(KEYS, 30000).
 -define(VALUE_BYTES, 1500). % two a page, so that nearly every key has a page of its own to wait for
+%% A scheduler's thread, as OTP 25 and as OTP 26 and later call it.
+-define(SCHEDULER, "\\d+_scheduler|erts_sched_\\d+").
 -define(READERS, 16).
 -define(DELAY_MS, 20).
 -define(LOAD_MS, 5000).
@@ -152,7 +154,7 @@ beside_readers(S, Count, Ms, Other) ->
 %% A timer in a process of its own, `Count` processes that run Read(Until), and Other(Until): or what
 %% the control is to do as well, on something of its own.
 beside(Ms, Read, Other, Count) ->
-    Waited = pages_waited_for("scheduler"),
+    Waited = pages_waited_for(?SCHEDULER),
     Begun = now_ms(),
     Until = Begun + Ms,
     {Control, _} = get(control),
@@ -162,7 +164,7 @@ beside(Ms, Read, Other, Count) ->
     Another = call(fun() -> ours(Other, Until) end),
     Seen = #{ms => Ms, late => result(Timer), reads => lists:sum([result(R) || R <- Readers]),
              other => result(Another), control => result(Controlled)},
-    Seen#{waited => pages_waited_for("scheduler") - Waited}.
+    Seen#{waited => pages_waited_for(?SCHEDULER) - Waited}.
 
 ours({What, On, _}, Until) -> repeat(What, On, Until, []);
 ours(Fun, Until) -> Fun(Until).
@@ -179,13 +181,13 @@ control_load(Ms, Load) ->
 
 %% Major faults of the threads whose name matches: pages they waited for.
 pages_waited_for(Name) ->
-    Tasks = filelib:wildcard("/proc/self/task/*"),
+    Tasks = [Task || Task <- filelib:wildcard("/proc/self/task/*"), has_name(Task, Name)],
     true = Tasks =/= [],
-    lists:sum([major_faults(Task) || Task <- Tasks, has_name(Task, Name)]).
+    lists:sum([major_faults(Task) || Task <- Tasks]).
 
 has_name(Task, Name) ->
     {ok, Comm} = file:read_file(Task ++ "/comm"),
-    re:run(string:trim(Comm), "^(\\d+_)?" ++ Name ++ "$") =/= nomatch.
+    re:run(string:trim(Comm), "^(" ++ Name ++ ")$") =/= nomatch.
 
 major_faults(Task) ->
     {ok, Stat} = file:read_file(Task ++ "/stat"),
