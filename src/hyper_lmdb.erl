@@ -22,6 +22,7 @@
 
 -define(LONGEST_PAUSE_MS, 8). % of a read that is busy
 -define(LONGEST_TURN_MS, 50). % between two looks whether a snapshot is to be had
+-define(IN_SNAPSHOT, '$hyper_lmdb_in_snapshot'). % of the calling process
 -define(PATIENCE_MS, 1000).   % of with_snapshot/2, whose caller may hold what it waits for
 
 %% Of a fold: what one call on a normal scheduler may answer.
@@ -689,8 +690,14 @@ with_snapshot(Store, Fun) ->
     hyper_lmdb_args:retry(with_snapshot, [Store, Fun], 2).
 
 through({ok, Snapshot}, _Store, Fun) ->
+    Outer = put(?IN_SNAPSHOT, true),
     try Fun(Snapshot)
-    after hyper_lmdb_nif:snapshot_close(Snapshot)
+    after
+        _ = case Outer of
+                undefined -> erase(?IN_SNAPSHOT);
+                true -> ok
+            end,
+        hyper_lmdb_nif:snapshot_close(Snapshot)
     end;
 through(snapshot, Store, Fun) -> Fun(Store);
 through(Error, _Store, _Fun) -> Error.
@@ -698,9 +705,12 @@ through(Error, _Store, _Fun) -> Error.
 %% Where all places are taken they come first come first served.
 open_snapshot(Store, Patience) ->
     case hyper_lmdb_nif:snapshot_open(Store, 0) of
-        {busy, _, _} = Busy when is_integer(Patience) ->
-            next_snapshot(Store, Busy, erlang:monotonic_time(millisecond) + Patience);
-        {busy, _, _} = Busy -> next_snapshot(Store, Busy, Patience);
+        {busy, _, _} = Busy ->
+            %% Who holds a snapshot and waits for another without an end may wait for itself.
+            case is_integer(Patience) orelse get(?IN_SNAPSHOT) =:= true of
+                true -> next_snapshot(Store, Busy, erlang:monotonic_time(millisecond) + ?PATIENCE_MS);
+                false -> next_snapshot(Store, Busy, infinity)
+            end;
         Result -> Result
     end.
 
@@ -710,7 +720,9 @@ next_snapshot(Store, {busy, Turn, Ahead}, Until) ->
         {busy, _, _} = Busy ->
             case Until =:= infinity orelse erlang:monotonic_time(millisecond) < Until of
                 true -> next_snapshot(Store, Busy, Until);
-                false -> {error, readers_full}
+                false ->
+                    ok = hyper_lmdb_nif:snapshot_leave(Store, element(2, Busy)),
+                    {error, readers_full}
             end;
         Result -> Result
     end.

@@ -9,14 +9,14 @@
 -export([open/2, close/2, watch/2, info/1, stores/0, begin_backup/3,
          get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
          read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
-         snapshot_close/1,
+         snapshot_leave/2, snapshot_close/1,
          put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
          batch_begin/1, batch_add/2, batch_take/1]).
 
 -nifs([open/2, close/2, watch/2, info/1, stores/0, begin_backup/3,
        get/2, exists/2, read_link/2, prefetch/2, read/2, type/2, resolve/2,
        read_many/2, read_many_keys/2, list/3, list_prefix/3, range/2, snapshot_open/2,
-       snapshot_close/1,
+       snapshot_leave/2, snapshot_close/1,
        put/3, put_path/3, write/2, enqueue/4, enqueue_control/3,
        batch_begin/1, batch_add/2, batch_take/1]).
 
@@ -124,6 +124,9 @@ range(_Store, _Range) -> erlang:nif_error(not_loaded).
 -spec snapshot_open(hyper_lmdb:store(), Turn :: non_neg_integer()) ->
           {ok, reference()} | snapshot | {busy, Turn :: pos_integer(), Ahead :: non_neg_integer()} | error().
 snapshot_open(_Store, _Turn) -> erlang:nif_error(not_loaded).
+
+-spec snapshot_leave(hyper_lmdb:store(), Turn :: non_neg_integer()) -> ok | badarg().
+snapshot_leave(_Store, _Turn) -> erlang:nif_error(not_loaded).
 
 -spec snapshot_close(reference()) -> ok | badarg().
 snapshot_close(_Snapshot) -> erlang:nif_error(not_loaded).

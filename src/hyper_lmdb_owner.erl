@@ -14,15 +14,16 @@ start_link(Options) ->
 init(Options) ->
     process_flag(trap_exit, true),
     case hyper_lmdb:start(Options) of
-        {ok, Store} -> watch(Store);
+        {ok, Store} -> watch(Store, Options);
         {error, Reason} -> {stop, Reason}
     end.
 
-watch(Store) ->
+watch(Store, Options) ->
     Ref = make_ref(),
     case hyper_lmdb_nif:watch(Store, Ref) of
         ok -> {ok, {Store, Ref}};
-        {error, Reason} -> {stop, Reason} % stopped by somebody else since
+        {error, closed} -> init(Options); % stopped by somebody else since
+        {error, Reason} -> {stop, Reason}
     end.
 
 handle_call(_Request, _From, State) ->

@@ -23,7 +23,8 @@ all_test_() ->
                             {"who waits for one comes in turn", fun in_turn/1},
                             {"the writer's thread is left alone", fun no_wakes/1},
                             {"what info says", fun in_info/1}]]]
-    ++ [test_store:in_dir("it ends with its age", fun ended_by_age/1),
+    ++ [test_store:titled("who has one does not wait for another without an end", 120, fun inside_another/0),
+        test_store:in_dir("it ends with its age", fun ended_by_age/1),
         test_store:in_dir("memory ends the oldest", fun ended_by_memory/1)].
 
 put_all(S, Pairs) -> ok = hyper_lmdb:batch_write(S, [{put, K, V} || {K, V} <- Pairs]).
@@ -242,6 +243,17 @@ half_of_the_slots(S) ->
 all_places(S) ->
     {ok, #{max_readers := Slots}} = hyper_lmdb:info(S),
     [{ok, _, _, _} = holder(S) || _ <- lists:seq(1, (Slots - 8) div 2)].
+
+%% A fold inside a snapshot waited for the place that the snapshot had.
+inside_another() ->
+    test_store:with_store(#{max_readers => 4}, fun(S) ->
+        ok = hyper_lmdb:batch_write(S, [{put, <<I:16>>, <<>>} || I <- lists:seq(1, 300)]),
+        Count = fun() -> hyper_lmdb:fold(S, fun(_, N) -> N + 1 end, 0, #{keys_only => true}) end,
+        ?assertEqual({error, readers_full}, hyper_lmdb:with_snapshot(S, fun(_) -> Count() end)),
+        ?assertEqual({ok, 300}, Count()),
+        ?assertError(left, hyper_lmdb:with_snapshot(S, fun(_) -> error(left) end)),
+        ?assertEqual({ok, 300}, Count())
+    end).
 
 %% A place that got free was anybody's who happened to ask next, and a process that slept while it
 %% waited slept on a scheduler.

@@ -86,7 +86,7 @@ constexpr std::uint64_t kLeastMapBytes = 64 << 10;
 
 }  // namespace
 
-Result<MDB_env*> open_for_reading(const Directory& directory, int fd) noexcept {
+Result<MDB_env*> open_for_reading(const Directory& directory, int fd) {
   auto env = open_alone(directory, kDataFile, fd, MDB_RDONLY | MDB_NOTLS, kLeastMapBytes);
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());

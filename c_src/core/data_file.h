@@ -53,7 +53,7 @@ Result<void> create_data_file(const Directory& directory, std::uint64_t page_byt
 
 /// Opens the store's file, which is open as `fd`, to read it beside an environment that does not
 /// write any more. Errors: as open_in.
-Result<MDB_env*> open_for_reading(const Directory& directory, int fd) noexcept;
+Result<MDB_env*> open_for_reading(const Directory& directory, int fd);
 
 /// Removes what an interrupted creation left, as far as it can be; nobody else may be creating.
 void remove_unfinished_files(const Directory& directory) noexcept;

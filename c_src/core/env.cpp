@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "clean_mark.h"
 #include "data_file.h"
@@ -51,7 +52,7 @@ Env::~Env() {
   if (!opened_ && marked_ && mark_found_ == MarkState::clean) (void)clear_mark(directory_);
 }
 
-Result<MDB_env*> Env::for_reading() noexcept {
+Result<MDB_env*> Env::for_reading() noexcept try {
   const std::lock_guard lock(reading_mutex_);
   if (reading_ == nullptr) {
     auto opened = open_for_reading(directory_, data_file_.get());
@@ -59,6 +60,8 @@ Result<MDB_env*> Env::for_reading() noexcept {
     reading_ = opened.value();
   }
   return reading_;
+} catch (const std::bad_alloc&) {
+  return Error{.code = Code::no_memory, .operation = "open data file"};
 }
 
 void Env::unmap() noexcept {
@@ -155,10 +158,8 @@ Result<void> Env::prepare_files(const Settings& settings) {
   }
   if (auto done = prepare_lock_file(settings.read_only); !done || settings.read_only) return done;
   if (mapped_writes_) {
-    // After a kill the mark says the right thing already.
-    if (mark_found_ != MarkState::same_boot) {
-      if (auto done = set_mark(directory_, boot_); !done) return done;
-    }
+    // What a killed process has left there may be in the page cache alone.
+    if (auto done = set_mark(directory_, boot_); !done) return done;
     marked_ = true;
   } else if (mark_found_ == MarkState::same_boot) {
     flush_at_open_ = true;
@@ -221,7 +222,10 @@ Result<void> Env::open_lmdb(const Settings& settings) {
   page_bytes_ = stat.ms_psize;
   reserve_.use(data_file_.get());
   if (flush_at_open_) {
-    if (const int rc = mdb_env_sync(env_, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
+    if (const int rc = mdb_env_sync(env_, 1); rc != 0) {
+      distrust();  // the next start's flush would find nothing left to say
+      return from_lmdb(rc, "mdb_env_sync");
+    }
     if (auto done = clear_mark(directory_); !done) return done;
     marked_ = false;
   }

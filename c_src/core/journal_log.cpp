@@ -52,7 +52,12 @@ Result<void> JournalLog::open_segment() {
   const std::uint64_t first_seq = appended() + 1;
   const std::lock_guard one_is_made_at_a_time(spare_mutex_);
   std::shared_ptr<Segment> segment = std::exchange(spare_, nullptr);
-  if (segment != nullptr && segment->file->check_named()) {
+  if (segment != nullptr && !segment->file->check_named()) {
+    // Something else removed it: no start may miss it.
+    if (auto gone = discard(segment.get()); !gone) return gone;
+    segment = nullptr;
+  }
+  if (segment != nullptr) {
     segment->file->begin(first_seq);
   } else {
     auto made = create(first_seq);

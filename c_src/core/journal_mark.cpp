@@ -34,6 +34,8 @@ Result<JournalMark::Segments> JournalMark::read() {
       XXH3_64bits(bytes.data(), kChecksumAt) != load_little_endian(&bytes[kChecksumAt])) {
     return segments_;
   }
+  // A killed process may have left it in the page cache alone.
+  durable_ = false;
   segments_ = {.first = load_little_endian(&bytes[kNumbersAt]),
                .last = load_little_endian(&bytes[kNumbersAt + 8])};
   return segments_;
@@ -61,6 +63,7 @@ Result<void> JournalMark::say(Segments segments) {
   append_little_endian(&bytes, segments.first);
   append_little_endian(&bytes, segments.last);
   append_little_endian(&bytes, XXH3_64bits(bytes.data(), bytes.size()));
+  durable_ = false;  // a write that fails may have taken effect
   if (auto done = write_at(file_.get(), bytes.data(), bytes.size(), kPlace); !done) return done;
   segments_ = segments;
   durable_ = sync_data(file_.get()) == 0;

@@ -125,11 +125,12 @@ Result<ReadPool::Lease> ReadPool::lease_now(const Among& slots, DeadReaders dead
   constexpr Error kTaken{.code = Code::busy, .operation = "lease"};
   // Where the environment has no slot left for a new transaction, an idle one that has its own
   // will do.
+  bool full = false;
   for (const Want want : {Want::any, Want::with_transaction}) {
     bool closed = false;
     Slot* const slot = take(want, slots, &closed);
     if (closed) return Error{.code = Code::closed, .operation = "lease"};
-    if (slot == nullptr) return kTaken;
+    if (slot == nullptr) break;
     auto renewed = renew_with_buffers(slot, dead);
     if (renewed) {
       pages_entered(mdb_txn_env(slot->txn));
@@ -137,11 +138,17 @@ Result<ReadPool::Lease> ReadPool::lease_now(const Among& slots, DeadReaders dead
     }
     slot->state.store(kFree, std::memory_order_release);
     if (renewed.error().code != Code::readers_full) return renewed.error();
-    // Those that have a transaction are in use; where none has, there is nothing to wait for.
-    if (!has_transactions_.load(std::memory_order_relaxed)) {
+    full = true;
+    // Those that have a transaction are in use; where none of these has, there is nothing to wait
+    // for.
+    if (slots.count == 1 || !has_transactions_.load(std::memory_order_relaxed)) {
       return dead == DeadReaders::clear ? renewed.error()
                                         : Error{.code = Code::work_limit, .operation = "lease"};
     }
+  }
+  // Slots of dead processes may be had, which a system call tells.
+  if (full && dead == DeadReaders::leave) {
+    return Error{.code = Code::work_limit, .operation = "lease"};
   }
   return kTaken;
 }

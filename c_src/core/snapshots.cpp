@@ -50,6 +50,8 @@ Result<void> Snapshots::reserve_place(SnapshotTurn* turn) {
   const std::uint64_t now_ms = clock_();
   end_too_old(now_ms);
   while (!line_.empty() && now_ms >= line_.front().asked_ms + kForgottenMs) line_.pop_front();
+  // A number of the store's last run, which had another line.
+  if (turn != nullptr && turn->number > last_number_) turn->number = 0;
   const std::uint64_t number = turn != nullptr ? turn->number : 0;
   const auto at = place_in_line(number);
   const auto ahead = static_cast<std::uint64_t>(at - line_.begin());
@@ -61,6 +63,12 @@ Result<void> Snapshots::reserve_place(SnapshotTurn* turn) {
   open_.reserve(open_.size() + opening_ + 1);
   ++opening_;
   return {};
+}
+
+void Snapshots::leave(const SnapshotTurn& turn) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto at = place_in_line(turn.number);
+  if (at != line_.end() && at->number == turn.number) line_.erase(at);
 }
 
 /// With the lock only at the end: a lease may wait for a slot.

@@ -38,6 +38,9 @@ class Snapshots {
   Result<std::shared_ptr<OpenSnapshot>> open(SnapshotTurn* turn = nullptr,
                                              std::uint64_t wait_ms = ReadPool::kForever);
 
+  /// Takes a turn that will not be asked for again out of the line: it keeps nobody waiting.
+  void leave(const SnapshotTurn& turn) noexcept;
+
   /// A read through a snapshot. Errors: as OpenSnapshot.
   Result<ReadPool::Lease> lease(OpenSnapshot* snapshot, std::uint64_t wait_ms) const noexcept;
 

@@ -113,6 +113,10 @@ Result<void> Store::close() {
   return stopped ? env_closed : stopped;
 }
 
+void Store::leave_snapshot_line(const SnapshotTurn& turn) noexcept {
+  impl_->snapshots.leave(turn);
+}
+
 Result<std::shared_ptr<Snapshot>> Store::snapshot(SnapshotTurn* turn, const Effort& effort) {
   auto open = impl_->snapshots.open(turn, StoreImpl::wait_ms(effort));
   if (!open) return open.error();

@@ -36,6 +36,7 @@ ERL_NIF_TERM range(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 
 // Snapshots (snapshots.cpp)
 ERL_NIF_TERM snapshot_open(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM snapshot_leave(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM snapshot_close(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]);
 
 // Writes (writes.cpp)

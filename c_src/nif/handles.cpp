@@ -64,10 +64,9 @@ bool open_resource_types(ErlNifEnv* env, State* state) noexcept {
          state->batch_type != nullptr && state->snapshot_type != nullptr;
 }
 
-std::vector<std::unique_lock<std::mutex>> Names::lock_all() {
-  std::vector<std::unique_lock<std::mutex>> locks;
-  locks.reserve(kShards);
-  for (Shard& shard : shards_) locks.emplace_back(shard.mutex);
+Names::AllLocks Names::lock_all() noexcept {
+  AllLocks locks;
+  for (std::size_t i = 0; i < kShards; ++i) locks[i] = std::unique_lock(shards_[i].mutex);
   return locks;
 }
 

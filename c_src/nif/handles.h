@@ -99,7 +99,8 @@ class Names {
   };
   static constexpr std::size_t kShards = 16;
 
-  std::vector<std::unique_lock<std::mutex>> lock_all();
+  using AllLocks = std::array<std::unique_lock<std::mutex>, kShards>;
+  AllLocks lock_all() noexcept;
   static Handle* make_handle(const std::shared_ptr<Store>& store, ErlNifResourceType* type);
 
   std::array<Shard, kShards> shards_;

@@ -97,7 +97,15 @@ ERL_NIF_TERM open(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
 /// What the close came to, in an environment; others who asked are told.
 static ERL_NIF_TERM close_store(ErlNifEnv* env, const std::shared_ptr<Store>& store,
                                 ErlNifEnv* caller = nullptr) {
-  const auto closed = store->close();
+  const auto closed = [&]() noexcept -> Result<void> {
+    try {
+      return store->close();
+    } catch (const std::bad_alloc&) {
+      return Error{.code = Code::no_memory, .operation = "close"};
+    } catch (...) {
+      return Error{.code = Code::internal, .operation = "close"};
+    }
+  }();
   for (Reply& reply : state().names.remove(store.get())) {
     reply.send(make_error(reply.env(), {.code = Code::closed}), caller);
   }

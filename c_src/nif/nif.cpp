@@ -95,6 +95,7 @@ ErlNifFunc functions[] = {
     {"list_prefix", 3, &guarded<list_prefix>, ERL_NIF_DIRTY_JOB_IO_BOUND},  // 2,000 keys
     {"range", 2, &guarded<range>, 0},  // 256 entries, 1,024 records; parts of 2,000 on dirty IO
     {"snapshot_open", 2, &guarded<snapshot_open>, 0},    // a renewed transaction, or its turn
+    {"snapshot_leave", 2, &guarded<snapshot_leave>, 0},  // a turn out of the line
     {"snapshot_close", 1, &guarded<snapshot_close>, 0},  // a flag, and a transaction reset
 
     {"put", 3, &guarded<put>, 0},            // done at once, or not at all

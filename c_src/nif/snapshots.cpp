@@ -58,6 +58,16 @@ ERL_NIF_TERM snapshot_open(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) 
   return open_now<true>(env, argc, argv);
 }
 
+ERL_NIF_TERM snapshot_leave(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
+  const auto store = StoreRef::from(env, argv[0]);
+  if (!store) return make_badarg(env, 1);
+  ErlNifUInt64 number = 0;
+  if (enif_get_uint64(env, argv[1], &number) == 0) return make_badarg(env, 2);
+  charge(env, kClose);
+  if (store->get() != nullptr) (*store)->leave_snapshot_line({.number = number});
+  return atoms().ok;  // a store that was stopped has no line
+}
+
 ERL_NIF_TERM snapshot_close(ErlNifEnv* env, int, const ERL_NIF_TERM argv[]) {
   void* object = nullptr;
   if (enif_get_resource(env, argv[0], state().snapshot_type, &object) == 0) {

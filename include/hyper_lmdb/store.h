@@ -131,6 +131,9 @@ class Store final : public Reader, public std::enable_shared_from_this<Store> {
   Result<std::shared_ptr<Snapshot>> snapshot(SnapshotTurn* turn = nullptr,
                                              const Effort& effort = {});
 
+  /// Gives a turn back that `snapshot` will not be asked for again.
+  void leave_snapshot_line(const SnapshotTurn& turn) noexcept;
+
   /// Errors: busy and readers_full as of a read.
   Result<Info> info(const Effort& effort = {}) const;
 

@@ -197,8 +197,9 @@ TEST_CASE("A spare segment that cannot be made is in nobody's way") {
         {.directory = rig.temp.path(), .fail_at = fail_at, .for_ever = true, .error = ENOSPC});
     CHECK(outcome(rig.log.make_spare()) == "disk_full");
     faults::disarm();
-    // Where it may have been marked, and nothing can be written, it stays behind.
-    CHECK(rig.files().size() == (fail_at == calls ? 1 : 0));
+    // Where it may have been marked (the last two calls write and flush that), and nothing can be
+    // written, it stays behind.
+    CHECK(rig.files().size() == (fail_at + 1 < calls ? 0 : fail_at + 2 - calls));
   }
   REQUIRE(outcome(rig.log.open_segment()) == "ok");
   CHECK(rig.put(1) == "ok");
@@ -237,6 +238,22 @@ TEST_CASE("Segments are marked from before their first record until LMDB has all
   CHECK(rig.files().empty());
   REQUIRE(outcome(rig.log.open_segment()) == "ok");
   CHECK(marked() == is(3, 3));
+}
+
+// A spare file that something else had removed stayed in the mark: after a kill the store missed
+// it.
+TEST_CASE("A spare segment whose file is gone is neither used nor missed") {
+  Rig rig;
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  REQUIRE(rig.put(1) == "ok");
+  REQUIRE(outcome(rig.log.make_spare()) == "ok");
+  std::filesystem::remove(path_of(rig.temp.path(), 2));
+  rig.log.rotate();
+  REQUIRE(outcome(rig.log.open_segment()) == "ok");
+  REQUIRE(rig.put(2) == "ok");
+  CHECK(rig.marked_are_there());
+  CHECK(rig.files() == Names{kFirst, kSecond});
+  CHECK(rig.replayed().done.last_seq == 2);
 }
 
 // A start refuses where a marked segment is missing: no failure may leave a mark without its

@@ -201,52 +201,6 @@ TEST_CASE("A buffer that another has just rotated is not rotated again by who te
 
 // Each part of a removed prefix began at the prefix anew, and passed over all that the parts before
 // it had removed: 400,000 keys took ten times as long as 100,000, under the write lock.
-TEST_CASE("The last parts of a removed prefix take about as long as the first") {
-  using std::chrono::steady_clock;
-  constexpr std::size_t kParts = 60;
-  constexpr std::size_t kCompared = 9;
-  for (const Settings& chosen : {kMapped, kAsync}) {
-    Settings settings = chosen;
-    settings.capacity = 1 << 30;
-    WriterRig rig(settings);
-    rig.start();
-    constexpr std::size_t kKeys = kParts * TreeWriter::kMostRemovedAtOnce;
-    std::vector<std::string> keys;
-    for (std::size_t i = 0; i < kKeys; ++i) keys.push_back("p" + std::to_string(100'000 + i));
-    for (std::size_t from = 0; from < kKeys; from += 1000) {
-      std::vector<Op> puts;
-      for (std::size_t i = from; i < from + 1000; ++i) puts.push_back(put_op(keys[i], "1"));
-      rig.push(std::move(puts));
-      REQUIRE(rig.answers() == "ok");
-    }
-    const Ops prefix{remove_op("p")};
-    std::vector<steady_clock::duration> times;
-    std::size_t removed = 0;
-    std::string from;
-    do {
-      auto request = std::make_unique<Numbered>(0, 0);
-      request->kind = Request::Kind::remove_prefix;
-      request->ops = prefix;
-      request->from = from;
-      const auto begun = steady_clock::now();
-      Numbered& part = rig.push(std::move(request));
-      REQUIRE(part.wait() == "ok");
-      times.push_back(steady_clock::now() - begun);
-      removed += part.removed;
-      from = part.continue_at;
-    } while (!from.empty());
-    CHECK(removed == kKeys);
-    REQUIRE(times.size() == kParts);
-    const auto middle = [](auto first, auto last) {
-      std::sort(first, last);
-      return *(first + (last - first) / 2);
-    };
-    const auto early = middle(times.begin(), times.begin() + kCompared);
-    const auto late = middle(times.end() - kCompared, times.end());
-    CHECK(late < 4 * early);
-  }
-}
-
 TEST_CASE("A removal of a prefix that goes on begins where it is told, and nowhere before") {
   for (const Settings& settings : {kMapped, kAsync}) {
     WriterRig rig(settings);

@@ -314,6 +314,26 @@ TEST_CASE("Snapshots: who has not asked for a second -> nobody waits behind") {
   snapshots.close();
 }
 
+// Who gave up kept its turn for another second, so that with enough of them nobody was served.
+TEST_CASE(
+    "Snapshots: who gives up -> keeps nobody waiting, and numbers of another line do not count") {
+  the_time = 0;
+  Rig rig;
+  std::vector<std::shared_ptr<OpenSnapshot>> taken;
+  while (taken.size() < rig.pool.size() / 2) taken.push_back(rig.take());
+  SnapshotTurn gone, there, foreign{.number = 500};
+  CHECK(outcome(rig.snapshots.open(&gone, 0)) == "busy");
+  CHECK(outcome(rig.snapshots.open(&foreign, 0)) == "busy");
+  CHECK(outcome(rig.snapshots.open(&there, 0)) == "busy");
+  CHECK(foreign.number == 2);
+  CHECK(there.ahead == 2);
+  rig.snapshots.leave(gone);
+  rig.snapshots.leave(foreign);
+  rig.snapshots.leave(foreign);
+  taken.back()->end(OpenSnapshot::End::released);
+  CHECK(outcome(rig.snapshots.open(&there, 0)) == "ok");
+}
+
 TEST_CASE("A snapshot that is being opened has its place") {
   Rig rig;
   std::vector<std::shared_ptr<OpenSnapshot>> taken;
