@@ -7,7 +7,7 @@ all_test_() ->
     ++ test_store:each_mode("a reader and a writer keep each other out", 120, fun reader_or_writer/1)
     ++ [test_store:titled("readers of a quiet store", 120, fun two_readers/0),
         test_store:titled("reading the lock file does not unlock", 120, fun lock_file_read/0),
-        {"the option of older versions is unknown", fun no_option/0}].
+        test_store:titled("the option of older versions is unknown", 60, fun no_option/0)].
 
 with_peer(Fun) ->
     Peer = child_vm:start_peer([]),
