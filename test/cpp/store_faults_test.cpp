@@ -343,27 +343,6 @@ TEST_CASE("A map_async store whose flush failed is not trusted after a kill, or 
   }
 }
 
-// The flush with which another mode takes the file over failed, and the start after it, whose own
-// had nothing left to say, called the file clean.
-TEST_CASE("A map_async store whose flush fails at the next start is not trusted after it") {
-  const TempDir temp(memory_directory());
-  Options options = options_for(temp.path(), Durability::map_async);
-  CHECK(run_child([&] {
-          must(must_open(options)->put("key", "value"));
-          ::kill(::getpid(), SIGKILL);
-          return 0;
-        }) == "signal 9");
-  options.durability = Durability::async;
-  faults::arm({.directory = temp.path(),
-               .calls = faults::kFsync | faults::kFdatasync | faults::kMsync,
-               .fail_at = 1,
-               .error = EIO});
-  CHECK(outcome(Store::open(options)) == "io_error");
-  CHECK(faults::has_failed());
-  faults::disarm();
-  CHECK(outcome(Store::open(options)) == "unclean_shutdown");
-}
-
 TEST_CASE("A failed flush poisons the store: writes are refused, reads go on, reopening heals") {
   const TempDir temp(memory_directory());
   Options options = options_for(temp.path(), Durability::map_async);
