@@ -70,7 +70,8 @@ mark(Dir) ->
     case file:read_file(filename:join(Dir, "dirty.mark")) of
         {error, enoent} -> clean;
         {ok, Bytes} ->
-            case string:trim(Bytes) of
+            %% Behind it the journal has a mark of its own.
+            case string:trim(binary:part(Bytes, 0, min(64, byte_size(Bytes)))) of
                 <<"clean">> -> clean;
                 Boot -> Boot
             end
