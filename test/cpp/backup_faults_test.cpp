@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "hyper_lmdb/store.h"
 #include "support/backups.h"
@@ -241,34 +243,61 @@ TEST_CASE("While a snapshot is being copied it can be read, and its end ends the
 TEST_CASE("A store that is closed ends the copy that is being made, and nothing is left of it") {
   for (const Durability mode : kAllModes) {
     for (const bool of_snapshot : {false, true}) {
-      INFO(name_of(mode) << (of_snapshot ? ", of a snapshot" : ""));
-      const TempDir temp(memory_directory());
-      fs::create_directory(temp / "copies");
-      const StorePtr store = must_open(options_for(temp / "store", mode));
-      fill(*store, 600);
-      const auto snapshot = store->snapshot().value();
-      BackupRequest request(temp / "copies/copy");
-      faults::hold(faults::kWritev, temp / "copies");
-      must(of_snapshot ? snapshot->submit_backup(&request) : store->submit(&request));
-      faults::wait_for_held();
-      Gate closed;
-      std::string closing;
-      std::thread closer([&] {
-        closing = outcome(store->close());
-        closed.open();
-      });
-      // It waits for the one write, which nothing can end.
-      CHECK(!closed.opens_within(kWatched));
-      faults::release_held();
-      CHECK(request.wait() == "closed");
-      closed.wait();
-      closer.join();
-      CHECK(closing == "ok");
-      CHECK(only_holds(temp / "copies", {}));
-      const StorePtr again = must_open(options_for(temp / "store", mode));
-      CHECK(count_keys(*again) == 600);
-      CHECK(outcome(again->backup(temp / "copies/copy")) == "ok");
-      must(again->close());
+      // One part, which is all there is to copy, or eight.
+      for (const int values : {50, 4000}) {
+        INFO(name_of(mode) << (of_snapshot ? ", of a snapshot, " : ", ") << values);
+        const TempDir temp(memory_directory());
+        fs::create_directory(temp / "copies");
+        const StorePtr store = must_open(options_for(temp / "store", mode));
+        fill(*store, values);
+        const auto snapshot = store->snapshot().value();
+        BackupRequest request(temp / "copies/copy");
+        faults::hold(faults::kWritev, temp / "copies");
+        must(of_snapshot ? snapshot->submit_backup(&request) : store->submit(&request));
+        faults::wait_for_held();
+        Gate closed;
+        std::string closing;
+        std::thread closer([&] {
+          closing = outcome(store->close());
+          closed.open();
+        });
+        // It waits for the one write, which nothing can end, and for no later one.
+        CHECK(!closed.opens_within(kWatched));
+        faults::arm({.directory = temp / "copies", .calls = faults::kSyncRange});
+        faults::release_held();
+        CHECK(request.wait() == "closed");
+        CHECK(faults::disarm() <= 3);
+        closed.wait();
+        closer.join();
+        CHECK(closing == "ok");
+        CHECK(only_holds(temp / "copies", {}));
+        const StorePtr again = must_open(options_for(temp / "store", mode));
+        CHECK(count_keys(*again) == static_cast<std::uint64_t>(values));
+        CHECK(outcome(again->backup(temp / "copies/copy")) == "ok");
+        must(again->close());
+      }
     }
   }
+}
+
+TEST_CASE("Beside a copy and as many snapshots as there may be a store can be read") {
+  const TempDir temp(memory_directory());
+  fs::create_directory(temp / "copies");
+  Options options = options_for(temp / "store", Durability::async);
+  options.max_readers = 4;
+  const StorePtr store = must_open(options);
+  fill(*store, 50);
+  BackupRequest request(temp / "copies/copy");
+  faults::hold(faults::kWritev, temp / "copies");
+  must(store->submit(&request));
+  faults::wait_for_held();
+  std::vector<std::shared_ptr<Snapshot>> snapshots;
+  for (auto next = store->snapshot(); next; next = store->snapshot()) {
+    snapshots.push_back(std::move(next).value());
+  }
+  CHECK(snapshots.size() == 1);
+  CHECK(outcome(store->exists("1", {.may_wait = false})) == "ok");
+  faults::release_held();
+  CHECK(request.wait() == "ok");
+  must(store->close());
 }
