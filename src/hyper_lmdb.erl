@@ -555,7 +555,7 @@ page(Function, Args, _Listing) ->
 names(Function, Store, At, {Limit, _, _} = Page) ->
     case patiently(Function, [Store, At, Page]) of
         {ok, Names, true} when length(Names) < Limit ->
-            through(open_snapshot(Store, infinity), Store,
+            through(open_snapshot(Store, patient), Store,
                     fun(Snapshot) -> names(Function, Snapshot, At, Page, []) end);
         Result ->
             Result
@@ -633,7 +633,7 @@ fold_range(Store, Fun, Acc, Range, Wanted) ->
         {ok, Entries, _} ->
             case keys(Entries, Wanted) of
                 Limit -> {ok, fold_part(Entries, Fun, Acc)};
-                _ -> through(open_snapshot(Store, infinity), Store,
+                _ -> through(open_snapshot(Store, patient), Store,
                              fun(Snapshot) -> fold_parts(Snapshot, Fun, Acc, Wanted) end)
             end;
         {badarg, N} ->
@@ -682,7 +682,7 @@ fold_part([], _Fun, Acc) -> Acc.
 %% waits in line, for a second: then this answers `{error, readers_full}'.
 -spec with_snapshot(store(), fun((snapshot() | store()) -> Result)) -> Result | {error, reason()}.
 with_snapshot(Store, Fun) when is_function(Fun, 1) ->
-    case open_snapshot(Store, ?PATIENCE_MS) of
+    case open_snapshot(Store, for_a_second) of
         {badarg, N} -> hyper_lmdb_args:retry(with_snapshot, [Store, Fun], N);
         Opened -> through(Opened, Store, Fun)
     end;
@@ -707,10 +707,11 @@ open_snapshot(Store, Patience) ->
     case hyper_lmdb_nif:snapshot_open(Store, 0) of
         {busy, _, _} = Busy ->
             %% Who holds a snapshot and waits for another without an end may wait for itself.
-            case is_integer(Patience) orelse get(?IN_SNAPSHOT) =:= true of
-                true -> next_snapshot(Store, Busy, erlang:monotonic_time(millisecond) + ?PATIENCE_MS);
-                false -> next_snapshot(Store, Busy, infinity)
-            end;
+            Until = case Patience =:= patient andalso get(?IN_SNAPSHOT) =/= true of
+                        true -> infinity;
+                        false -> erlang:monotonic_time(millisecond) + ?PATIENCE_MS
+                    end,
+            next_snapshot(Store, Busy, Until);
         Result -> Result
     end.
 

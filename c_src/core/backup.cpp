@@ -110,13 +110,11 @@ class NewDataFile {
     if (auto fits = fit_map(first_bytes); !fits) return fits;
     auto txn = WriteTxn::begin(env_.get());
     if (!txn) return txn.error();
-    MDB_dbi dbi = 0;
-    if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
-      return from_lmdb(rc, "mdb_dbi_open");
-    }
-    auto cursor = Cursor::open(txn.value().get(), dbi);
+    auto dbi = open_main_tree(txn.value().get());
+    if (!dbi) return dbi.error();
+    auto cursor = Cursor::open(txn.value().get(), dbi.value());
     if (!cursor) return cursor.error();
-    part_.emplace(Part{std::move(txn).value(), dbi, std::move(cursor).value()});
+    part_.emplace(Part{std::move(txn).value(), dbi.value(), std::move(cursor).value()});
     return {};
   }
 

@@ -70,11 +70,11 @@ Result<void> write_new_file(const Directory& directory, const NewFile& file,
   MDB_env* const raw = env.value().get();
   auto txn = WriteTxn::begin(raw);
   if (!txn) return txn.error();
-  MDB_dbi dbi = 0;
-  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
-    return from_lmdb(rc, "mdb_dbi_open");
+  auto dbi = open_main_tree(txn.value().get());
+  if (!dbi) return dbi.error();
+  if (auto written = write_identity(txn.value().get(), dbi.value(), identity); !written) {
+    return written;
   }
-  if (auto written = write_identity(txn.value().get(), dbi, identity); !written) return written;
   if (auto done = txn.value().commit(); !done) return done;
   if (const int rc = mdb_env_sync(raw, 1); rc != 0) return from_lmdb(rc, "mdb_env_sync");
   return {};
@@ -91,11 +91,7 @@ Result<MDB_env*> open_for_reading(const Directory& directory, int fd) {
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();
-  MDB_dbi dbi = 0;
-  // It tells LMDB how keys compare.
-  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
-    return from_lmdb(rc, "mdb_dbi_open");
-  }
+  if (auto dbi = open_main_tree(txn.value().get()); !dbi) return dbi.error();
   return env.value().release();
 }
 
@@ -161,11 +157,9 @@ Result<Identity> identify_data_file(const Directory& directory, std::string_view
   if (!env) return env.error();
   auto txn = ReadTxn::begin(env.value().get());
   if (!txn) return txn.error();
-  MDB_dbi dbi = 0;
-  if (const int rc = mdb_dbi_open(txn.value().get(), nullptr, 0, &dbi); rc != 0) {
-    return from_lmdb(rc, "mdb_dbi_open");
-  }
-  return read_identity(txn.value().get(), dbi);
+  auto dbi = open_main_tree(txn.value().get());
+  if (!dbi) return dbi.error();
+  return read_identity(txn.value().get(), dbi.value());
 }
 
 std::string encode_identity(const Identity& identity) {

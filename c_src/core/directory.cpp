@@ -70,6 +70,11 @@ Result<void> write_and_sync(int fd, std::string_view bytes) {
   return {};
 }
 
+/// Of a directory or a file.
+DirectoryId id_of(const struct stat& found) noexcept {
+  return {found.st_dev, found.st_ino};
+}
+
 Error not_regular(int code) noexcept {
   return {.code = Code::not_a_database, .native = code, .operation = "open file"};
 }
@@ -138,8 +143,7 @@ bool is_networked(int fd) noexcept {
 
 bool is_same_file(int fd, int other) noexcept {
   struct stat one, two;
-  return ::fstat(fd, &one) == 0 && ::fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
-         one.st_ino == two.st_ino;
+  return ::fstat(fd, &one) == 0 && ::fstat(other, &two) == 0 && id_of(one) == id_of(two);
 }
 
 Result<void> check_named(int fd) noexcept {
@@ -174,7 +178,7 @@ Result<Directory> Directory::open(const std::string& path, const Access& access)
   }
   struct stat found;
   if (::fstat(directory.fd_.get(), &found) != 0) return from_errno(errno, "stat directory");
-  directory.id_ = {found.st_dev, found.st_ino};
+  directory.id_ = id_of(found);
   if (!access.force && is_networked(directory.fd_.get())) {
     return Error{.code = Code::unsupported_fs, .operation = "open directory"};
   }
@@ -228,6 +232,13 @@ Result<NewFile> Directory::create_file(std::string_view name) const {
       ::openat(fd_.get(), own.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return exists_or(errno, "create file");
   return NewFile(fd_.get(), std::move(own), std::move(fd));
+}
+
+Result<NewFile> Directory::create_again(std::string_view name) const {
+  if (exists(name)) {
+    if (auto done = remove(name); !done) return done.error();
+  }
+  return create_file(name);
 }
 
 NewFile::~NewFile() {
@@ -294,12 +305,7 @@ Result<void> Directory::overwrite_file(std::string_view name, std::string_view b
   auto there = open_file(name, For::writing);
   if (there) return write_and_sync(there.value().get(), bytes);
   if (there.error().native != ENOENT) return there.error();
-  const std::string temporary = std::string(name) + ".tmp";
-  if (exists(temporary)) {
-    // Of a creation that was interrupted: the directory is locked, so nobody is at it.
-    if (auto done = remove(temporary); !done) return done;
-  }
-  auto file = create_file(temporary);
+  auto file = create_again(std::string(name) + ".tmp");
   if (!file) return file.error();
   if (auto done = write_and_sync(file.value().fd(), bytes); !done) return done;
   if (auto done = rename(&file.value(), name); !done) return done;
@@ -312,7 +318,7 @@ std::string Directory::path_for_lmdb(std::string_view name) const {
 #ifdef __linux__
   const std::string own = "/proc/self/fd/" + std::to_string(fd_.get());
   struct stat found;
-  if (::stat(own.c_str(), &found) == 0 && DirectoryId{found.st_dev, found.st_ino} == id_) {
+  if (::stat(own.c_str(), &found) == 0 && id_of(found) == id_) {
     path = own;
   }
 #elif defined(F_GETPATH)
@@ -331,7 +337,7 @@ Result<void> Directory::check_file(std::string_view name, int fd) const noexcept
     return Error{.code = Code::no_such_directory, .native = ENOENT, .operation = "write"};
   }
   if (::fstat(fd, &open) != 0) return from_errno(errno, "stat file");
-  if (named.st_dev == open.st_dev && named.st_ino == open.st_ino) return {};
+  if (id_of(named) == id_of(open)) return {};
   return Error{.code = Code::no_such_directory, .operation = "write"};
 }
 

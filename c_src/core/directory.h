@@ -124,6 +124,9 @@ class Directory {
   Result<FileDescriptor> open_file(std::string_view name, For use, Link link = Link::refused) const;
   /// Makes a file for its owner only. Errors: exists.
   Result<NewFile> create_file(std::string_view name) const;
+  /// The same in place of what a creation that was interrupted left under that name; the directory
+  /// must be locked, so that nobody is at it.
+  Result<NewFile> create_again(std::string_view name) const;
   /// Gives a new file another name, in place of the file that has it. Not durable.
   Result<void> rename(NewFile* file, std::string_view name) const;
   /// The same where nothing has that name, in one step. Errors: exists.

@@ -182,11 +182,7 @@ Result<void> Env::prepare_lock_file(bool read_only) {
   if (!file && file.error().native != ENOENT) return file.error();
   if (file && (!copied || is_lock_file_used(file.value().get()))) return {};
   constexpr std::string_view kNewLockFile = "lock.mdb.tmp";
-  // Of an opening that was interrupted: the directory is locked, so nobody is at it.
-  if (directory_.exists(kNewLockFile)) {
-    if (auto done = directory_.remove(kNewLockFile); !done) return done;
-  }
-  auto made = directory_.create_file(kNewLockFile);
+  auto made = directory_.create_again(kNewLockFile);
   if (!made) return made.error();
   keep_in_place(made.value().fd());
   // What cannot be helped is as it was.

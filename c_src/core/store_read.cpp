@@ -23,6 +23,23 @@ bool over_limit(const Reader::Lookup& found) noexcept {
   return !found && found.error().code == Code::work_limit;
 }
 
+/// What `use` answers of the record at a key and its stored bytes; false where there is none.
+template <typename Use>
+Result<bool> with_record(StoreImpl& impl, OpenSnapshot* snapshot, std::string_view key,
+                         const Effort& effort, Use use) {
+  if (auto good = impl.check_key(key); !good) return good.error();
+  Reading reading(&impl.warmth, effort);
+  if (reading.refused()) return Reading::work_limit();
+  auto lease = impl.lease(snapshot, effort);
+  if (!lease) return lease.error();
+  auto bytes = lease.value().view(impl.env->dbi()).under(&reading).find(key);
+  if (!bytes) return bytes.error();
+  if (!bytes.value()) return false;
+  auto record = decode(*bytes.value());
+  if (!record) return record.error();
+  return use(record.value(), *bytes.value());
+}
+
 /// A snapshot with paths in it.
 struct PathSnapshot {
   ReadPool::Lease lease;
@@ -98,35 +115,21 @@ Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view
 }
 
 Result<bool> Reader::exists(std::string_view key, const Effort& effort) const {
-  if (auto good = impl_->check_key(key); !good) return good.error();
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort);
-  if (!lease) return lease.error();
-  auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
-  if (!bytes) return bytes.error();
-  if (!bytes.value()) return false;
-  auto record = decode(*bytes.value());
-  if (!record) return record.error();
-  return record.value().kind == Kind::value;
+  return with_record(*impl_, snapshot_, key, effort,
+                     [](const Record& record, std::string_view) -> Result<bool> {
+                       return record.kind == Kind::value;
+                     });
 }
 
 Result<bool> Reader::read_link(std::string_view key, FunctionRef<void(std::string_view)> on_target,
                                const Effort& effort) const {
-  if (auto good = impl_->check_key(key); !good) return good.error();
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
-  auto lease = impl_->lease(snapshot_, effort);
-  if (!lease) return lease.error();
-  auto bytes = lease.value().view(impl_->env->dbi()).under(&reading).find(key);
-  if (!bytes) return bytes.error();
-  if (!bytes.value()) return false;
-  auto record = decode(*bytes.value());
-  if (!record) return record.error();
-  if (record.value().kind != Kind::link) return false;
-  if (auto intact = verify(key, *bytes.value()); !intact) return intact.error();
-  on_target(record.value().payload);
-  return true;
+  return with_record(*impl_, snapshot_, key, effort,
+                     [&](const Record& record, std::string_view bytes) -> Result<bool> {
+                       if (record.kind != Kind::link) return false;
+                       if (auto intact = verify(key, bytes); !intact) return intact.error();
+                       on_target(record.payload);
+                       return true;
+                     });
 }
 
 Result<void> Reader::read_many(std::span<const std::string_view> keys,

@@ -19,6 +19,15 @@ inline std::string_view to_view(const MDB_val& value) noexcept {
   return {static_cast<const char*>(value.mv_data), value.mv_size};
 }
 
+/// The store's one tree. It tells LMDB how keys compare, so every environment begins with it.
+inline Result<MDB_dbi> open_main_tree(MDB_txn* txn) noexcept {
+  MDB_dbi dbi = 0;
+  if (const int rc = mdb_dbi_open(txn, nullptr, 0, &dbi); rc != 0) {
+    return from_lmdb(rc, "mdb_dbi_open");
+  }
+  return dbi;
+}
+
 /// A write transaction; aborted unless committed. Begins and ends on one thread.
 class WriteTxn {
  public:
