@@ -14,7 +14,9 @@ all_test_() ->
       test_store:each_mode("no room for a new store, on " ++ Kind, 240,
                            fun(Mode) -> with_mount(Kind, Mode, fun no_room_at_start/3) end),
       test_store:each_mode("no room for a backup, on " ++ Kind, 240,
-                           fun(Mode) -> with_mount(Kind, Mode, fun backup/3) end)]
+                           fun(Mode) -> with_mount(Kind, Mode, fun backup/3) end),
+      test_store:each_mode("what frees works on a full disk, on " ++ Kind, 240,
+                           fun(Mode) -> with_mount(Kind, Mode, fun frees/3) end)]
      || Kind <- ["tmpfs", "ext4"]]
     ++ test_store:each_mode("a limit on the size of files", 120, fun file_size_limit/1).
 
@@ -56,15 +58,20 @@ mount(Kind, Dir) ->
 key(I) -> <<"key ", I:32>>.
 value(I) -> binary:copy(<<I:32>>, 700).
 
-store(S, I) -> hyper_lmdb:put(S, key(I), value(I)).
+large(I) -> binary:copy(<<I:32>>, 2500).
 
-fill_up(S, I) ->
-    case store(S, I) of
-        ok -> fill_up(S, I + 1);
+store(S, I) -> store(S, I, fun value/1).
+store(S, I, Value) -> hyper_lmdb:put(S, key(I), Value(I)).
+
+fill_up(S, I) -> fill_up(S, I, fun value/1).
+fill_up(S, I, Value) ->
+    case store(S, I, Value) of
+        ok -> fill_up(S, I + 1, Value);
         {error, disk_full} -> I
     end.
 
-there(S, Numbers) -> [?assertEqual({ok, value(I)}, hyper_lmdb:get(S, key(I))) || I <- Numbers].
+there(S, Numbers) -> there(S, Numbers, fun value/1).
+there(S, Numbers, Value) -> [?assertEqual({ok, Value(I)}, hyper_lmdb:get(S, key(I))) || I <- Numbers].
 
 ballast(Mounted, Bytes) -> ballast(Mounted, "ballast", Bytes).
 ballast(Mounted, Name, Bytes) -> ok = file:write_file(filename:join(Mounted, Name), rand:bytes(Bytes)).
@@ -128,13 +135,50 @@ large_batch(Options, _Mounted, _Mode) ->
     ?assertEqual(ok, hyper_lmdb:batch_write(S, lists:sublist(Batch, 20))),
     ok = hyper_lmdb:stop(S).
 
+%% On a full disk the journaled modes refused deletes, delete_prefix and reset with disk_full: nothing could
+%% be freed through the store.
+frees(Options, Mounted, _Mode) ->
+    S = start(Options),
+    Full = fill_up(S, 0, fun large/1),
+    ?assert(Full > 512),
+    %% Nor has anybody else left a block.
+    {error, enospc} = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(?MOUNT_BYTES)),
+    One = lists:seq(0, 199),
+    [?assertEqual({I, ok}, {I, hyper_lmdb:delete(S, key(I))}) || I <- One],
+    Together = lists:seq(200, 255),
+    ?assertEqual(ok, hyper_lmdb:batch_write(S, [{delete, key(I)} || I <- Together])),
+    ?assertEqual({ok, 256}, hyper_lmdb:delete_prefix(S, <<"key ", 0, 0, 1>>)),
+    ByPrefix = lists:seq(256, 511),
+    [?assertEqual(not_found, hyper_lmdb:get(S, key(I))) || I <- One ++ Together ++ ByPrefix],
+    %% What was freed can be used, still with not a block left on the disk.
+    Again = lists:seq(1, 100),
+    [?assertEqual({I, ok}, {I, store(S, I, fun large/1)}) || I <- Again],
+    Left = Again ++ lists:seq(512, Full - 1),
+    there(S, Left, fun large/1),
+    ok = hyper_lmdb:sync(S),
+    ok = hyper_lmdb:stop(S),
+    S2 = start(Options),
+    there(S2, Left, fun large/1),
+    [?assertEqual({I, ok}, {I, hyper_lmdb:delete(S2, key(I))}) || I <- Again],
+    ?assertEqual(ok, hyper_lmdb:reset(S2)),
+    ?assertEqual(0, test_store:count(S2)),
+    Anew = lists:seq(1, Full div 2),
+    [?assertEqual({I, ok}, {I, store(S2, I, fun large/1)}) || I <- Anew],
+    there(S2, Anew, fun large/1),
+    ok = hyper_lmdb:stop(S2),
+    S3 = start(Options),
+    there(S3, Anew, fun large/1),
+    ?assertEqual(length(Anew), test_store:count(S3)),
+    ok = hyper_lmdb:stop(S3).
+
 %% What was acknowledged stays readable while LMDB cannot take it, outlives a stop in the journal, and
 %% goes into LMDB when there is room.
 stalled(Options, Mounted, _Mode) ->
     S = start(Options),
-    Free = free_bytes(Mounted),
-    ballast(Mounted, Free * 6 div 10),
-    Full = fill_up(S, 0),
+    %% More than is kept for removals, of what LMDB does not have yet.
+    Full = 1200,
+    ok = hyper_lmdb:batch_write(S, [{put, key(I), value(I)} || I <- lists:seq(0, Full - 1)]),
+    {error, enospc} = file:write_file(<<Mounted/binary, "/ballast">>, rand:bytes(?MOUNT_BYTES)),
     ok = test_store:wait_until(fun() -> test_store:info(S, apply_stalled) end),
     there(S, lists:seq(0, Full - 1)),
     ?assertEqual(Full, test_store:count(S)),

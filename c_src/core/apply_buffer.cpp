@@ -12,6 +12,9 @@ namespace {
 // About 6 MB: as fast as larger transactions, with less memory, and the file stays smaller. To
 // write them out takes the thread some milliseconds, in which it cannot rest.
 constexpr std::uint64_t kMostDirtyPages = 1536;
+// On a disk that is nearly full: the pages that one transaction frees are there for the one after
+// the next, and three fit into what is kept for removals.
+constexpr std::uint64_t kFewDirtyPages = 16;
 
 // Writers look at what it says.
 constexpr std::uint64_t kKeysBetweenWords = 64;
@@ -70,6 +73,9 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
   };
   BufferCursor records(job->buffer->order(~std::uint64_t{0}, sorting), job->seq);
   job->came_to(0);
+  env->look_at_disk();
+  if (env->disk_room().bytes() < 4 * kMostDirtyPages * env->page_bytes()) job->short_of_room = true;
+  const std::uint64_t most_pages = job->short_of_room ? kFewDirtyPages : kMostDirtyPages;
   bool there = job->last_key.empty() ? records.first() : records.seek(job->last_key + '\0');
   do {
     auto txn = WriteTxn::begin(env->get());
@@ -80,7 +86,7 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
     {
       auto cursor = Cursor::open(txn.value().get(), env->dbi());
       if (!cursor) return cursor.error();
-      for (; there && pages.pages() < kMostDirtyPages; there = records.next()) {
+      for (; there && pages.pages() < most_pages; there = records.next()) {
         last = records.key();
         auto one = apply_one(cursor.value().get(), last, records.outcome(), &pages);
         if (!one) return env->explain(one.error());
@@ -104,6 +110,7 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
     job->came_to(0);
   } while (there);
   env->applied(job->seq, job->counts);
+  env->look_at_disk();
   return {};
 }
 
@@ -111,8 +118,15 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
 
 Result<void> apply_buffer(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
   auto applied = apply_all(env, job, breathe);
-  if (!applied) env->cut_tail(applied.error().code);
-  return applied;
+  if (applied) return applied;
+  env->cut_tail(applied.error().code);
+  if (job->short_of_room || !says_no_room(applied.error().code)) return applied;
+  job->short_of_room = true;
+  auto again = apply_all(env, job, breathe);
+  if (again) return again;
+  env->cut_tail(again.error().code);
+  // LMDB may have given up, which says less than why.
+  return says_no_room(again.error().code) ? again : applied;
 }
 
 }  // namespace hyper_lmdb

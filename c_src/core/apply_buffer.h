@@ -21,6 +21,8 @@ struct ApplyJob {
   RecordCounts counts = {};
   std::string last_key;         ///< of the last transaction that was committed
   std::uint64_t committed = 0;  ///< keys
+  bool short_of_room =
+      false;  ///< a transaction has met a full disk: smaller ones reuse what is freed
 
   void begin(const WriteBuffer* of, std::uint64_t through, const RecordCounts& after) {
     buffer = of;
@@ -28,6 +30,7 @@ struct ApplyJob {
     counts = after;
     last_key.clear();
     committed = 0;
+    short_of_room = false;
     all_.store(before_keys() + 2 * buffer->keys(), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
   }

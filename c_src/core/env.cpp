@@ -217,6 +217,7 @@ Result<void> Env::open_lmdb(const Settings& settings) {
   if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return from_lmdb(rc, "mdb_env_stat");
   page_bytes_ = stat.ms_psize;
   reserve_.use(data_file_.get());
+  disk_room_.use(data_file_.get(), page_bytes_);
   if (flush_at_open_) {
     if (const int rc = mdb_env_sync(env_, 1); rc != 0) {
       distrust();  // the next start's flush would find nothing left to say

@@ -12,6 +12,7 @@
 #include "clean_mark.h"
 #include "data_file.h"
 #include "directory.h"
+#include "disk_room.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
 #include "lmdb_version.h"
@@ -85,6 +86,10 @@ class Env {
   bool mapped_writes() const noexcept { return mapped_writes_; }
   /// Blocks set aside for the writable map; used in map_async only.
   BlockReserve& reserve() noexcept { return reserve_; }
+  /// What the disk has room for, as of the last `look_at_disk`. In map_async nobody looks.
+  const DiskRoom& disk_room() const noexcept { return disk_room_; }
+  /// Thread-safe; nobody else may be committing. Blocks.
+  void look_at_disk() noexcept;
 
  private:
   Env() = default;
@@ -123,6 +128,7 @@ class Env {
   MarkState mark_found_ = MarkState::clean;
   FileDescriptor lock_file_;
   BlockReserve reserve_;
+  DiskRoom disk_room_;
 };
 
 }  // namespace hyper_lmdb

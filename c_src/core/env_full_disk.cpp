@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "data_file.h"
@@ -44,9 +45,17 @@ void Env::cut_tail(Code why) const noexcept {
   struct stat file;
   if (mdb_env_info(env_, &info) != 0 || ::fstat(data_file_.get(), &file) != 0) return;
   const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
-  if (static_cast<std::uint64_t>(file.st_size) <= used_bytes) return;
+  // To cut the file shorter would give up the blocks that are kept behind its last page too.
+  const std::uint64_t end = std::max(used_bytes, disk_room_.kept_until());
+  if (static_cast<std::uint64_t>(file.st_size) <= end) return;
   // Where it fails the blocks stay taken, which the next transaction uses.
-  [[maybe_unused]] const int rc = ::ftruncate(data_file_.get(), static_cast<off_t>(used_bytes));
+  [[maybe_unused]] const int rc = ::ftruncate(data_file_.get(), static_cast<off_t>(end));
+}
+
+void Env::look_at_disk() noexcept {
+  MDB_envinfo info;
+  if (mapped_writes_ || read_only_ || mdb_env_info(env_, &info) != 0) return;
+  disk_room_.look((info.me_last_pgno + 1) * page_bytes_);
 }
 
 }  // namespace hyper_lmdb

@@ -14,4 +14,9 @@ Error from_errno(int code, const char* operation) noexcept;
 /// The error for what ThreadApi::start returned.
 Error from_thread_start(int code) noexcept;
 
+/// Whether it says that the disk has no room, for anybody or for this user.
+constexpr bool says_no_room(Code code) noexcept {
+  return code == Code::disk_full || code == Code::quota_exceeded;
+}
+
 }  // namespace hyper_lmdb

@@ -54,6 +54,20 @@ int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 }
 #endif
 
+int keep_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept {
+#ifdef __linux__
+  int rc = 0;
+  do {
+    rc = ::fallocate(fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from),
+                     static_cast<off_t>(to - from));
+  } while (rc != 0 && errno == EINTR);
+  return rc == 0 ? 0 : errno;
+#else
+  (void)fd, (void)from, (void)to;
+  return EOPNOTSUPP;
+#endif
+}
+
 Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept {
 #ifndef __APPLE__
   const int rc = reserve_blocks(fd, from, to);

@@ -24,6 +24,10 @@ bool is_short_of_room(int code) noexcept;
 int reserve_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 #endif
 
+/// Sets blocks aside that a longer file will use; it does not look longer for them, and they stay its
+/// own when it is closed. Returns 0 or an errno: EOPNOTSUPP where there is no such call.
+int keep_blocks(int fd, std::uint64_t from, std::uint64_t to) noexcept;
+
 /// Makes the file larger, with blocks of its own where the file system knows how to.
 Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to) noexcept;
 

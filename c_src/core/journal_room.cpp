@@ -1,7 +1,9 @@
 // Where a write finds room: the part of JournalWriter that knows segment, buffers and capacity.
+#include <algorithm>
 #include <utility>
 
 #include "apply_pace.h"
+#include "errors.h"
 #include "journal_writer.h"
 
 namespace hyper_lmdb {
@@ -12,14 +14,15 @@ namespace {
 constexpr double kStride = 1.0 / 128;
 // What large writes are held back for: no more than if a whole buffer took that long.
 constexpr std::chrono::duration<double> kSlowestBuffer{4};
+// What a segment sets aside when it is made, for the one in use and a spare one.
+constexpr std::uint64_t kBesideJournalBytes = 2 << 20;
 
 /// A full disk may have room again once the journal is gone that LMDB has.
 template <typename Act>
 Result<void> with_room_of_removed(Applier* applier, Act act) {
   auto done = act();
   if (done) return done;
-  const Code code = done.error().code;
-  if (code != Code::disk_full && code != Code::quota_exceeded) return done;
+  if (!says_no_room(done.error().code)) return done;
   if (!applier->wait_tidy()) return done;
   auto again = act();
   // LMDB may have given up, which says less than why.
@@ -32,7 +35,7 @@ Result<ReadPool::Lease> JournalWriter::take_lease(Wait wait) noexcept {
   return parts_.pool->lease(ReadPool::For::call, wait == Wait::allowed ? ReadPool::kForever : 0);
 }
 
-/// How LMDB's tree stands, now that what was applied is in it.
+/// How LMDB's tree and the disk stand, now that what was applied is in the tree.
 Result<void> JournalWriter::learn_shape(Wait wait) noexcept {
   auto leased = take_lease(wait);
   if (!leased) return leased.error();
@@ -40,6 +43,7 @@ Result<void> JournalWriter::learn_shape(Wait wait) noexcept {
   if (!shape) return shape.error();
   shape_ = shape.value();
   frozen_demand_ = {};
+  if (wait == Wait::allowed) parts_.env->look_at_disk();
   return {};
 }
 
@@ -99,29 +103,40 @@ Result<JournalWriter::Fate> JournalWriter::make_room(Wait wait) {
   }
   pace(draft_.bytes());
   if (!parts_.log->has_segment()) {
-    if (auto opened = open_segment(); !opened) return opened.error();
+    if (auto opened = open_segment(); !opened) return not_journaled(opened.error());
   }
   if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
   if (auto rotated = rotate(Applier::Next::soon); !rotated) return rotated.error();
-  if (auto opened = open_segment(); !opened) return opened.error();
+  if (auto opened = open_segment(); !opened) return not_journaled(opened.error());
   if (fits_buffer(payload_bytes, draft_.outcomes(), draft_.bytes())) return Fate::done;
   return Fate::too_large;
 }
 
-/// Whether both buffers and this batch surely fit the capacity. Where not, the tree decides, once
-/// it has the buffers.
-bool JournalWriter::fits_capacity(std::span<const Op> ops, Wait wait) {
+/// What the file may come to take: the capacity, or what the disk has room for beside the journal,
+/// if that is less.
+std::uint64_t JournalWriter::most_file_bytes() const noexcept {
+  const std::uint64_t room = parts_.env->disk_room().free_bytes();
+  const std::uint64_t journal =
+      active_bytes_.load(std::memory_order_relaxed) + draft_.payload().size() + kBesideJournalBytes;
+  return std::min(parts_.env->capacity(),
+                  shape_.end_page * shape_.page_bytes + room - std::min(room, journal));
+}
+
+/// Whether both buffers and this batch surely fit the capacity and the disk. Where not, the tree
+/// decides, once it has the buffers.
+bool JournalWriter::fits(std::span<const Op> ops, Wait wait) {
   // Where the tree cannot be asked now, what is not known to be in it still counts.
   if (parts_.applier->idle() && frozen_demand_.changes != 0) (void)learn_shape(wait);
   Demand demand = pending_;
   demand += frozen_demand_;
   demand.add(ops, shape_);
-  const std::uint64_t capacity_pages = parts_.env->capacity() / shape_.page_bytes;
   // Far more than it can be, but without a division: mostly that is all there is to ask.
   const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + demand.overflow_pages +
                                 demand.changes * (shape_.depth + 4) + 4096;
-  return roughly <= capacity_pages ||
-         shape_.end_page + pages_needed(shape_, demand).total <= capacity_pages;
+  if (roughly * shape_.page_bytes <= most_file_bytes()) return true;
+  if (wait == Wait::allowed) parts_.env->look_at_disk();  // it may have changed
+  return (shape_.end_page + pages_needed(shape_, demand).total) * shape_.page_bytes <=
+         most_file_bytes();
 }
 
 /// The active buffer is frozen and handed to the applier, once that has the one before.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "decide.h"
+#include "errors.h"
 #include "hyper_lmdb/store.h"
 #include "reading.h"
 #include "view.h"
@@ -162,6 +163,12 @@ Result<JournalWriter::Fate> JournalWriter::undecided(const Error& error) noexcep
   return error.code == Code::work_limit ? Result<Fate>(Fate::must_wait) : error;
 }
 
+/// What becomes of a batch that the journal did not take: on a full disk the tree may have room,
+/// and more of it once the journal is gone.
+Result<JournalWriter::Fate> JournalWriter::not_journaled(const Error& error) noexcept {
+  return says_no_room(error.code) ? Result<Fate>(Fate::too_large) : error;
+}
+
 /// Decides a batch, appends it and enters it into the buffer, not yet visible.
 Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait wait) {
   LinksWrite links(parts_.links, parts_.log->appended() + 1);
@@ -186,14 +193,14 @@ Result<JournalWriter::Fate> JournalWriter::append(std::span<const Op> ops, Wait 
     links.keep();
     return Fate::done;
   }
-  if (draft_.payload().size() > direct_from_bytes_ || !fits_capacity(ops, wait)) {
+  if (draft_.payload().size() > direct_from_bytes_ || !fits(ops, wait)) {
     return Fate::too_large;
   }
   auto room = make_room(wait);
   if (!room || room.value() != Fate::done) return room;
   if (const auto& named = check_named(); !named) return named.error();
   auto appended = wait == Wait::never ? parts_.log->append(draft_.payload()) : append_draft();
-  if (!appended) return appended.error();
+  if (!appended) return not_journaled(appended.error());
   draft_.insert_into(active_.get(), parts_.log->appended());
   active_bytes_.store(active_->bytes_used(), std::memory_order_relaxed);
   links.keep();

@@ -72,6 +72,7 @@ class JournalWriter final : public WriteWay {
   Result<void> write_one(Request& request);
   Result<void> append_or_directly(Request& request, std::span<const Op> ops);
   static Result<Fate> undecided(const Error& error) noexcept;
+  static Result<Fate> not_journaled(const Error& error) noexcept;
   Result<Fate> append(std::span<const Op> ops, Wait wait);
   Result<Fate> make_room(Wait wait);
   Result<void> directly(Request& request);
@@ -79,7 +80,8 @@ class JournalWriter final : public WriteWay {
   Result<void> rotate(Applier::Next next);
   Result<void> drain();
   Result<void> show();
-  bool fits_capacity(std::span<const Op> ops, Wait wait);
+  std::uint64_t most_file_bytes() const noexcept;
+  bool fits(std::span<const Op> ops, Wait wait);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   double fullness() const noexcept;
   bool ahead_of_applier() const noexcept;

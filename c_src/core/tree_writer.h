@@ -49,7 +49,8 @@ class TreeWriter final : public WriteWay {
   Result<void> perform(Change& change, Request& request, std::uint64_t* pages);
   Result<void> make_room(const TreeShape& shape, Request* first, const Request* end,
                          std::uint64_t* pages);
-  Result<void> make_room_near_capacity(const TreeShape& shape, Request* first, const Request* end);
+  Result<void> make_room_near_end(const TreeShape& shape, Request* first, const Request* end);
+  Result<std::uint64_t> count_free_pages();
   Result<void> extend_blocks(const TreeShape& shape, std::uint64_t pages);
   Result<void> commit(Change& change);
   const Result<void>& check_named();

@@ -51,18 +51,10 @@ int fill_disk(const TempDir& temp, Durability mode, std::size_t value_size) {
   }
   // Closed and opened with the disk full.
   CHILD_EQUAL(outcome(store->close()), "ok");
-  if (mode != Durability::map_async) {
-    // What has no room in the tree stays in the journal, and the store does not open without it.
-    CHILD_EQUAL(outcome(Store::open(options)), "disk_full");
-    CHILD_EQUAL(outcome(Store::open(options)), "disk_full");
-    CHILD_REQUIRE(resize_small_disk(temp.path(), 18 * kMiB));
-  }
   store = must_open(options);
   for (int i = 0; i < count; ++i)
     CHILD_REQUIRE(get(*store, std::to_string(i)).size() == value_size);
-  if (mode == Durability::map_async) {
-    CHILD_EQUAL(outcome(store->put("more", std::string(2 * kMiB, 'm'))), "disk_full");
-  }
+  CHILD_EQUAL(outcome(store->put("more", std::string(2 * kMiB, 'm'))), "disk_full");
   for (int i = 0; i < count; ++i)
     CHILD_REQUIRE(get(*store, std::to_string(i)).size() == value_size);
   std::filesystem::remove(ballast);
@@ -81,20 +73,10 @@ int remove_on_full_disk(const TempDir& temp, Durability mode) {
   int count = 0;
   CHILD_EQUAL(fill(*store, 1000, &count), "disk_full");
   take_all_room(temp / "ballast");
-  // What a removal needs is kept from the puts, so it works with not a block left. A journal keeps
-  // nothing back: there it may be refused, and must be as good as before.
-  for (int i = 0; i < count; ++i) {
-    const std::string word = outcome(store->remove(std::to_string(i)));
-    if (mode == Durability::map_async || word != "disk_full") CHILD_EQUAL(word, "ok");
-  }
+  // What a removal needs is kept from the puts, so it works with not a block left.
+  for (int i = 0; i < count; ++i) CHILD_EQUAL(outcome(store->remove(std::to_string(i))), "ok");
   CHILD_REQUIRE(!store->info().value().failed);
-  std::filesystem::remove(temp / "ballast");
-  if (mode != Durability::map_async) CHILD_REQUIRE(resize_small_disk(temp.path(), 16 * kMiB));
-  // A buffer that found no room is tried again every second, and writes may wait for it.
-  for (int tries = 0; mode != Durability::map_async && tries < 600; ++tries) {
-    if (outcome(store->put("again", "v")) != "disk_full") break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
+  // The pages are free now, though the disk is as full as it was.
   CHILD_EQUAL(outcome(store->put("again", "v")), "ok");
   CHILD_EQUAL(get(*store, "again"), "v");
   CHILD_EQUAL(outcome(store->close()), "ok");
@@ -155,25 +137,27 @@ int fill_to_limit(const TempDir& temp, Durability mode) {
 
 /// A buffer that is to be applied where LMDB finds no block.
 int apply_on_full_disk(const TempDir& temp, Durability mode) {
-  if (!mount_small_disk(temp.path(), 8 * kMiB)) return kSkipped;
+  if (!mount_small_disk(temp.path(), 32 * kMiB)) return kSkipped;
   const Options options = options_for(temp / "store", mode);
   const StorePtr store = must_open(options);
   const std::string value(10'000, 'v');
-  for (int i = 0; i < 40; ++i) must(store->put(std::to_string(i), value));
+  // More than is kept for removals, and nothing near what fits.
+  constexpr int kCount = 220;
+  for (int i = 0; i < kCount; ++i) must(store->put(std::to_string(i), value));
   take_all_room(temp / "ballast");
   // A write too large for the buffers has to wait for what is in them.
   const std::string large(17 * kMiB, 'l');
   const auto all_there = [&] {
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < kCount; ++i) {
       if (get(*store, std::to_string(i)) != value) return false;
     }
-    return count_keys(*store) == 40;
+    return count_keys(*store) == kCount;
   };
   for (int i = 0; i < 3; ++i) {
     CHILD_EQUAL(outcome(store->put("large", large)), "disk_full");
     CHILD_REQUIRE(store->info().value().apply_stalled);
     CHILD_REQUIRE(!store->info().value().failed);
-    CHILD_REQUIRE(store->info().value().entries == 0);
+    CHILD_REQUIRE(store->info().value().entries < kCount);  // LMDB may have a part
     CHILD_REQUIRE(all_there());
   }
   std::filesystem::remove(temp / "ballast");
@@ -182,7 +166,7 @@ int apply_on_full_disk(const TempDir& temp, Durability mode) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   CHILD_REQUIRE(!store->info().value().apply_stalled);
-  CHILD_REQUIRE(store->info().value().entries == 40);
+  CHILD_REQUIRE(store->info().value().entries == kCount);
   CHILD_REQUIRE(all_there());
   CHILD_EQUAL(outcome(store->put("more", "v")), "ok");
   CHILD_EQUAL(outcome(store->close()), "ok");

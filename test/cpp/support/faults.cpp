@@ -302,6 +302,11 @@ EXPORTED int posix_fallocate(int fd, off_t offset, off_t length) {
   return judge(kFallocate, fd) == Verdict::pass ? next(fd, offset, length) : errno;
 }
 
+EXPORTED int fallocate(int fd, int mode, off_t offset, off_t length) {
+  static const auto next = real<int (*)(int, int, off_t, off_t)>("fallocate");
+  return judge(kFallocate, fd) == Verdict::pass ? next(fd, mode, offset, length) : -1;
+}
+
 EXPORTED int ftruncate(int fd, off_t length) noexcept {
   static const auto next = real<int (*)(int, off_t)>("ftruncate");
   return judge(kFtruncate, fd) == Verdict::pass ? next(fd, length) : -1;

@@ -19,7 +19,7 @@ enum Calls : std::uint32_t {
   kFdatasync = 8,   // fdatasync
   kFsync = 16,      // fsync
   kMsync = 32,      // msync
-  kFallocate = 64,  // posix_fallocate
+  kFallocate = 64,  // posix_fallocate, fallocate
   kFtruncate = 128,
   kRename = 256,
   kTryLock = 512,     // pthread_mutex_trylock: held up only
