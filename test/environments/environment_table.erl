@@ -147,7 +147,8 @@ file_systems() ->
     [#{name => "a small " ++ Kind, setup => fun(_, _, Place) -> environment_disks:mount(Kind, Place) end,
        home => ["mounted"]} || Kind <- environment_disks:kinds()]
     ++ [#{name => "a full " ++ Kind, setup => fun(_, _, Place) -> environment_disks:mount(Kind, Place) end,
-          scenario => fun environment_scenarios:full_disk/2} || Kind <- environment_disks:kinds()]
+          scenario => fun(World, Mode) -> environment_scenarios:full_disk(Kind, World, Mode) end}
+       || Kind <- environment_disks:kinds()]
     ++ [#{name => "a store of the lower layer of an overlayfs", setup => fun lower_layer/3, home => ["mounted"],
           seed => in_place},
         #{name => "a read-only mount", setup => fun(_, _, Place) -> environment_disks:can_bind(Place) end,
