@@ -20,9 +20,9 @@ endif()
 # of is the same: the stamp changes with any header, with the source that keeps its
 # types to itself, and with the compiler.
 file(GLOB layout_headers CONFIGURE_DEPENDS
-  ${PROJECT_SOURCE_DIR}/include/hyper_lmdb/*.h ${PROJECT_SOURCE_DIR}/c_src/core/*.h
+  ${PROJECT_SOURCE_DIR}/include/hyper_lmdb/*.h ${PROJECT_SOURCE_DIR}/c_src/core/*/*.h
   ${PROJECT_SOURCE_DIR}/c_src/nif/*.h
-  ${PROJECT_SOURCE_DIR}/c_src/core/registry.cpp)
+  ${PROJECT_SOURCE_DIR}/c_src/core/store/registry.cpp)
 set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${layout_headers})
 set(layout "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${HYPER_LMDB_SANITIZE}")
 foreach(header ${layout_headers})

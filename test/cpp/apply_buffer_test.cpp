@@ -1,5 +1,5 @@
 // A write buffer that goes into LMDB: whole, or so that it can be done again.
-#include "apply_buffer.h"
+#include "engine/apply_buffer.h"
 
 #include <catch2/catch.hpp>
 #include <cerrno>
@@ -8,9 +8,9 @@
 #include <string>
 
 #include "hyper_lmdb/store.h"
+#include "lmdb/txn.h"
 #include "support/faults.h"
 #include "support/test_env.h"
-#include "txn.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "apply.h"
+#include "engine/apply.h"
+#include "format/value.h"
 #include "support/applier.h"
 #include "support/ops.h"
-#include "value.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

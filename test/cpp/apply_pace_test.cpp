@@ -1,5 +1,5 @@
 // Rests of the thread that applies buffers, with a clock and writers made up.
-#include "apply_pace.h"
+#include "engine/apply_pace.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

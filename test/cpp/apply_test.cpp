@@ -1,4 +1,4 @@
-#include "apply.h"
+#include "engine/apply.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "format/value.h"
 #include "support/applier.h"
 #include "support/ops.h"
-#include "value.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -1,4 +1,4 @@
-#include "backup_target.h"
+#include "backup/backup_target.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "backup.h"
+#include "backup/backup.h"
 
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -7,7 +7,7 @@
 #include <string>
 
 #include "hyper_lmdb/store.h"
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 #include "support/backups.h"
 #include "support/child.h"
 #include "support/journal.h"

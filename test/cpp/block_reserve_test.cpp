@@ -1,4 +1,4 @@
-#include "block_reserve.h"
+#include "lmdb/block_reserve.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "posix.h"
+#include "os/posix.h"
 #include "support/child.h"
 #include "support/outcome.h"
 #include "support/small_disk.h"

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "buffers.h"
-#include "read_pool.h"
+#include "buffer/buffers.h"
+#include "read/read_pool.h"
 #include "support/raw_env.h"
 
 using namespace hyper_lmdb;

@@ -1,5 +1,5 @@
 // Which buffers a reader gets, and how long they stay.
-#include "buffers.h"
+#include "buffer/buffers.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "read_pool.h"
+#include "read/read_pool.h"
 #include "support/faults.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"

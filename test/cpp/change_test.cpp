@@ -1,5 +1,5 @@
 // A write transaction as a whole: all of it, or no trace in LMDB and in what is known of links.
-#include "change.h"
+#include "engine/change.h"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "format/value.h"
 #include "support/ops.h"
 #include "support/outcome.h"
 #include "support/test_env.h"
-#include "value.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

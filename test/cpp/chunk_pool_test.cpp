@@ -1,14 +1,14 @@
 // Memory of the write buffers: kept for the next buffer, let go of at rest.
-#include "chunk_pool.h"
+#include "os/chunk_pool.h"
 
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <memory>
 #include <string>
 
+#include "buffer/write_buffer.h"
 #include "support/ops.h"
 #include "support/writer_rig.h"
-#include "write_buffer.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -1,4 +1,4 @@
-#include "clean_mark.h"
+#include "lmdb/clean_mark.h"
 
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-#include "data_file.h"
+#include "lmdb/data_file.h"
 
 #include <fcntl.h>
 #include <lmdb.h>
@@ -12,7 +12,7 @@
 #include <string>
 
 #include "hyper_lmdb/store.h"
-#include "lmdb_version.h"
+#include "lmdb/lmdb_version.h"
 #include "support/data_files.h"
 #include "support/faults.h"
 #include "support/outcome.h"

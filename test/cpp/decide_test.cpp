@@ -1,5 +1,5 @@
 // What a batch comes to, above what buffers and tree hold.
-#include "decide.h"
+#include "write/decide.h"
 
 #include <catch2/catch.hpp>
 #include <string>

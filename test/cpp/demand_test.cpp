@@ -1,6 +1,6 @@
 // Blocks are reserved for the pages a group may need, so what `pages_needed` says must never be too
 // little: the price of a mistake is SIGBUS on a full disk.
-#include "demand.h"
+#include "lmdb/demand.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

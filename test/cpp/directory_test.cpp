@@ -1,4 +1,4 @@
-#include "directory.h"
+#include "os/directory.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "disk_room.h"
+#include "lmdb/disk_room.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "posix.h"
+#include "os/posix.h"
 #include "support/child.h"
 #include "support/faults.h"
 #include "support/small_disk.h"

@@ -1,5 +1,5 @@
 // The payload of a journal record: it gives back what was decided, and never more than it holds.
-#include "draft.h"
+#include "buffer/draft.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "apply.h"
+#include "engine/apply.h"
 #include "support/applier.h"
 #include "support/decider.h"
 #include "support/ops.h"

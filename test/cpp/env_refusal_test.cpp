@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <string>
 
-#include "clean_mark.h"
-#include "data_file.h"
-#include "env.h"
 #include "hyper_lmdb/store.h"
+#include "lmdb/clean_mark.h"
+#include "lmdb/data_file.h"
+#include "lmdb/env.h"
 #include "support/child.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"

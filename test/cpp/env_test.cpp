@@ -1,4 +1,4 @@
-#include "env.h"
+#include "lmdb/env.h"
 
 #include <sys/resource.h>
 

@@ -1,4 +1,4 @@
-#include "errors.h"
+#include "os/errors.h"
 
 #include <lmdb.h>
 

@@ -1,5 +1,5 @@
 // Writes that the system makes in several parts.
-#include "file_blocks.h"
+#include "os/file_blocks.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "posix.h"
+#include "os/posix.h"
 #include "support/faults.h"
 #include "support/outcome.h"
 #include "support/temp_dir.h"

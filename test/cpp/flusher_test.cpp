@@ -1,4 +1,4 @@
-#include "flusher.h"
+#include "write/flusher.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

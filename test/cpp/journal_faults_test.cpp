@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hyper_lmdb/store.h"
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 #include "support/child.h"
 #include "support/faults.h"
 #include "support/gate.h"

@@ -1,9 +1,9 @@
-#include "journal_format.h"
+#include "format/journal_format.h"
 
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "little_endian.h"
+#include "os/little_endian.h"
 #include "support/outcome.h"
 
 using namespace hyper_lmdb;

@@ -1,6 +1,6 @@
 // What a segment says of those before, one that is made ahead of its use, and one that goes after
 // it was of use.
-#include "journal_log.h"
+#include "journal/journal_log.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "journal_reader.h"
+#include "journal/journal_reader.h"
 #include "support/faults.h"
 #include "support/journal.h"
 

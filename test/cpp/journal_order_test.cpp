@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "format/journal_format.h"
 #include "hyper_lmdb/store.h"
-#include "journal_format.h"
 #include "support/faults.h"
 #include "support/test_store.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <thread>
 
-#include "journal_log.h"
+#include "journal/journal_log.h"
 #include "support/faults.h"
 #include "support/gate.h"
 #include "support/journal.h"

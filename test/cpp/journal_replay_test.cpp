@@ -1,4 +1,4 @@
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "journal_reader.h"
+#include "journal/journal_reader.h"
 #include "support/faults.h"
 #include "support/journal.h"
 #include "support/ops.h"

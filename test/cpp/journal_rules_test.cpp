@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hyper_lmdb/store.h"
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 #include "support/child.h"
 #include "support/journal.h"
 #include "support/ops.h"

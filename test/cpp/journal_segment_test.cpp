@@ -1,4 +1,4 @@
-#include "journal_segment.h"
+#include "journal/journal_segment.h"
 
 #include <sys/stat.h>
 

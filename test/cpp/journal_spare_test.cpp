@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 #include "support/journal.h"
 
 using namespace hyper_lmdb;

@@ -1,5 +1,5 @@
 // Groups of a journaled store: decided against everything before, whether anybody sees it or not.
-#include "journal_writer.h"
+#include "engine/journal_writer.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "journal_replay.h"
+#include "journal/journal_replay.h"
 #include "support/faults.h"
 #include "support/ops.h"
 #include "support/writer_rig.h"

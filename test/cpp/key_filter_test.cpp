@@ -1,4 +1,4 @@
-#include "key_filter.h"
+#include "buffer/key_filter.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,6 +1,6 @@
 // What a process knows of its store's links: never less than the truth, and nothing of what was
 // given up.
-#include "links.h"
+#include "paths/links.h"
 
 #include <catch2/catch.hpp>
 #include <cstdint>

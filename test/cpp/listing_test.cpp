@@ -1,5 +1,5 @@
 // Listings of a store beside a plain set of keys.
-#include "listing.h"
+#include "read/listing.h"
 
 #include <catch2/catch.hpp>
 #include <random>

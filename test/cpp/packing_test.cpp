@@ -1,4 +1,4 @@
-#include "packing.h"
+#include "format/packing.h"
 
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "read/value_reader.h"
 #include "support/ops.h"
 #include "support/outcome.h"
 #include "support/texts.h"
-#include "value_reader.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

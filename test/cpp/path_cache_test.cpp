@@ -1,5 +1,5 @@
 // The path cache: what it keeps, for how long, and that no change leaves a stale answer in it.
-#include "path_cache.h"
+#include "paths/path_cache.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

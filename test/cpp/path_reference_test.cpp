@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "path.h"
-#include "resolve.h"
+#include "format/path.h"
+#include "paths/resolve.h"
 #include "support/path_rig.h"
 
 using namespace hyper_lmdb;

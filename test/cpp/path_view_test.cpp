@@ -1,17 +1,17 @@
 // Where paths lead in a snapshot, what that costs and what goes wrong; with what was remembered of
 // earlier look-ups and without.
-#include "path_view.h"
+#include "paths/path_view.h"
 
 #include <catch2/catch.hpp>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "engine/tree_writer.h"
 #include "support/ops.h"
 #include "support/path_rig.h"
 #include "support/queued.h"
 #include "support/test_env.h"
-#include "tree_writer.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "request_queue.h"
 #include "support/queued.h"
+#include "write/request_queue.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

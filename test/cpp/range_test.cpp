@@ -1,5 +1,5 @@
 // Ranges of a store beside a plain map.
-#include "range.h"
+#include "read/range.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

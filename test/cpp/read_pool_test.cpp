@@ -1,4 +1,4 @@
-#include "read_pool.h"
+#include "read/read_pool.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

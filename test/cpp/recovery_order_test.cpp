@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <string>
 
-#include "draft.h"
+#include "buffer/draft.h"
+#include "engine/recovery.h"
 #include "hyper_lmdb/store.h"
-#include "recovery.h"
 #include "support/child.h"
 #include "support/faults.h"
 #include "support/journal.h"

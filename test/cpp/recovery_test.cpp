@@ -1,6 +1,6 @@
 // What a crash leaves of the journal, and what the next opening makes of it. The names are the
 // rules.
-#include "recovery.h"
+#include "engine/recovery.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -9,15 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "clean_mark.h"
-#include "draft.h"
+#include "buffer/draft.h"
 #include "hyper_lmdb/store.h"
-#include "journal_mark.h"
-#include "journal_segment.h"
+#include "journal/journal_mark.h"
+#include "journal/journal_segment.h"
+#include "lmdb/clean_mark.h"
+#include "lmdb/txn.h"
+#include "read/view.h"
 #include "support/journal.h"
 #include "support/test_env.h"
-#include "txn.h"
-#include "view.h"
 
 using namespace hyper_lmdb;
 using test::closed;

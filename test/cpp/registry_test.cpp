@@ -1,4 +1,4 @@
-#include "registry.h"
+#include "store/registry.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

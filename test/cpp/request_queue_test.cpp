@@ -1,4 +1,4 @@
-#include "request_queue.h"
+#include "write/request_queue.h"
 
 #include <catch2/catch.hpp>
 #include <memory>

@@ -1,5 +1,5 @@
 // Links followed by pure rules, beside a slow reference that keeps whole strings.
-#include "resolve.h"
+#include "paths/resolve.h"
 
 #include <catch2/catch.hpp>
 #include <map>

@@ -1,11 +1,11 @@
-#include "settings.h"
+#include "store/settings.h"
 
 #include <catch2/catch.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "lmdb_version.h"
+#include "lmdb/lmdb_version.h"
 #include "support/outcome.h"
 
 using namespace hyper_lmdb;

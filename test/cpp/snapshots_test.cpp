@@ -1,5 +1,5 @@
 // The ends of snapshots: by age, by memory, with the store; and how many there may be.
-#include "snapshots.h"
+#include "read/snapshots.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

@@ -2,11 +2,11 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "demand.h"
+#include "lmdb/demand.h"
+#include "lmdb/txn.h"
 #include "support/faults.h"
 #include "support/ops.h"
 #include "support/writer_rig.h"
-#include "txn.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -1,4 +1,4 @@
-#include "txn.h"
+#include "lmdb/txn.h"
 
 #include <catch2/catch.hpp>
 #include <string>

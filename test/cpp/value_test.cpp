@@ -1,4 +1,4 @@
-#include "value.h"
+#include "format/value.h"
 
 #include <algorithm>
 #include <bit>

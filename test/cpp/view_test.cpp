@@ -1,5 +1,5 @@
 // What a reader sees of draft, buffers and tree together, beside a map that has all of it.
-#include "view.h"
+#include "read/view.h"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "draft.h"
+#include "buffer/draft.h"
+#include "format/value.h"
+#include "lmdb/txn.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "txn.h"
-#include "value.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

@@ -1,4 +1,4 @@
-#include "warmth.h"
+#include "read/warmth.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "pages_in_memory.h"
-#include "reading.h"
+#include "read/pages_in_memory.h"
+#include "read/reading.h"
 #include "support/skip.h"
 #include "support/temp_dir.h"
 

@@ -2,11 +2,11 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "packing.h"
-#include "settings.h"
+#include "format/packing.h"
+#include "read/value_reader.h"
+#include "store/settings.h"
 #include "support/ops.h"
 #include "support/outcome.h"
-#include "value_reader.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;

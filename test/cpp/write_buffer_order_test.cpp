@@ -1,5 +1,5 @@
 // The keys of a write buffer in order: beside a plain map of versions, and at what cost.
-#include "write_buffer_order.h"
+#include "buffer/write_buffer_order.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "write_buffer.h"
+#include "buffer/write_buffer.h"
 
 namespace hyper_lmdb {
 namespace {

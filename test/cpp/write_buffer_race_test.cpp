@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "write_buffer.h"
+#include "buffer/write_buffer.h"
 
 namespace hyper_lmdb {
 namespace {

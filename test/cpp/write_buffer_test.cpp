@@ -1,5 +1,5 @@
 // What a write buffer holds: versions, removals, keys and records of all kinds.
-#include "write_buffer.h"
+#include "buffer/write_buffer.h"
 
 #include <xxhash.h>
 

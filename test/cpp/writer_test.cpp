@@ -1,4 +1,4 @@
-#include "writer.h"
+#include "write/writer.h"
 
 #include <catch2/catch.hpp>
 #include <memory>

@@ -4,11 +4,11 @@
 #include <span>
 #include <string>
 
-#include "apply.h"
-#include "decide.h"
+#include "engine/apply.h"
+#include "lmdb/txn.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "txn.h"
+#include "write/decide.h"
 
 namespace hyper_lmdb::test {
 

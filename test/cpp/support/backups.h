@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data_file.h"
+#include "lmdb/data_file.h"
 #include "support/data_files.h"
 #include "support/queued.h"
 #include "support/test_store.h"

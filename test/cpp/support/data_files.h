@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <string>
 
-#include "data_file.h"
-#include "directory.h"
+#include "lmdb/data_file.h"
+#include "os/directory.h"
 
 namespace hyper_lmdb::test {
 

@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <string>
 
-#include "decide.h"
-#include "draft.h"
-#include "lmdb_version.h"
+#include "buffer/draft.h"
+#include "lmdb/lmdb_version.h"
+#include "lmdb/txn.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "txn.h"
+#include "write/decide.h"
 
 namespace hyper_lmdb::test {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "journal_replay.h"
-#include "journal_segment.h"
+#include "journal/journal_replay.h"
+#include "journal/journal_segment.h"
 #include "support/outcome.h"
 #include "support/temp_dir.h"
 

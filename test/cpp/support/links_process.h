@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "links.h"
+#include "lmdb/txn.h"
+#include "paths/links.h"
 #include "support/raw_env.h"
-#include "txn.h"
 
 namespace hyper_lmdb::test {
 

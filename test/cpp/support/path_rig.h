@@ -6,12 +6,12 @@
 #include <optional>
 #include <string>
 
-#include "lmdb_version.h"
-#include "path_view.h"
+#include "format/value.h"
+#include "lmdb/lmdb_version.h"
+#include "lmdb/txn.h"
+#include "paths/path_view.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "txn.h"
-#include "value.h"
 
 namespace hyper_lmdb::test {
 

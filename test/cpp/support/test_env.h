@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "clean_mark.h"
-#include "env.h"
+#include "lmdb/clean_mark.h"
+#include "lmdb/env.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
 #include "support/temp_dir.h"

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "journal_writer.h"
+#include "engine/journal_writer.h"
+#include "engine/tree_writer.h"
+#include "format/value.h"
 #include "support/queued.h"
 #include "support/test_env.h"
-#include "tree_writer.h"
-#include "value.h"
-#include "writer.h"
+#include "write/writer.h"
 
 namespace hyper_lmdb::test {
 

@@ -1,8 +1,8 @@
 #include "damage.h"
 
-#include "clean_mark.h"
-#include "journal_format.h"
-#include "little_endian.h"
+#include "format/journal_format.h"
+#include "lmdb/clean_mark.h"
+#include "os/little_endian.h"
 
 namespace hyper_lmdb::power {
 

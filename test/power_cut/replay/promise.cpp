@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "journal_format.h"
+#include "format/journal_format.h"
 
 namespace hyper_lmdb::power {
 
