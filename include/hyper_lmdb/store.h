@@ -200,7 +200,4 @@ class Snapshot final : public Reader {
 /// The version of the liblmdb in use, as it names itself.
 const char* lmdb_version() noexcept;
 
-/// A key that is refused in user calls; the store keeps its format and identity under it.
-inline constexpr std::string_view kReservedKey{"\0hyper_lmdb", 11};
-
 }  // namespace hyper_lmdb

@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "format/identity.h"
 #include "hyper_lmdb/store.h"
 #include "lmdb/txn.h"
 #include "support/faults.h"

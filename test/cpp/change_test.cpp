@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "format/identity.h"
 #include "format/value.h"
 #include "support/ops.h"
 #include "support/outcome.h"

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "format/identity.h"
 #include "hyper_lmdb/store.h"
 #include "lmdb/clean_mark.h"
 #include "lmdb/data_file.h"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/tree_writer.h"
+#include "format/identity.h"
 #include "support/ops.h"
 #include "support/path_rig.h"
 #include "support/queued.h"

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "format/identity.h"
 #include "support/gate.h"
 #include "support/ops.h"
 #include "support/queued.h"

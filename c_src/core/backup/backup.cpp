@@ -9,8 +9,9 @@
 #include <utility>
 
 #include "backup/backup_target.h"
+#include "format/identity.h"
+#include "hyper_lmdb/reader.h"
 #include "format/value.h"
-#include "hyper_lmdb/store.h"
 #include "lmdb/data_file.h"
 #include "lmdb/lmdb_version.h"
 #include "lmdb/txn.h"

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "buffer/write_buffer.h"
+#include "format/identity.h"
 #include "format/value.h"
 #include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
-#include "lmdb/data_file.h"
 #include "os/key_hash.h"
 
 namespace hyper_lmdb {

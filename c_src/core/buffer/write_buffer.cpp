@@ -11,8 +11,6 @@
 #include <new>
 #include <utility>
 
-#include "hyper_lmdb/store.h"
-
 namespace hyper_lmdb {
 
 namespace {

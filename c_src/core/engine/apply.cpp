@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "format/identity.h"
 #include "format/packing.h"
 #include "format/value.h"
 #include "lmdb/lmdb_version.h"

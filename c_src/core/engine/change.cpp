@@ -1,6 +1,5 @@
 #include "engine/change.h"
 
-#include "hyper_lmdb/store.h"
 #include "lmdb/data_file.h"
 #include "os/errors.h"
 #include "write/decide.h"

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "hyper_lmdb/store.h"
+#include "format/identity.h"
 #include "os/errors.h"
 #include "read/reading.h"
 #include "read/view.h"

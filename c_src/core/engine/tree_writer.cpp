@@ -2,7 +2,6 @@
 
 #include <new>
 
-#include "hyper_lmdb/store.h"
 #include "lmdb/data_file.h"
 #include "lmdb/txn.h"
 #include "os/errors.h"

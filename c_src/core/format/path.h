@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "format/identity.h"
 #include "hyper_lmdb/path.h"
-#include "hyper_lmdb/store.h"
 
 namespace hyper_lmdb {
 

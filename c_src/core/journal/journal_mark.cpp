@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "lmdb/clean_mark.h"
+#include "format/mark_file.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
 #include "os/little_endian.h"
@@ -73,7 +73,8 @@ Result<void> JournalMark::say(Segments segments) {
 Result<void> JournalMark::open() {
   if (file_) return {};
   if (!directory_->exists(kMarkFile)) {
-    if (auto made = clear_mark(*directory_); !made) return made;
+    const std::string line = mark_line(kMarkClean);
+    if (auto made = directory_->overwrite_file(kMarkFile, line); !made) return made;
   }
   auto file = directory_->open_file(kMarkFile, Directory::For::writing);
   if (!file) return file.error();

@@ -11,15 +11,6 @@ namespace hyper_lmdb {
 
 namespace {
 
-constexpr std::string_view kClean = "clean";
-constexpr std::string_view kFailed = "failed";
-
-std::string padded(std::string_view text) {
-  std::string bytes(text.substr(0, kMarkBytes - 1));
-  bytes.resize(kMarkBytes - 1, ' ');
-  return bytes + '\n';
-}
-
 #ifndef __APPLE__
 std::string first_line(const std::string& file) {
   const std::string text = read_system_file(file.c_str());
@@ -74,20 +65,20 @@ Result<MarkState> read_mark(const Directory& directory, const std::string& boot)
   if (!found.value()) return MarkState::clean;
   const std::string_view text = std::string_view(*found.value()).substr(0, kMarkBytes);
   const std::string_view mark = text.substr(0, text.find_last_not_of("\n ") + 1);
-  if (mark == kClean) return MarkState::clean;
+  if (mark == kMarkClean) return MarkState::clean;
   return !boot.empty() && same_time(mark, boot) ? MarkState::same_boot : MarkState::other_boot;
 }
 
 Result<void> set_mark(const Directory& directory, const std::string& boot) {
-  return directory.overwrite_file(kMarkFile, padded(boot.empty() ? "unknown" : boot));
+  return directory.overwrite_file(kMarkFile, mark_line(boot.empty() ? "unknown" : boot));
 }
 
 Result<void> set_mark_failed(const Directory& directory) {
-  return directory.overwrite_file(kMarkFile, padded(kFailed));
+  return directory.overwrite_file(kMarkFile, mark_line(kMarkFailed));
 }
 
 Result<void> clear_mark(const Directory& directory) {
-  return directory.overwrite_file(kMarkFile, padded(kClean));
+  return directory.overwrite_file(kMarkFile, mark_line(kMarkClean));
 }
 
 }  // namespace hyper_lmdb

@@ -13,6 +13,7 @@
 
 #include <string>
 
+#include "format/mark_file.h"
 #include "hyper_lmdb/result.h"
 #include "os/directory.h"
 
@@ -23,9 +24,6 @@ enum class MarkState : std::uint8_t {
   same_boot,  ///< left open, the machine has been up since
   other_boot  ///< left open, and the machine went down, the disk was gone or a flush failed since
 };
-
-inline constexpr std::string_view kMarkFile = "dirty.mark";
-inline constexpr std::size_t kMarkBytes = 64;  // what follows is of journal_mark.h
 
 /// The machine's id for this boot; empty where the system has none (a mark then never matches).
 std::string boot_id();

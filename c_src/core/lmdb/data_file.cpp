@@ -9,21 +9,14 @@
 #include <cstring>
 #include <new>
 
-#include "hyper_lmdb/store.h"
 #include "lmdb/lmdb_version.h"
 #include "lmdb/txn.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
-#include "os/little_endian.h"
 
 namespace hyper_lmdb {
 
 namespace {
-
-constexpr std::string_view kMagic = "HLM";
-constexpr char kFormatVersion = 1;
-constexpr std::size_t kIdBytes = 16;
-constexpr std::size_t kIdentityBytes = 3 + 1 + 2 * kIdBytes + 5 * 8;
 
 // LMDB's file formats 1 and 2, as far as this file needs them: a page header, then the meta record.
 struct TreeInMeta {
@@ -115,7 +108,7 @@ Result<MdbEnvPtr> open_alone(const Directory& directory, std::string_view name, 
 }
 
 Result<std::string> random_hex() {
-  std::array<unsigned char, kIdBytes> bytes;
+  std::array<unsigned char, kStoreIdDigits / 2> bytes;
   if (::getentropy(bytes.data(), bytes.size()) != 0) return from_errno(errno, "getentropy");
   std::string text;
   for (const unsigned char byte : bytes) {
@@ -162,31 +155,6 @@ Result<Identity> identify_data_file(const Directory& directory, std::string_view
   return read_identity(txn.value().get(), dbi.value());
 }
 
-std::string encode_identity(const Identity& identity) {
-  std::string bytes = std::string(kMagic) + kFormatVersion + identity.store_id;
-  append_little_endian(&bytes, identity.counts.links);
-  append_little_endian(&bytes, identity.counts.marks);
-  append_little_endian(&bytes, identity.counts.link_generation);
-  append_little_endian(&bytes, identity.applied_seq);
-  append_little_endian(&bytes, identity.applying_seq);
-  return bytes;
-}
-
-Result<Identity> decode_identity(std::string_view bytes) {
-  if (bytes.size() < kIdentityBytes || !bytes.starts_with(kMagic)) {
-    return invalid(Code::unknown_format);
-  }
-  if (bytes[kMagic.size()] != kFormatVersion) return invalid(Code::version_mismatch);
-  bytes.remove_prefix(kMagic.size() + 1);
-  const char* const numbers = bytes.data() + 2 * kIdBytes;
-  return Identity{.store_id = std::string(bytes.substr(0, 2 * kIdBytes)),
-                  .counts = {.links = load_little_endian(numbers),
-                             .marks = load_little_endian(numbers + 8),
-                             .link_generation = load_little_endian(numbers + 16)},
-                  .applied_seq = load_little_endian(numbers + 24),
-                  .applying_seq = load_little_endian(numbers + 32)};
-}
-
 Result<void> write_identity(MDB_txn* txn, MDB_dbi dbi, const Identity& identity) {
   const std::string bytes = encode_identity(identity);
   MDB_val key = to_val(kReservedKey);
@@ -217,7 +185,7 @@ void remove_unfinished_files(const Directory& directory) noexcept try {
     // Only what this library would call so: anything else is somebody's own.
     if (!name.starts_with(kTemporaryPrefix)) continue;
     const std::string_view id = std::string_view(name).substr(kTemporaryPrefix.size());
-    const bool is_ours = id.size() == 2 * kIdBytes &&
+    const bool is_ours = id.size() == kStoreIdDigits &&
                          id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
     if (is_ours) (void)directory.remove(name);  // in nobody's way where it stays
   }

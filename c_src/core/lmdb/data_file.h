@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "format/identity.h"
 #include "hyper_lmdb/result.h"
 #include "os/directory.h"
 
@@ -17,25 +18,6 @@ namespace hyper_lmdb {
 inline constexpr std::string_view kDataFile = "data.mdb";
 inline constexpr std::string_view kLockFile = "lock.mdb";
 inline constexpr std::string_view kTemporaryPrefix = ".new-";
-
-/// Records that are more than a value.
-struct RecordCounts {
-  std::uint64_t links = 0;
-  std::uint64_t marks = 0;            ///< of groups
-  std::uint64_t link_generation = 0;  ///< grows with each transaction that changes a link
-};
-
-/// What the store keeps about itself under the reserved key.
-struct Identity {
-  std::string store_id;  ///< 32 hexadecimal digits
-  RecordCounts counts = {};
-  std::uint64_t applied_seq = 0;  ///< the journal's last number that is in the tree
-  /// Above applied_seq while a part of the journal up to here may be in the tree.
-  std::uint64_t applying_seq = 0;
-};
-std::string encode_identity(const Identity& identity);
-/// Errors: unknown_format, version_mismatch.
-Result<Identity> decode_identity(std::string_view bytes);
 
 /// Errors: as `decode_identity`, and as LMDB.
 Result<Identity> read_identity(MDB_txn* txn, MDB_dbi dbi);

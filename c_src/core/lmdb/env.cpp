@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <new>
 
-#include "hyper_lmdb/store.h"
 #include "lmdb/clean_mark.h"
 #include "lmdb/data_file.h"
 #include "lmdb/map_size.h"

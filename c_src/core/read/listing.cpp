@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "format/identity.h"
 #include "format/path.h"
 #include "format/value.h"
 

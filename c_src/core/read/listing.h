@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "hyper_lmdb/function_ref.h"
+#include "hyper_lmdb/reader.h"
 #include "hyper_lmdb/result.h"
-#include "hyper_lmdb/store.h"
 #include "read/view.h"
 
 namespace hyper_lmdb {

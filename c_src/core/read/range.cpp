@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "format/identity.h"
 #include "format/value.h"
 
 namespace hyper_lmdb {

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "hyper_lmdb/reader.h"
 #include "hyper_lmdb/result.h"
-#include "hyper_lmdb/store.h"
 #include "read/warmth.h"
 
 namespace hyper_lmdb {

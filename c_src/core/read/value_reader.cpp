@@ -4,7 +4,7 @@
 
 namespace hyper_lmdb {
 
-Store::Lookup ValueReader::read(std::string_view key, const Bytes& bytes) {
+Reader::Lookup ValueReader::read(std::string_view key, const Bytes& bytes) {
   if (!bytes) return Bytes();
   auto decoded = decode(*bytes);
   if (!decoded) return decoded.error();

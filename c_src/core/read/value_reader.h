@@ -6,7 +6,7 @@
 #include "format/scratch.h"
 #include "format/value.h"
 #include "hyper_lmdb/options.h"
-#include "hyper_lmdb/store.h"
+#include "hyper_lmdb/reader.h"
 #include "read/reading.h"
 #include "read/view.h"
 
@@ -23,7 +23,7 @@ class ValueReader {
   /// The value in stored bytes, where they hold one: a part of them, or valid until the next call.
   /// Throws std::bad_alloc. Errors: corrupted, unknown_format, checksum_mismatch; value_too_large
   /// for a compressed one over max_value_bytes; work_limit.
-  Store::Lookup read(std::string_view key, const Bytes& bytes);
+  Reader::Lookup read(std::string_view key, const Bytes& bytes);
 
  private:
   Result<void> spend(const Record& record) noexcept;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "format/identity.h"
 #include "format/packing.h"
 #include "format/path.h"
 #include "store/store_impl.h"

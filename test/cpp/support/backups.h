@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/identity.h"
 #include "lmdb/data_file.h"
 #include "support/data_files.h"
 #include "support/queued.h"

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "format/identity.h"
 #include "lmdb/txn.h"
 #include "paths/links.h"
 #include "support/raw_env.h"
