@@ -33,6 +33,7 @@ Options options_for(const std::string& directory, Durability mode, std::uint64_t
   options.capacity = mode == Durability::map_async ? 6 << 20 : 256 << 20;
   options.sync_interval_ms = mode == Durability::map_async ? 20 : 3;
   if (mode != Durability::map_async) options.write_buffer_bytes = buffer_bytes;
+  options.checkpoint_pages = 24;  // so that buffers of this size take several transactions
   return options;
 }
 

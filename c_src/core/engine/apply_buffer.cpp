@@ -9,9 +9,6 @@ namespace hyper_lmdb {
 
 namespace {
 
-// About 6 MB: as fast as larger transactions, with less memory, and the file stays smaller. To
-// write them out takes the thread some milliseconds, in which it cannot rest.
-constexpr std::uint64_t kMostDirtyPages = 1536;
 // On a disk that is nearly full: the pages that one transaction frees are there for the one after
 // the next, and three fit into what is kept for removals.
 constexpr std::uint64_t kFewDirtyPages = 16;
@@ -74,8 +71,9 @@ Result<void> apply_all(Env* env, ApplyJob* job, FunctionRef<void()> breathe) {
   BufferCursor records(job->buffer->order(~std::uint64_t{0}, sorting), job->seq);
   job->came_to(0);
   env->look_at_disk();
-  if (env->disk_room().bytes() < 4 * kMostDirtyPages * env->page_bytes()) job->short_of_room = true;
-  const std::uint64_t most_pages = job->short_of_room ? kFewDirtyPages : kMostDirtyPages;
+  if (env->disk_room().bytes() < 4 * env->checkpoint_pages() * env->page_bytes())
+    job->short_of_room = true;
+  const std::uint64_t most_pages = job->short_of_room ? kFewDirtyPages : env->checkpoint_pages();
   bool there = job->last_key.empty() ? records.first() : records.seek(job->last_key + '\0');
   do {
     auto txn = WriteTxn::begin(env->get());

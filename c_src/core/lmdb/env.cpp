@@ -34,6 +34,7 @@ Result<std::unique_ptr<Env>> Env::open(Directory directory, const Settings& sett
   env->journal_bytes_ = journal_bytes;
   env->mapped_writes_ = settings.durability == Durability::map_async && !settings.read_only;
   env->read_only_ = settings.read_only;
+  env->checkpoint_pages_ = settings.checkpoint_pages;
   env->boot_ = boot_id(env->directory_.id().device);
   if (auto done = env->prepare_files(settings); !done) return done.error();
   if (auto done = env->open_lmdb(settings); !done) return done.error();

@@ -76,6 +76,8 @@ class Env {
   /// must not keep the disk full. Nobody may be writing. Not under a writable map.
   void cut_tail(Code why) const noexcept;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
+  /// As Settings::checkpoint_pages.
+  std::uint64_t checkpoint_pages() const noexcept { return checkpoint_pages_; }
   std::size_t max_key_bytes() const noexcept { return hyper_lmdb::max_key_bytes(env_); }
   /// Bytes the store may hold: the option, or where that was not given what the address space had
   /// room for.
@@ -115,6 +117,7 @@ class Env {
   std::uint64_t version_ = 0;
   std::string boot_;
   std::uint64_t page_bytes_ = 0;
+  std::uint64_t checkpoint_pages_ = 0;
   FileShape found_;  // the file before it was opened
   std::uint64_t capacity_ = 0;
   std::uint64_t journal_bytes_ = 0;

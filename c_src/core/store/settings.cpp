@@ -55,6 +55,7 @@ Result<Settings> resolve_settings(const Options& options) {
   settings.max_value_bytes = options.max_value_bytes.value_or(settings.max_value_bytes);
   settings.max_batch_bytes = options.max_batch_bytes.value_or(settings.max_batch_bytes);
   settings.max_readers = options.max_readers.value_or(options.default_max_readers);
+  settings.checkpoint_pages = options.checkpoint_pages;
   settings.path_cache_entries = options.path_cache_entries.value_or(settings.path_cache_entries);
   settings.path_cache_ttl_ms = options.path_cache_ttl_ms.value_or(settings.path_cache_ttl_ms);
   settings.compression = options.compression.value_or(settings.compression);
