@@ -60,7 +60,7 @@ struct Error {
   std::uint64_t index = 0;     ///< the offending element of a batch, from 1; 0 where none is meant
 };
 
-/// A value or an Error. Reading the side that is not there is undefined: ask first.
+/// A value or an Error. ReadCall the side that is not there is undefined: ask first.
 template <typename T>
 class [[nodiscard]] Result {
  public:

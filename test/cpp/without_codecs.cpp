@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "format/packing.h"
+#include "format/compression.h"
 #include "read/value_reader.h"
 #include "store/settings.h"
 #include "support/ops.h"

@@ -6,7 +6,7 @@ namespace hyper_lmdb::power {
 
 namespace {
 
-// Removals of a prefix are atomic by so many keys: TreeWriter::kMostRemovedAtOnce.
+// Removals of a prefix are atomic by so many keys: MappedEngine::kMostRemovedAtOnce.
 constexpr std::size_t kMostRemovedAtOnce = 1000;
 
 bool is_something(const std::map<std::string, std::uint64_t>& values, const std::string& path) {

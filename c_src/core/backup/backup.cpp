@@ -10,11 +10,11 @@
 
 #include "backup/backup_target.h"
 #include "format/identity.h"
+#include "format/record.h"
 #include "hyper_lmdb/reader.h"
-#include "format/value.h"
 #include "lmdb/data_file.h"
-#include "lmdb/lmdb_version.h"
 #include "lmdb/txn.h"
+#include "lmdb/version.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
 #include "os/posix.h"

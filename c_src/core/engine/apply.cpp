@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "format/compression.h"
 #include "format/identity.h"
-#include "format/packing.h"
-#include "format/value.h"
-#include "lmdb/lmdb_version.h"
+#include "format/record.h"
 #include "lmdb/txn.h"
+#include "lmdb/version.h"
 #include "os/errors.h"
-#include "write/decide.h"
+#include "write/batch_rules.h"
 
 namespace hyper_lmdb {
 
@@ -28,7 +28,7 @@ class KeyWriter {
       : target_(target), cursor_(cursor) {}
 
   Result<void> apply(const Op& op, std::string_view key) {
-    if (target_.reading != nullptr && target_.reading->over()) return Reading::work_limit();
+    if (target_.reading != nullptr && target_.reading->over()) return ReadCall::work_limit();
     switch (op.kind) {
       case OpKind::put:
         return write(key, record_of(op, false, target_.checksum));
@@ -100,7 +100,7 @@ class KeyWriter {
     auto record = decode(to_view(found));
     if (!record) return record.error();
     if (record.value().kind == Kind::link || record.value().group) return {};
-    if (too_long(found)) return Reading::work_limit();
+    if (too_long(found)) return ReadCall::work_limit();
     // Written anew, the record gets a checksum that holds.
     if (auto intact = verify(key, to_view(found)); !intact) return intact;
     // The payload lies in a page that the write is about to change.
@@ -134,7 +134,7 @@ class KeyWriter {
     const int rc = mdb_cursor_get(cursor_, &name, &found, MDB_SET);
     if (rc == MDB_NOTFOUND) return {};
     if (rc != 0) return from_lmdb(rc, "mdb_cursor_get");
-    if (too_long(found)) return Reading::work_limit();  // each of its pages is freed by itself
+    if (too_long(found)) return ReadCall::work_limit();  // each of its pages is freed by itself
     return remove_current(key, found);
   }
 

@@ -13,7 +13,7 @@
 #include "hyper_lmdb/result.h"
 #include "paths/links.h"
 #include "paths/path_view.h"
-#include "read/reading.h"
+#include "read/read_call.h"
 
 namespace hyper_lmdb {
 
@@ -25,9 +25,9 @@ struct ApplyTarget {
   Clock clock;
   bool checksum;  ///< of the records written
   std::uint64_t page_bytes;
-  std::uint64_t leaf_pages;    ///< of the tree
-  Reading* reading = nullptr;  ///< null where the write may wait for the disk
-  /// Asks for pages beyond those of the demand, for a record that has to be written again.
+  std::uint64_t leaf_pages;     ///< of the tree
+  ReadCall* reading = nullptr;  ///< null where the write may wait for the disk
+  /// Asks for pages beyond those of the estimate, for a record that has to be written again.
   FunctionRef<Result<void>(std::uint64_t pages)> more_pages;
 };
 

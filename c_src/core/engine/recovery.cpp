@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "buffer/draft.h"
-#include "engine/apply_buffer.h"
-#include "format/journal_format.h"
+#include "buffer/pending_batch.h"
+#include "engine/checkpoint.h"
+#include "format/journal_record.h"
 #include "journal/journal_mark.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
@@ -104,9 +104,9 @@ Result<Recovered> recover(Env* env, const Settings& settings) try {
     if (auto durable = make_durable(env->directory(), segments.value()); !durable) {
       return durable.error();
     }
-    ApplyJob job;
+    CheckpointJob job;
     job.begin(buffer.get(), found.replayed.last_seq, found.counts);
-    if (auto applied = apply_buffer(env, &job, [] {}); !applied) return applied.error();
+    if (auto applied = write_checkpoint(env, &job, [] {}); !applied) return applied.error();
   }
   if (auto done = mark.drop_through(found.replayed.last_generation); !done) return done.error();
   if (auto gone = remove_segments(env->directory(), found.replayed); !gone) return gone.error();

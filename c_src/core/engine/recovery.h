@@ -21,8 +21,8 @@ struct Recovered {
 
 /// Replays the journal, applies it, makes that durable and removes it. A read-only store keeps it
 /// in memory and writes nothing. The environment must not map for writing. Can be interrupted at
-/// any point and done again. Blocks. Errors: as replay_journal and apply_buffer; corrupted where
-/// the tree is half way to a number the journal does not reach.
+/// any point and done again. Blocks. Errors: as replay_journal and write_checkpoint; corrupted
+/// where the tree is half way to a number the journal does not reach.
 Result<Recovered> recover(Env* env, const Settings& settings);
 
 }  // namespace hyper_lmdb

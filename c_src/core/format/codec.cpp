@@ -11,7 +11,7 @@
 
 #include <new>
 
-#include "os/of_thread.h"
+#include "os/per_thread.h"
 
 namespace hyper_lmdb {
 
@@ -79,7 +79,7 @@ class ZstdContexts {
 };
 
 Result<void> inflate_zstd(std::string_view compressed, char* out, std::size_t raw_bytes) {
-  const std::size_t size = of_thread<ZstdContexts>().inflate(compressed, out, raw_bytes);
+  const std::size_t size = per_thread<ZstdContexts>().inflate(compressed, out, raw_bytes);
   if (ZSTD_isError(size) != 0 || size != raw_bytes) return damaged();
   return {};
 }
@@ -114,7 +114,7 @@ std::size_t compress([[maybe_unused]] Compression codec, [[maybe_unused]] std::s
   if (codec == Compression::lz4) return compress_lz4(raw, out, room);
 #endif
 #ifdef HYPER_LMDB_ZSTD
-  if (codec == Compression::zstd) return of_thread<ZstdContexts>().compress(raw, out, room);
+  if (codec == Compression::zstd) return per_thread<ZstdContexts>().compress(raw, out, room);
 #endif
   return 0;
 }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "os/of_thread.h"
+#include "os/per_thread.h"
 
 namespace hyper_lmdb {
 
@@ -17,7 +17,7 @@ struct Kept {
 char* Scratch::room(std::size_t bytes) {
   if (bytes <= bytes_) return memory_.get();
   if (bytes <= kKeptBytes) {
-    memory_ = std::move(of_thread<Kept>().memory);
+    memory_ = std::move(per_thread<Kept>().memory);
     bytes = kKeptBytes;
   } else {
     memory_.reset();
@@ -30,7 +30,7 @@ char* Scratch::room(std::size_t bytes) {
 
 Scratch::~Scratch() {
   // The thread has been asked before, so that it has a place for it.
-  if (bytes_ == kKeptBytes) of_thread<Kept>().memory = std::move(memory_);
+  if (bytes_ == kKeptBytes) per_thread<Kept>().memory = std::move(memory_);
 }
 
 }  // namespace hyper_lmdb

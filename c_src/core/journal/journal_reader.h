@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "format/journal_format.h"
+#include "format/journal_record.h"
 #include "hyper_lmdb/result.h"
 #include "os/directory.h"
 #include "os/posix.h"

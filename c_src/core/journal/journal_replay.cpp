@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "format/journal_format.h"
+#include "format/journal_record.h"
 #include "journal/journal_reader.h"
 #include "os/errors.h"
 

@@ -45,7 +45,7 @@ void compose(const RecordHead& head, std::span<const std::string_view> parts, ch
 Result<std::unique_ptr<JournalSegment>> JournalSegment::create(const Directory& directory,
                                                                const SegmentId& id,
                                                                std::uint64_t most_bytes,
-                                                               Way preferred) {
+                                                               Append preferred) {
   most_bytes = std::max(round_up_to_page(most_bytes), 2 * kPageBytes);
   auto file = directory.create_file(segment_name(id.generation));
   if (!file) {
@@ -59,7 +59,7 @@ Result<std::unique_ptr<JournalSegment>> JournalSegment::create(const Directory& 
   if (auto done = segment->write_first_step(id); !done) return done.error();
   if (auto done = directory.sync(); !done) return done.error();
   file.value().keep();
-  if (preferred == Way::mapped) segment->map_where_blocks_are_kept();
+  if (preferred == Append::mapped) segment->map_where_blocks_are_kept();
   return segment;
 }
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <string_view>
 
-#include "format/journal_format.h"
+#include "format/journal_record.h"
 #include "hyper_lmdb/function_ref.h"
 #include "hyper_lmdb/result.h"
 #include "os/directory.h"
@@ -23,7 +23,7 @@ namespace hyper_lmdb {
 class JournalSegment {
  public:
   /// `mapped`: an append is a copy into a shared map. `written`: an append is a pwrite.
-  enum class Way { mapped, written };
+  enum class Append { mapped, written };
 
   /// Makes the file, durably with its name, of at most 1 MiB on disk. It may grow to `most_bytes`.
   /// `mapped` becomes `written` on file systems that do not keep blocks for posix_fallocate.
@@ -32,7 +32,7 @@ class JournalSegment {
   /// removed, io_error; then no file is left behind as far as it can be removed.
   static Result<std::unique_ptr<JournalSegment>> create(const Directory& directory,
                                                         const SegmentId& id,
-                                                        std::uint64_t most_bytes, Way preferred);
+                                                        std::uint64_t most_bytes, Append preferred);
   JournalSegment(const JournalSegment&) = delete;
   JournalSegment& operator=(const JournalSegment&) = delete;
   ~JournalSegment();
@@ -71,7 +71,7 @@ class JournalSegment {
 
   /// What the records take, with the room that flushes skipped.
   std::uint64_t bytes() const noexcept;
-  Way way() const noexcept { return map_ != nullptr ? Way::mapped : Way::written; }
+  Append way() const noexcept { return map_ != nullptr ? Append::mapped : Append::written; }
   /// Whether a start would find the file. Errors: as check_named.
   Result<void> check_named() const noexcept { return hyper_lmdb::check_named(file_.get()); }
   bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }

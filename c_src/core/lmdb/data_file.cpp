@@ -9,8 +9,8 @@
 #include <cstring>
 #include <new>
 
-#include "lmdb/lmdb_version.h"
 #include "lmdb/txn.h"
+#include "lmdb/version.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
 

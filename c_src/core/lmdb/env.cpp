@@ -1,14 +1,17 @@
 #include "lmdb/env.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
 
-#include "lmdb/clean_mark.h"
 #include "lmdb/data_file.h"
+#include "lmdb/dirty_mark.h"
 #include "lmdb/map_size.h"
 #include "os/errors.h"
 #include "os/file_blocks.h"
@@ -216,8 +219,8 @@ Result<void> Env::open_lmdb(const Settings& settings) {
   MDB_stat stat;
   if (const int rc = mdb_env_stat(env_, &stat); rc != 0) return from_lmdb(rc, "mdb_env_stat");
   page_bytes_ = stat.ms_psize;
-  reserve_.use(data_file_.get());
-  disk_room_.use(data_file_.get(), page_bytes_);
+  mapped_space_.use(data_file_.get());
+  disk_space_.use(data_file_.get(), page_bytes_);
   if (flush_at_open_) {
     if (const int rc = mdb_env_sync(env_, 1); rc != 0) {
       distrust();  // the next start's flush would find nothing left to say
@@ -355,9 +358,55 @@ Result<void> Env::close(bool failed) {
   if (!flushed) return flushed;
   if (!named || !marked_) return named;
   if (used_bytes > 0) {
-    if (auto done = reserve_.truncate(used_bytes); !done) return done;
+    if (auto done = mapped_space_.truncate(used_bytes); !done) return done;
   }
   return clear_mark(directory_);
+}
+
+// LMDB answers EIO for a write that was cut short, which a full disk or a size limit does too.
+Error explain_shortage(Error error, int fd) noexcept {
+  if (error.code != Code::io_error || error.native != EIO) return error;
+  // File systems ask for the room of a large folio at once, up to 2 MiB, and so leave less than
+  // that.
+  constexpr std::uint64_t kNearlyFullBytes = 4 << 20;
+  struct statvfs disk;
+  if (::fstatvfs(fd, &disk) == 0 && disk.f_bavail * disk.f_frsize < kNearlyFullBytes) {
+    error.code = Code::disk_full;
+    return error;
+  }
+  struct rlimit limit;
+  struct stat found;
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      ::fstat(fd, &found) == 0 &&
+      static_cast<std::uint64_t>(found.st_size) + kNearlyFullBytes > limit.rlim_cur) {
+    error.code = Code::file_too_large;
+  }
+  return error;
+}
+
+Error Env::explain(Error error) const {
+  return explain_shortage(error, data_file_.get());
+}
+
+void Env::cut_tail(Code why) const noexcept {
+  const bool no_room =
+      why == Code::disk_full || why == Code::quota_exceeded || why == Code::file_too_large;
+  if (!no_room || mapped_writes_) return;
+  MDB_envinfo info;
+  struct stat file;
+  if (mdb_env_info(env_, &info) != 0 || ::fstat(data_file_.get(), &file) != 0) return;
+  const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
+  // To cut the file shorter would give up the blocks that are kept behind its last page too.
+  const std::uint64_t end = std::max(used_bytes, disk_space_.kept_until());
+  if (static_cast<std::uint64_t>(file.st_size) <= end) return;
+  // Where it fails the blocks stay taken, which the next transaction uses.
+  [[maybe_unused]] const int rc = ::ftruncate(data_file_.get(), static_cast<off_t>(end));
+}
+
+void Env::look_at_disk() noexcept {
+  MDB_envinfo info;
+  if (mapped_writes_ || read_only_ || mdb_env_info(env_, &info) != 0) return;
+  disk_space_.look((info.me_last_pgno + 1) * page_bytes_);
 }
 
 }  // namespace hyper_lmdb

@@ -10,11 +10,11 @@
 
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/result.h"
-#include "lmdb/block_reserve.h"
-#include "lmdb/clean_mark.h"
 #include "lmdb/data_file.h"
-#include "lmdb/disk_room.h"
-#include "lmdb/lmdb_version.h"
+#include "lmdb/dirty_mark.h"
+#include "lmdb/disk_space.h"
+#include "lmdb/mapped_space.h"
+#include "lmdb/version.h"
 #include "os/directory.h"
 
 namespace hyper_lmdb {
@@ -23,7 +23,7 @@ namespace hyper_lmdb {
 /// where the file has no more room. Any other error as it is.
 Error explain_shortage(Error error, int fd) noexcept;
 
-/// Thread-safety: as liblmdb's environment; `reserve` belongs to whoever holds the write lock.
+/// Thread-safety: as liblmdb's environment; `mapped_space` belongs to whoever holds the write lock.
 class Env {
  public:
   /// Takes the directory over: locks it, creates or checks the data file, deals with what an OS
@@ -87,9 +87,9 @@ class Env {
   Result<std::uint64_t> file_bytes() const;
   bool mapped_writes() const noexcept { return mapped_writes_; }
   /// Blocks set aside for the writable map; used in map_async only.
-  BlockReserve& reserve() noexcept { return reserve_; }
+  MappedSpace& mapped_space() noexcept { return mapped_space_; }
   /// What the disk has room for, as of the last `look_at_disk`. In map_async nobody looks.
-  const DiskRoom& disk_room() const noexcept { return disk_room_; }
+  const DiskSpace& disk_space() const noexcept { return disk_space_; }
   /// Thread-safe; nobody else may be committing. Blocks.
   void look_at_disk() noexcept;
 
@@ -130,8 +130,8 @@ class Env {
   bool opened_ = false;
   MarkState mark_found_ = MarkState::clean;
   FileDescriptor lock_file_;
-  BlockReserve reserve_;
-  DiskRoom disk_room_;
+  MappedSpace mapped_space_;
+  DiskSpace disk_space_;
 };
 
 }  // namespace hyper_lmdb

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "hyper_lmdb/result.h"
-#include "lmdb/page_order.h"
+#include "lmdb/tsan_lmdb.h"
 #include "os/errors.h"
 
 namespace hyper_lmdb {

@@ -25,7 +25,7 @@
 
 #include "os/lazy_array.h"
 #include "paths/path_entries.h"
-#include "paths/resolve.h"
+#include "paths/path_resolver.h"
 #include "paths/slot_versions.h"
 
 namespace hyper_lmdb {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "paths/resolve.h"
+#include "paths/path_resolver.h"
 #include "paths/slot_versions.h"
 
 namespace hyper_lmdb {

@@ -6,10 +6,10 @@
 #include <string_view>
 
 #include "format/path.h"
-#include "format/value.h"
+#include "format/record.h"
 #include "paths/links.h"
 #include "paths/path_cache.h"
-#include "paths/resolve.h"
+#include "paths/path_resolver.h"
 #include "read/view.h"
 
 namespace hyper_lmdb {

@@ -6,7 +6,7 @@
 
 #include "format/identity.h"
 #include "format/path.h"
-#include "format/value.h"
+#include "format/record.h"
 
 namespace hyper_lmdb {
 

@@ -44,7 +44,7 @@ class OpenSnapshot {
   /// By the clock of whoever opened it.
   std::uint64_t taken_ms() const noexcept { return taken_ms_; }
   /// What it pins until it ends; to be compared only.
-  const Buffers::State* pinned() const noexcept { return pinned_; }
+  const BufferSet::Generation* pinned() const noexcept { return pinned_; }
   /// Of the store, at the moment the snapshot was taken.
   std::uint64_t version() const noexcept { return version_; }
 
@@ -59,7 +59,7 @@ class OpenSnapshot {
                      std::chrono::steady_clock::time_point began) const noexcept;
 
   ReadPool::Slot* const slot_;
-  const Buffers::State* const pinned_;
+  const BufferSet::Generation* const pinned_;
   const std::uint64_t version_;
   const std::uint64_t taken_ms_;
   std::atomic<End> why_{End::none};

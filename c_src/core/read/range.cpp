@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "format/identity.h"
-#include "format/value.h"
+#include "format/record.h"
 
 namespace hyper_lmdb {
 

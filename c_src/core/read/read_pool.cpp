@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-#include "lmdb/page_order.h"
+#include "lmdb/tsan_lmdb.h"
 #include "os/errors.h"
 #include "read/open_snapshot.h"
 
@@ -30,7 +30,7 @@ std::size_t pool_size(unsigned reader_slots) noexcept {
 
 }  // namespace
 
-ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, Reopen reopen)
+ReadPool::ReadPool(MDB_env* env, unsigned reader_slots, const BufferSet* buffers, Reopen reopen)
     : env_(env),
       buffers_(buffers),
       reopen_(std::move(reopen)),
@@ -96,7 +96,7 @@ Result<void> ReadPool::renew_in(MDB_env* env, Slot* slot, DeadReaders dead) noex
 // The order of these steps is explained in buffers.h.
 Result<void> ReadPool::renew_with_buffers(Slot* slot, DeadReaders dead) noexcept {
   for (;;) {
-    const Buffers::State* const state = buffers_->published();
+    const BufferSet::Generation* const state = buffers_->published();
     if (state == nullptr) {
       if (auto done = renew(slot, dead); !done) return done;
       slot->version = mdb_txn_id(slot->txn);
@@ -114,7 +114,7 @@ Result<void> ReadPool::renew_with_buffers(Slot* slot, DeadReaders dead) noexcept
   }
 }
 
-bool ReadPool::pins(const Buffers::State* state) const noexcept {
+bool ReadPool::pins(const BufferSet::Generation* state) const noexcept {
   for (std::size_t i = 0; i <= size_; ++i) {
     if (slots_[i].pin.load(std::memory_order_seq_cst) == state) return true;
   }
@@ -195,7 +195,7 @@ ReadPool::Lease::~Lease() {
 }
 
 View ReadPool::Lease::view(MDB_dbi dbi) const noexcept {
-  const Buffers::State* const state = slot_->pin.load(std::memory_order_relaxed);
+  const BufferSet::Generation* const state = slot_->pin.load(std::memory_order_relaxed);
   if (state == nullptr) return View(slot_->txn, dbi, slot_->version);
   return View(slot_->txn, dbi, slot_->version, state->active.get(), state->frozen.get());
 }

@@ -10,7 +10,7 @@
 #include <functional>
 #include <memory>
 
-#include "buffer/buffers.h"
+#include "buffer/buffer_set.h"
 #include "hyper_lmdb/result.h"
 #include "read/view.h"
 
@@ -53,7 +53,7 @@ class ReadPool {
   /// `reopen` answers another environment of the same file, to go on with once LMDB has given `env`
   /// up; it is called from any thread.
   using Reopen = std::function<Result<MDB_env*>()>;
-  ReadPool(MDB_env* env, unsigned reader_slots, const Buffers* buffers, Reopen reopen = {});
+  ReadPool(MDB_env* env, unsigned reader_slots, const BufferSet* buffers, Reopen reopen = {});
   ~ReadPool();
 
   static constexpr std::uint64_t kForever = ~std::uint64_t{0};
@@ -69,7 +69,7 @@ class ReadPool {
   void close() noexcept;
 
   /// Whether a lease holds this state of the buffers.
-  bool pins(const Buffers::State* state) const noexcept;
+  bool pins(const BufferSet::Generation* state) const noexcept;
 
   std::size_t size() const noexcept { return size_; }
 
@@ -79,7 +79,7 @@ class ReadPool {
   // One cache line each: threads that read together must not share one.
   struct alignas(64) Slot {
     std::atomic<unsigned> state{kFree};
-    std::atomic<const Buffers::State*> pin{nullptr};
+    std::atomic<const BufferSet::Generation*> pin{nullptr};
     // Of whoever made the state busy.
     MDB_txn* txn = nullptr;
     std::uint64_t version = 0;
@@ -99,7 +99,7 @@ class ReadPool {
   Result<void> renew_with_buffers(Slot* slot, DeadReaders dead) noexcept;
 
   MDB_env* env_;
-  const Buffers* buffers_;
+  const BufferSet* buffers_;
   const Reopen reopen_;
   std::size_t size_;
   std::unique_ptr<Slot[]> slots_;              // and one more, of a backup

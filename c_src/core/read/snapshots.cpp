@@ -117,7 +117,7 @@ Result<ReadPool::Lease> Snapshots::lease(OpenSnapshot* snapshot,
 }
 
 bool Snapshots::holds_too_much() const noexcept {
-  return buffers_->retired_bytes([&](const Buffers::State* state) {
+  return buffers_->retired_bytes([&](const BufferSet::Generation* state) {
     return std::any_of(open_.begin(), open_.end(), [&](const auto& snapshot) {
       return !snapshot->ended() && snapshot->pinned() == state;
     });

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <vector>
 
-#include "buffer/buffers.h"
+#include "buffer/buffer_set.h"
 #include "hyper_lmdb/reader.h"
 #include "hyper_lmdb/result.h"
 #include "read/open_snapshot.h"
@@ -17,7 +17,7 @@
 namespace hyper_lmdb {
 
 /// Thread-safety: all functions may be called from any thread. Lock order: this one's, then that of
-/// Buffers. Ending a snapshot takes no lock.
+/// BufferSet. Ending a snapshot takes no lock.
 class Snapshots {
  public:
   using Clock = std::uint64_t (*)();  ///< milliseconds that do not go back
@@ -28,7 +28,7 @@ class Snapshots {
   };
 
   /// Up to half of the pool's slots: the others are for reads that are over soon.
-  Snapshots(ReadPool* pool, const Buffers* buffers, const Limits& limits, Clock clock) noexcept
+  Snapshots(ReadPool* pool, const BufferSet* buffers, const Limits& limits, Clock clock) noexcept
       : pool_(pool), buffers_(buffers), limits_(limits), clock_(clock), most_(pool->size() / 2) {}
 
   /// Ends those that are too old first: a store that is only read has no thread that does. Waits
@@ -75,7 +75,7 @@ class Snapshots {
   void forget_ended() noexcept;
 
   ReadPool* pool_;
-  const Buffers* buffers_;
+  const BufferSet* buffers_;
   const Limits limits_;
   const Clock clock_;
   const std::size_t most_;

@@ -1,6 +1,6 @@
 #include "read/value_reader.h"
 
-#include "format/packing.h"
+#include "format/compression.h"
 
 namespace hyper_lmdb {
 
@@ -32,7 +32,7 @@ Result<void> ValueReader::spend(const Record& record) noexcept {
   if (inflated > left_.inflated_bytes) {
     return Error{.code = Code::work_limit, .operation = "inflate"};
   }
-  if (reading_ != nullptr && !reading_->may_touch(record.payload)) return Reading::work_limit();
+  if (reading_ != nullptr && !reading_->may_touch(record.payload)) return ReadCall::work_limit();
   left_.value_bytes -= size;
   left_.inflated_bytes -= inflated;
   return {};

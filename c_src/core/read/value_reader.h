@@ -3,11 +3,11 @@
 
 #include <string_view>
 
+#include "format/record.h"
 #include "format/scratch.h"
-#include "format/value.h"
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/reader.h"
-#include "read/reading.h"
+#include "read/read_call.h"
 #include "read/view.h"
 
 namespace hyper_lmdb {
@@ -17,7 +17,7 @@ class ValueReader {
  public:
   /// `reading`: of a call that may have to leave alone what is not in memory.
   ValueReader(const Settings& settings, const Effort& effort,
-              const Reading* reading = nullptr) noexcept
+              const ReadCall* reading = nullptr) noexcept
       : most_bytes_(settings.max_value_bytes), left_(effort), reading_(reading) {}
 
   /// The value in stored bytes, where they hold one: a part of them, or valid until the next call.
@@ -30,7 +30,7 @@ class ValueReader {
 
   const std::uint64_t most_bytes_;
   Effort left_;
-  const Reading* const reading_;
+  const ReadCall* const reading_;
   Scratch scratch_;
 };
 

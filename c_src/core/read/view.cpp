@@ -2,10 +2,10 @@
 
 #include <utility>
 
-#include "buffer/draft.h"
-#include "lmdb/lmdb_version.h"
+#include "buffer/pending_batch.h"
+#include "lmdb/version.h"
 #include "os/errors.h"
-#include "read/reading.h"
+#include "read/read_call.h"
 
 namespace hyper_lmdb {
 
@@ -31,8 +31,8 @@ std::size_t View::max_key_bytes() const noexcept {
 }
 
 Result<Bytes> View::find(std::string_view key) const {
-  if (draft_ != nullptr) {
-    if (const auto decided = draft_->find(key)) return bytes_of(*decided);
+  if (pending_batch_ != nullptr) {
+    if (const auto decided = pending_batch_->find(key)) return bytes_of(*decided);
   }
   const WriteBuffer* hashed_by = nullptr;
   std::uint64_t hash = 0;
@@ -44,12 +44,12 @@ Result<Bytes> View::find(std::string_view key) const {
     }
     if (const auto held = buffer->find(key, hash, version_)) return bytes_of(*held);
   }
-  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
+  if (reading_ != nullptr && reading_->over()) return ReadCall::work_limit();
   return find_in(txn_, dbi_, key);
 }
 
 Result<bool> View::tree_has(std::string_view prefix) const {
-  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
+  if (reading_ != nullptr && reading_->over()) return ReadCall::work_limit();
   auto cursor = Cursor::open(txn_, dbi_);
   if (!cursor) return cursor.error();
   MDB_val key = to_val(prefix);
@@ -78,7 +78,7 @@ Result<ViewCursor> ViewCursor::open(const View& view, std::uint64_t most_unsorte
 }
 
 Result<bool> ViewCursor::move_tree(MDB_cursor_op op, std::string_view key) {
-  if (reading_ != nullptr && reading_->over()) return Reading::work_limit();
+  if (reading_ != nullptr && reading_->over()) return ReadCall::work_limit();
   tree_key_ = to_val(key);
   const int rc = mdb_cursor_get(tree_.get(), &tree_key_, &tree_bytes_, op);
   if (rc != 0 && rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");

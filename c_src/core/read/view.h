@@ -22,8 +22,8 @@ using Bytes = std::optional<std::string_view>;
 Result<Bytes> find_in(MDB_txn* txn, MDB_dbi dbi, std::string_view key) noexcept;
 
 /// A key's outcome in a write that is being decided, before anything of it is in a buffer.
-class Draft;
-class Reading;
+class PendingBatch;
+class ReadCall;
 
 /// Thread-safety: none; lives within one call, on the transaction's thread. Everything it hands out
 /// is valid as long as the lease or transaction it was made from.
@@ -32,7 +32,7 @@ class View {
   /// LMDB alone.
   View(MDB_txn* txn, MDB_dbi dbi, std::uint64_t version) noexcept
       : txn_(txn), dbi_(dbi), version_(version) {}
-  /// Buffers, newest first, either may be null; then LMDB.
+  /// BufferSet, newest first, either may be null; then LMDB.
   View(MDB_txn* txn, MDB_dbi dbi, std::uint64_t version, const WriteBuffer* active,
        const WriteBuffer* frozen) noexcept
       : txn_(txn),
@@ -48,14 +48,14 @@ class View {
     return other;
   }
   /// With what a batch has decided so far above it all.
-  View over(const Draft* draft) const noexcept {
+  View over(const PendingBatch* pending_batch) const noexcept {
     View above = *this;
-    above.draft_ = draft;
+    above.pending_batch_ = pending_batch;
     return above;
   }
 
   /// For a call that may not wait for the disk.
-  View under(Reading* reading) const noexcept {
+  View under(ReadCall* reading) const noexcept {
     View watched = *this;
     watched.reading_ = reading;
     return watched;
@@ -78,7 +78,7 @@ class View {
   }
   const WriteBuffer* active() const noexcept { return active_; }
   const WriteBuffer* frozen() const noexcept { return frozen_; }
-  Reading* reading() const noexcept { return reading_; }
+  ReadCall* reading() const noexcept { return reading_; }
 
  private:
   static const WriteBuffer* holding(const WriteBuffer* buffer) noexcept {
@@ -88,13 +88,13 @@ class View {
   MDB_txn* txn_;
   MDB_dbi dbi_;
   std::uint64_t version_;
-  const Draft* draft_ = nullptr;
+  const PendingBatch* pending_batch_ = nullptr;
   const WriteBuffer* active_ = nullptr;
   const WriteBuffer* frozen_ = nullptr;
-  Reading* reading_ = nullptr;
+  ReadCall* reading_ = nullptr;
 };
 
-/// Walks the records of a view in key order, both ways. The view's draft is not looked at.
+/// Walks the records of a view in key order, both ways. The view's pending_batch is not looked at.
 class ViewCursor {
  public:
   /// Whether the cursor stops at a key that a buffer says is removed, or has but for later views.
@@ -127,7 +127,7 @@ class ViewCursor {
     bool valid = false;
   };
 
-  ViewCursor(Cursor tree, Removed removed, Reading* reading) noexcept
+  ViewCursor(Cursor tree, Removed removed, ReadCall* reading) noexcept
       : tree_(std::move(tree)), shows_removed_(removed == Removed::shown), reading_(reading) {}
   Result<bool> move_tree(MDB_cursor_op op, std::string_view key);
   Result<bool> settle(Direction direction);
@@ -136,7 +136,7 @@ class ViewCursor {
 
   Cursor tree_;
   bool shows_removed_;
-  Reading* reading_;
+  ReadCall* reading_;
   bool tree_valid_ = false;
   MDB_val tree_key_{};
   MDB_val tree_bytes_{};

@@ -1,6 +1,6 @@
 // Pages brought into memory before somebody needs them.
-#include "read/pages_in_memory.h"
-#include "read/reading.h"
+#include "read/read_call.h"
+#include "read/residency.h"
 #include "store/store_impl.h"
 
 namespace hyper_lmdb {
@@ -8,7 +8,7 @@ namespace hyper_lmdb {
 Result<std::size_t> Reader::prefetch(std::span<const std::string_view> keys,
                                      std::chrono::milliseconds most, const Effort& effort) const {
   const auto deadline = std::chrono::steady_clock::now() + most;
-  const Reading reading(&impl_->warmth, {});
+  const ReadCall reading(&impl_->residency, {});
   // A snapshot is read by one call at a time, and its pages are nearly those of the store.
   if (snapshot_ != nullptr) {
     const auto open = impl_->snapshots.lease(snapshot_, 0);

@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "lmdb/lmdb_version.h"
+#include "lmdb/version.h"
 
 namespace hyper_lmdb {
 

@@ -141,7 +141,7 @@ bool Store::is_open() const noexcept {
 }
 
 bool Store::is_cold() const noexcept {
-  return impl_->warmth.cold();
+  return impl_->residency.cold();
 }
 
 const Settings& Store::settings() const noexcept {
@@ -181,8 +181,8 @@ Result<Info> Store::info(const Effort& effort) const {
       info.buffer_bytes += buffer->bytes_used();
       info.buffered_keys += buffer->keys();
     }
-    info.applied_buffers = impl_->applier->applied_buffers();
-    info.apply_stalled = impl_->applier->stalled();
+    info.applied_buffers = impl_->checkpointer->applied_buffers();
+    info.apply_stalled = impl_->checkpointer->stalled();
   }
   info.replayed_records = impl_->recovered.replayed.records;
   info.replayed_bytes = impl_->recovered.replayed.bytes;
@@ -208,7 +208,7 @@ Result<Info> Store::info(const Effort& effort) const {
   info.queued_bytes = impl_->queue.queued_bytes();
   info.waiting_writers = impl_->queue.waiting_tickets();
   info.failed = impl_->failed;
-  info.cold = impl_->warmth.cold();
+  info.cold = impl_->residency.cold();
   info.lmdb_version = lmdb_version();
   return info;
 }

@@ -9,20 +9,20 @@
 
 #include "backup/backup.h"
 #include "backup/backup_thread.h"
-#include "buffer/buffers.h"
-#include "engine/journal_writer.h"
+#include "buffer/buffer_set.h"
+#include "engine/journaled_engine.h"
+#include "engine/mapped_engine.h"
 #include "engine/recovery.h"
-#include "engine/tree_writer.h"
 #include "hyper_lmdb/store.h"
-#include "journal/journal_log.h"
+#include "journal/journal.h"
 #include "lmdb/env.h"
 #include "os/errors.h"
 #include "os/key_hash.h"
 #include "paths/links.h"
 #include "paths/path_view.h"
 #include "read/read_pool.h"
+#include "read/residency.h"
 #include "read/snapshots.h"
-#include "read/warmth.h"
 #include "write/flusher.h"
 #include "write/request_queue.h"
 #include "write/writer.h"
@@ -42,7 +42,7 @@ struct StoreImpl {
             &pool, &buffers,
             {.age_ms = settings.max_snapshot_age_ms, .bytes = 2 * settings.write_buffer_bytes},
             &steady_ms),
-        warmth(Warmth::of(env->get())),
+        residency(Residency::of(env->get())),
         links({.entries = settings.path_cache_entries, .ttl_ms = settings.path_cache_ttl_ms},
               random_seed(), recovered.counts,
               has_journal() || recovered.buffer != nullptr ? recovered.replayed.last_seq
@@ -65,10 +65,10 @@ struct StoreImpl {
                                           [this] { trim(); });
     }
     // A journaled store comes to its tree only through transactions that are flushed each.
-    tree = std::make_unique<TreeWriter>(env.get(), settings, &links,
-                                        has_journal() ? nullptr : flusher.get(), &failed);
+    tree = std::make_unique<MappedEngine>(env.get(), settings, &links,
+                                          has_journal() ? nullptr : flusher.get(), &failed);
     if (has_journal()) make_journal_writer();
-    make_writer(has_journal() ? static_cast<WriteWay*>(journal.get()) : tree.get());
+    make_writer(has_journal() ? static_cast<WriteEngine*>(journal.get()) : tree.get());
   }
 
   /// Whether a key may be used, now or ever. Errors: bad_key, key_too_large.
@@ -118,7 +118,7 @@ struct StoreImpl {
     if (journal != nullptr) {
       if (auto done = log->open_mark(); !done) return done;
       if (auto done = journal->start(); !done) return done;
-      if (auto done = applier->start(threads); !done) return done;
+      if (auto done = checkpointer->start(threads); !done) return done;
     }
     if (auto done = writer->start(threads); !done) return done;
     return flusher == nullptr ? Result<void>() : flusher->start(threads);
@@ -132,7 +132,7 @@ struct StoreImpl {
     writer->stop(threads);
     Result<void> finished;
     if (journal != nullptr) finished = journal->finish();
-    if (applier != nullptr) applier->stop(threads);
+    if (checkpointer != nullptr) checkpointer->stop(threads);
     if (flusher != nullptr) flusher->stop(threads);
     if (log != nullptr) log->close();
     return finished;
@@ -145,21 +145,21 @@ struct StoreImpl {
   Recovered recovered;
   std::atomic<bool> failed{false};                // a flush failed: nothing more is written
   const std::uint64_t hash_seed = random_seed();  // of the buffers
-  Buffers buffers{settings.write_buffer_bytes};
+  BufferSet buffers{settings.write_buffer_bytes};
   ReadPool pool;
   Snapshots snapshots;
-  mutable Warmth warmth;
+  mutable Residency residency;
   Links links;
   RequestQueue queue;
   BackupThread backup;
   std::mutex write_mutex;
 
   // None of these where the store is read-only.
-  std::unique_ptr<JournalLog> log;   // with a journal
-  std::unique_ptr<Applier> applier;  // with a journal
+  std::unique_ptr<Journal> log;                // with a journal
+  std::unique_ptr<Checkpointer> checkpointer;  // with a journal
   std::unique_ptr<Flusher> flusher;
-  std::unique_ptr<TreeWriter> tree;
-  std::unique_ptr<JournalWriter> journal;  // with a journal
+  std::unique_ptr<MappedEngine> tree;
+  std::unique_ptr<JournaledEngine> journal;  // with a journal
   std::unique_ptr<Writer> writer;
 
   enum class State { open, closing, closed };
@@ -175,41 +175,42 @@ struct StoreImpl {
     return chosen;
   }
 
-  void make_writer(WriteWay* way) {
+  void make_writer(WriteEngine* way) {
     writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
   }
 
   void make_journal() {
-    buffers.start(JournalWriter::new_buffer(settings, buffers, hash_seed), nullptr,
+    buffers.start(JournaledEngine::new_buffer(settings, buffers, hash_seed), nullptr,
                   recovered.replayed.last_seq);
     constexpr std::uint64_t kSegmentSlackBytes = 1 << 20;  // what flushes skip, the header
-    log = std::make_unique<JournalLog>(
+    log = std::make_unique<Journal>(
         env->directory(),
-        JournalLog::Start{.store_id = env->store_id(),
-                          .last_seq = recovered.replayed.last_seq,
-                          .last_generation = recovered.replayed.last_generation,
-                          .segment_bytes = settings.write_buffer_bytes + kSegmentSlackBytes,
-                          .way = settings.durability == Durability::sync
-                                     ? JournalSegment::Way::written
-                                     : JournalSegment::Way::mapped},
+        Journal::Start{.store_id = env->store_id(),
+                       .last_seq = recovered.replayed.last_seq,
+                       .last_generation = recovered.replayed.last_generation,
+                       .segment_bytes = settings.write_buffer_bytes + kSegmentSlackBytes,
+                       .way = settings.durability == Durability::sync
+                                  ? JournalSegment::Append::written
+                                  : JournalSegment::Append::mapped},
         &failed);
-    applier = std::make_unique<Applier>(env.get(), &buffers, &pool, log.get(), &failed, &snapshots);
+    checkpointer =
+        std::make_unique<Checkpointer>(env.get(), &buffers, &pool, log.get(), &failed, &snapshots);
   }
 
   void make_journal_writer() {
-    journal = std::make_unique<JournalWriter>(JournalParts{.env = env.get(),
-                                                           .settings = &settings,
-                                                           .links = &links,
-                                                           .buffers = &buffers,
-                                                           .pool = &pool,
-                                                           .warmth = &warmth,
-                                                           .log = log.get(),
-                                                           .applier = applier.get(),
-                                                           .flusher = flusher.get(),
-                                                           .tree = tree.get(),
-                                                           .write_mutex = &write_mutex,
-                                                           .failed = &failed,
-                                                           .hash_seed = hash_seed});
+    journal = std::make_unique<JournaledEngine>(JournaledParts{.env = env.get(),
+                                                               .settings = &settings,
+                                                               .links = &links,
+                                                               .buffers = &buffers,
+                                                               .pool = &pool,
+                                                               .residency = &residency,
+                                                               .log = log.get(),
+                                                               .checkpointer = checkpointer.get(),
+                                                               .flusher = flusher.get(),
+                                                               .tree = tree.get(),
+                                                               .write_mutex = &write_mutex,
+                                                               .failed = &failed,
+                                                               .hash_seed = hash_seed});
   }
 
   Result<void> flush_journal() {

@@ -1,11 +1,11 @@
 // The reading half of Store, which snapshots have too.
 #include <utility>
 
-#include "format/value.h"
+#include "format/record.h"
 #include "paths/path_view.h"
 #include "read/listing.h"
 #include "read/range.h"
-#include "read/reading.h"
+#include "read/read_call.h"
 #include "read/value_reader.h"
 #include "store/store_impl.h"
 
@@ -28,8 +28,8 @@ template <typename Use>
 Result<bool> with_record(StoreImpl& impl, OpenSnapshot* snapshot, std::string_view key,
                          const Effort& effort, Use use) {
   if (auto good = impl.check_key(key); !good) return good.error();
-  Reading reading(&impl.warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
+  ReadCall reading(&impl.residency, effort);
+  if (reading.refused()) return ReadCall::work_limit();
   auto lease = impl.lease(snapshot, effort);
   if (!lease) return lease.error();
   auto bytes = lease.value().view(impl.env->dbi()).under(&reading).find(key);
@@ -47,8 +47,8 @@ struct PathSnapshot {
   PathView paths;
 };
 Result<PathSnapshot> path_snapshot(StoreImpl& impl, OpenSnapshot* snapshot, const Effort& effort,
-                                   Reading* reading) {
-  if (reading->refused()) return Reading::work_limit();
+                                   ReadCall* reading) {
+  if (reading->refused()) return ReadCall::work_limit();
   auto lease = impl.lease(snapshot, effort);
   if (!lease) return lease.error();
   const View store = lease.value().view(impl.env->dbi()).under(reading);
@@ -102,8 +102,8 @@ std::size_t Reader::max_key_bytes() const noexcept {
 Result<bool> Reader::get(std::string_view key, FunctionRef<void(std::string_view)> on_value,
                          const Effort& effort) const {
   if (auto good = impl_->check_key(key); !good) return good.error();
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
+  ReadCall reading(&impl_->residency, effort);
+  if (reading.refused()) return ReadCall::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
@@ -135,8 +135,8 @@ Result<bool> Reader::read_link(std::string_view key, FunctionRef<void(std::strin
 Result<void> Reader::read_many(std::span<const std::string_view> keys,
                                FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                                const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
+  ReadCall reading(&impl_->residency, effort);
+  if (reading.refused()) return ReadCall::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   const View view = lease.value().view(impl_->env->dbi()).under(&reading);
@@ -152,7 +152,7 @@ Result<void> Reader::read_many(std::span<const std::string_view> keys,
 
 Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_view)> on_value,
                           const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
+  ReadCall reading(&impl_->residency, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   ValueReader reader(impl_->settings, effort, &reading);
@@ -166,7 +166,7 @@ Result<bool> Reader::read(std::string_view path, FunctionRef<void(std::string_vi
 Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
                                      FunctionRef<bool(std::size_t, const Lookup&)> on_result,
                                      const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
+  ReadCall reading(&impl_->residency, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   ValueReader reader(impl_->settings, effort, &reading);
@@ -179,7 +179,7 @@ Result<void> Reader::read_many_paths(std::span<const std::string_view> paths,
 }
 
 Result<PathType> Reader::type(std::string_view path, const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
+  ReadCall reading(&impl_->residency, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
@@ -188,7 +188,7 @@ Result<PathType> Reader::type(std::string_view path, const Effort& effort) const
 
 Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string_view)> on_key,
                              const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
+  ReadCall reading(&impl_->residency, effort);
   auto snapshot = path_snapshot(*impl_, snapshot_, effort, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
@@ -201,7 +201,7 @@ Result<bool> Reader::resolve(std::string_view path, FunctionRef<void(std::string
 
 Result<bool> Reader::list(std::string_view path, const Page& page,
                           FunctionRef<bool(std::string_view)> on_name, const Effort& effort) const {
-  Reading reading(&impl_->warmth, {});
+  ReadCall reading(&impl_->residency, {});
   auto snapshot = path_snapshot(*impl_, snapshot_, {.turn_ms = effort.turn_ms}, &reading);
   if (!snapshot) return snapshot.error();
   PathText key;
@@ -216,7 +216,7 @@ Result<bool> Reader::list(std::string_view path, const Page& page,
 Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
                                  FunctionRef<bool(std::string_view)> on_key,
                                  const Effort& effort) const {
-  Reading reading(&impl_->warmth, {});
+  ReadCall reading(&impl_->residency, {});
   auto lease = impl_->lease(snapshot_, {.turn_ms = effort.turn_ms});
   if (!lease) return lease.error();
   return list_keys(lease.value().view(impl_->env->dbi()), prefix, page, on_key);
@@ -225,8 +225,8 @@ Result<void> Reader::list_prefix(std::string_view prefix, const Page& page,
 Result<std::optional<std::string>> Reader::range(
     const Range& range, FunctionRef<bool(std::string_view, std::string_view)> on_entry,
     const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
+  ReadCall reading(&impl_->residency, effort);
+  if (reading.refused()) return ReadCall::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);
@@ -245,8 +245,8 @@ Result<std::optional<std::string>> Reader::range(
 Result<std::optional<std::string>> Reader::records(const Range& range,
                                                    FunctionRef<bool(const Entry&)> on_entry,
                                                    const Effort& effort) const {
-  Reading reading(&impl_->warmth, effort);
-  if (reading.refused()) return Reading::work_limit();
+  ReadCall reading(&impl_->residency, effort);
+  if (reading.refused()) return ReadCall::work_limit();
   auto lease = impl_->lease(snapshot_, effort);
   if (!lease) return lease.error();
   ValueReader reader(impl_->settings, effort, &reading);

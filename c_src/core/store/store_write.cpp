@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "format/compression.h"
 #include "format/identity.h"
-#include "format/packing.h"
 #include "format/path.h"
 #include "store/store_impl.h"
 

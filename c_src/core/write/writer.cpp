@@ -37,7 +37,7 @@ bool is_short(std::span<const Op> ops) noexcept {
 
 }  // namespace
 
-Writer::Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
+Writer::Writer(MDB_env* env, RequestQueue* queue, WriteEngine* way, std::mutex* write_mutex,
                std::atomic<bool>* failed, Snapshots* snapshots) noexcept
     : env_(env),
       queue_(queue),

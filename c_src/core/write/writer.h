@@ -1,5 +1,5 @@
 // Who writes when: at once on the caller's thread where nothing has to be waited for, else in
-// groups on a thread of its own. How is for a WriteWay.
+// groups on a thread of its own. How is for a WriteEngine.
 #pragma once
 
 #include <lmdb.h>
@@ -15,19 +15,19 @@
 #include "hyper_lmdb/options.h"
 #include "hyper_lmdb/write_queue.h"
 #include "read/snapshots.h"
+#include "write/engine.h"
 #include "write/request_queue.h"
-#include "write/write_way.h"
 
 namespace hyper_lmdb {
 
 /// Thread-safety: all functions may be called from any thread, `start` and `stop` once each.
-/// Lock order: write lock, then what RequestQueue, Flusher and WriteWay lock inside; no callback
+/// Lock order: write lock, then what RequestQueue, Flusher and WriteEngine lock inside; no callback
 /// under any.
 class Writer {
  public:
-  /// `write_mutex` is the lock that `WriteWay` speaks of. The thread also ends `snapshots` that are
-  /// due, where there are any to look after.
-  Writer(MDB_env* env, RequestQueue* queue, WriteWay* way, std::mutex* write_mutex,
+  /// `write_mutex` is the lock that `WriteEngine` speaks of. The thread also ends `snapshots` that
+  /// are due, where there are any to look after.
+  Writer(MDB_env* env, RequestQueue* queue, WriteEngine* way, std::mutex* write_mutex,
          std::atomic<bool>* failed, Snapshots* snapshots = nullptr) noexcept;
 
   Result<void> start(const ThreadApi& threads);
@@ -54,7 +54,7 @@ class Writer {
 
   MDB_env* env_;
   RequestQueue* queue_;
-  WriteWay* way_;
+  WriteEngine* way_;
   std::mutex& write_mutex_;
   std::atomic<bool>* failed_;
   Snapshots* snapshots_;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "engine/apply.h"
-#include "format/value.h"
+#include "format/record.h"
 #include "support/applier.h"
 #include "support/ops.h"
 
@@ -16,8 +16,8 @@ namespace {
 /// An environment with a way to write batches into it.
 struct Rig {
   RawEnv env;
-  Applier applier{env};
-  std::string write(const std::vector<Op>& ops) { return applier.write(ops); }
+  Checkpointer checkpointer{env};
+  std::string write(const std::vector<Op>& ops) { return checkpointer.write(ops); }
 
   void put_record(std::string_view key, const Record& record) {
     std::string bytes(encoded_size(record), '\0');

@@ -67,14 +67,14 @@ TEST_CASE("The version of a direct batch is shown after the state that readers s
   rig.push({put_op("first", kLarge)});  // nothing is left for the next one to wait for
   REQUIRE(rig.answers() == "ok");
   const std::uint64_t before = rig.buffers.visible();
-  const Buffers::State* const state = rig.buffers.published();
+  const BufferSet::Generation* const state = rig.buffers.published();
   faults::hold(faults::kFdatasync);
   rig.push({put_op("second", kLarge)});
   faults::wait_for_held();
   // The state cannot be exchanged while somebody looks at it.
   Gate looking, looked;
   std::thread looker([&] {
-    (void)rig.buffers.retired_bytes([&](const Buffers::State*) {
+    (void)rig.buffers.retired_bytes([&](const BufferSet::Generation*) {
       looking.open();
       looked.wait();
       return false;

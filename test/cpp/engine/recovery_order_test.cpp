@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "buffer/draft.h"
+#include "buffer/pending_batch.h"
 #include "engine/recovery.h"
 #include "hyper_lmdb/store.h"
 #include "support/child.h"
@@ -90,15 +90,15 @@ TEST_CASE("What follows a lost end is gone from the disk before the segment that
                                           .generation = generation,
                                           .first_seq = first_seq,
                                           .flushed_seq = 0},
-                                         kMiB, JournalSegment::Way::written);
+                                         kMiB, JournalSegment::Append::written);
       REQUIRE(made.ok());
       return std::move(made).value();
     };
     const SegmentPtr torn = segment(3, 1);
-    Draft draft;
-    draft.begin(false, 0);
-    draft.add_removal("key");
-    REQUIRE(append(*torn, 1, 0, draft.payload()) == "ok");
+    PendingBatch pending_batch;
+    pending_batch.begin(false, 0);
+    pending_batch.add_removal("key");
+    REQUIRE(append(*torn, 1, 0, pending_batch.payload()) == "ok");
     REQUIRE(outcome(torn->flush()) == "ok");
     segment(4, 3);
     segment(5, 3);

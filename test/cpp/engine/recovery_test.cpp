@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "buffer/draft.h"
+#include "buffer/pending_batch.h"
 #include "hyper_lmdb/store.h"
 #include "journal/journal_mark.h"
 #include "journal/journal_segment.h"
-#include "lmdb/clean_mark.h"
+#include "lmdb/dirty_mark.h"
 #include "lmdb/txn.h"
 #include "read/view.h"
 #include "support/journal.h"
@@ -45,7 +45,7 @@ std::string encoded(std::string_view key, std::string_view value) {
 struct Rig {
   TempDir temp{test::memory_directory()};
   EnvPtr env = must_open(temp.path(), kAsync);
-  Draft draft;
+  PendingBatch pending_batch;
   Result<Recovered> recovered = Error{};
 
   /// A segment of whole batches, flushed: each puts "last" and a key of its own.
@@ -56,13 +56,13 @@ struct Rig {
                        .first_seq = from,
                        .flushed_seq = from - 1};
     auto segment =
-        JournalSegment::create(env->directory(), id, 64 * kMiB, JournalSegment::Way::written);
+        JournalSegment::create(env->directory(), id, 64 * kMiB, JournalSegment::Append::written);
     REQUIRE(segment.ok());
     for (std::uint64_t seq = from; seq <= to; ++seq) {
-      draft.begin(false, 0);
+      pending_batch.begin(false, 0);
       const std::string number = std::to_string(seq);
-      draft.add("last", {.kind = Kind::value, .payload = number});
-      draft.add("key " + number, {.kind = Kind::value, .payload = number});
+      pending_batch.add("last", {.kind = Kind::value, .payload = number});
+      pending_batch.add("key " + number, {.kind = Kind::value, .payload = number});
       append(*segment.value(), seq, from - 1);
     }
     REQUIRE(outcome(segment.value()->flush()) == "ok");
@@ -71,11 +71,11 @@ struct Rig {
   bool spare(std::uint64_t generation, std::uint64_t flushed_seq) {
     const SegmentId id{
         .store_id = env->store_id(), .generation = generation, .flushed_seq = flushed_seq};
-    return JournalSegment::create(env->directory(), id, 64 * kMiB, JournalSegment::Way::written)
+    return JournalSegment::create(env->directory(), id, 64 * kMiB, JournalSegment::Append::written)
         .ok();
   }
   void append(JournalSegment& segment, std::uint64_t seq, std::uint64_t flushed_seq) {
-    const std::string_view payload = draft.payload();
+    const std::string_view payload = pending_batch.payload();
     REQUIRE(outcome(segment.append(seq, flushed_seq, {&payload, 1})) == "ok");
   }
   /// The file says this of itself at the next opening, which is now.
@@ -327,11 +327,11 @@ TEST_CASE("Counts are those of the last record that has some") {
   auto segment = JournalSegment::create(
       rig.env->directory(),
       {.store_id = rig.env->store_id(), .generation = 2, .first_seq = 4, .flushed_seq = 3},
-      64 * kMiB, JournalSegment::Way::written);
+      64 * kMiB, JournalSegment::Append::written);
   for (std::uint64_t seq = 4; seq <= 6; ++seq) {
-    rig.draft.begin(false, 0);
-    rig.draft.add("l", {.kind = Kind::link, .payload = "x"});
-    if (seq < 6) rig.draft.add_counts({.links = seq, .marks = 1, .link_generation = seq});
+    rig.pending_batch.begin(false, 0);
+    rig.pending_batch.add("l", {.kind = Kind::link, .payload = "x"});
+    if (seq < 6) rig.pending_batch.add_counts({.links = seq, .marks = 1, .link_generation = seq});
     rig.append(*segment.value(), seq, 3);
   }
   REQUIRE(rig.recover() == "ok");
@@ -345,11 +345,11 @@ TEST_CASE("A journal of many small records fits the memory that is set aside for
   auto segment = JournalSegment::create(
       rig.env->directory(),
       {.store_id = rig.env->store_id(), .generation = 1, .first_seq = 1, .flushed_seq = 0},
-      64 * kMiB, JournalSegment::Way::written);
+      64 * kMiB, JournalSegment::Append::written);
   for (std::uint64_t seq = 1; seq <= 4; ++seq) {
-    rig.draft.begin(false, 0);
+    rig.pending_batch.begin(false, 0);
     for (unsigned i = 0; i < 60'000; ++i) {
-      rig.draft.add_removal({reinterpret_cast<const char*>(&i), 2});
+      rig.pending_batch.add_removal({reinterpret_cast<const char*>(&i), 2});
     }
     rig.append(*segment.value(), seq, 0);
   }

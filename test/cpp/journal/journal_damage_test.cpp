@@ -48,7 +48,7 @@ struct Small {
   std::vector<Placed> records;
 };
 
-Small small_journal(Way way) {
+Small small_journal(Append way) {
   const TempDir temp(memory_directory());
   const auto segment = must_create(temp.path(), segment_id(1, 1), way);
   Small small;
@@ -88,7 +88,7 @@ bool is_prefix(const Replay& all, const Small& small, std::size_t count) {
 }  // namespace
 
 TEST_CASE("A file cut at any byte replays exactly the whole records before the cut") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const Small small = small_journal(way);
     const TempDir temp(memory_directory());
     for (std::size_t cut = 0; cut <= small.image.size(); ++cut) {
@@ -103,7 +103,7 @@ TEST_CASE("A file cut at any byte replays exactly the whole records before the c
 }
 
 TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, else the end") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const Small small = small_journal(way);
     const TempDir temp(memory_directory());
     std::size_t corrupted = 0, torn = 0, harmless = 0;
@@ -148,7 +148,7 @@ TEST_CASE("A flipped byte is corrupted where a later record knew of a flush, els
 TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed records come back") {
   constexpr std::size_t kMost = 256 << 10;
   std::mt19937_64 random(7);
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     for (int round = 0; round < 150; ++round) {
       const TempDir temp(memory_directory());
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
@@ -184,7 +184,7 @@ TEST_CASE("Whatever sectors a power cut leaves after the last flush, flushed rec
 
 TEST_CASE("A lost sector in what was flushed is corrupted, if a later record knows") {
   const TempDir temp(memory_directory());
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::written);
   for (std::uint64_t seq = 1; seq <= 200; ++seq) {
     if (seq == 150) REQUIRE(outcome(segment->flush()) == "ok");
     REQUIRE(append(*segment, seq, seq >= 150 ? 149 : 0, payload_of(seq, 100)) == "ok");
@@ -206,7 +206,7 @@ TEST_CASE("A record that knows is found wherever it lies, across two pieces of t
   for (std::size_t between = kPiece - 64; between <= kPiece + 192; between += 8) {
     for (const std::uint64_t flushed : {0, 1}) {
       const TempDir temp(memory_directory());
-      const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+      const auto segment = must_create(temp.path(), segment_id(1, 1), Append::written);
       REQUIRE(append(*segment, 1, 0, std::string(100, '\0')) == "ok");
       REQUIRE(outcome(segment->flush()) == "ok");
       const std::string zeros(between - kRecordOf100 - journal::kHeadBytes, '\0');
@@ -224,7 +224,7 @@ TEST_CASE("A record that knows is found wherever it lies, across two pieces of t
 TEST_CASE("The search behind damage reads the file once, whatever is in it") {
   std::mt19937_64 random(13);
   const TempDir temp(memory_directory());
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::written);
   for (std::uint64_t seq = 1; seq <= 64; ++seq) {
     std::string payload(128 << 10, '\0');
     for (std::size_t at = 0; at < payload.size(); at += 8) {
@@ -250,7 +250,7 @@ TEST_CASE(
   for (const std::size_t most_claimed : {kBytes, std::size_t{200} << 10}) {
     INFO(most_claimed << " bytes are claimed");
     const TempDir temp(memory_directory());
-    const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+    const auto segment = must_create(temp.path(), segment_id(1, 1), Append::written);
     REQUIRE(append(*segment, 1, 0, payload_of(1, 100)) == "ok");
     std::string bad = read_whole(path_of(temp.path(), 1), kPage);
     const std::uint64_t salt = journal::decode_header(bad).value().salt;
@@ -268,7 +268,7 @@ TEST_CASE(
 }
 
 TEST_CASE("What an older use of the same blocks left behind the end is no part of the journal") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const TempDir temp(memory_directory());
     const auto image = [&](std::size_t records) {
       const auto segment = must_create(temp.path(), segment_id(1, 1), way);
@@ -290,7 +290,7 @@ TEST_CASE("What an older use of the same blocks left behind the end is no part o
 
 TEST_CASE("Random bytes in a journal are answered, never trusted") {
   std::mt19937_64 random(11);
-  const Small small = small_journal(Way::written);
+  const Small small = small_journal(Append::written);
   const TempDir temp(memory_directory());
   for (int round = 0; round < 2000; ++round) {
     std::string bad = small.image.substr(0, random() % (small.image.size() + 1));
@@ -305,7 +305,7 @@ TEST_CASE("Random bytes in a journal are answered, never trusted") {
 
 TEST_CASE("A whole record with another number than the next one does not follow") {
   const TempDir temp(memory_directory());
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::mapped);
   REQUIRE(append(*segment, 1, 0, payload_of(1, 100)) == "ok");
   REQUIRE(append(*segment, 2, 0, payload_of(2, 100)) == "ok");
   REQUIRE(outcome(segment->flush()) == "ok");

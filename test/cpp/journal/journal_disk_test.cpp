@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 TEST_CASE(
     "On a full disk an append is disk_full, raises no signal, and goes on when there is room") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const std::string ended = run_child([&] {
       const TempDir temp;
@@ -59,7 +59,7 @@ TEST_CASE(
 }
 
 TEST_CASE("Journal: a limit on file sizes is file_too_large and raises no signal") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const std::string ended = run_child([&] {
       const TempDir temp;
       const rlimit limit{2 * kMiB, 2 * kMiB};

@@ -169,7 +169,7 @@ TEST_CASE("A buffer whose journal cannot be flushed is not applied, and the stor
 TEST_CASE("A small write is held back for moments, however long LMDB is stuck") {
   const TempDir temp(memory_directory());
   const StorePtr store = must_open(quiet(temp, Durability::async));
-  faults::hold(faults::kMsync);  // the applier waits for the journal's flush
+  faults::hold(faults::kMsync);  // the checkpointer waits for the journal's flush
   std::uint64_t written = write_past_a_buffer(*store);
   faults::wait_for_held();
   // Past what may be written before the work has begun.

@@ -4,7 +4,7 @@
 #include <string>
 #include <thread>
 
-#include "journal/journal_log.h"
+#include "journal/journal.h"
 #include "support/faults.h"
 #include "support/gate.h"
 #include "support/journal.h"
@@ -13,7 +13,7 @@ using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
 
 TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way, 512 * kMiB);
@@ -65,15 +65,15 @@ TEST_CASE("Appends, flushes and preparations at the same time lose nothing") {
 TEST_CASE("Segments are made ahead, opened, flushed and removed at the same time") {
   const TempDir temp;
   const Directory directory = test::open_directory(temp.path());
-  const JournalLog::Start start{
-      .store_id = test::kStoreId, .segment_bytes = test::kMiB, .way = Way::mapped};
+  const Journal::Start start{
+      .store_id = test::kStoreId, .segment_bytes = test::kMiB, .way = Append::mapped};
   std::atomic<bool> failed{false}, stop{false};
-  JournalLog log(directory, start, &failed);
+  Journal log(directory, start, &failed);
   std::atomic<std::uint64_t> to_apply{0};  // of the frozen segment; 0: there is none
   std::uint64_t applied = 0;
   std::string applier_word = "ok", flusher_word = "ok", word = "ok";
-  // As the applier does: flush, spare, tree, out of the way, gone.
-  std::thread applier([&] {
+  // As the checkpointer does: flush, spare, tree, out of the way, gone.
+  std::thread checkpointer([&] {
     while (!stop.load() || to_apply.load() != 0) {
       const std::uint64_t through = to_apply.load();
       if (through == 0) continue;
@@ -102,7 +102,7 @@ TEST_CASE("Segments are made ahead, opened, flushed and removed at the same time
     }
   }
   stop.store(true);
-  applier.join();
+  checkpointer.join();
   flusher.join();
   CHECK(word == "ok");
   CHECK(applier_word == "ok");
@@ -117,7 +117,7 @@ TEST_CASE("Segments are made ahead, opened, flushed and removed at the same time
 
 TEST_CASE("An append does not wait for a flush, and keeps off the pages it writes") {
   const TempDir temp;
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::mapped);
   REQUIRE(append(*segment, 1, 0, "first") == "ok");
   faults::hold(faults::kMsync);
   std::string word;

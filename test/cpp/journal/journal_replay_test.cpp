@@ -22,7 +22,7 @@ constexpr std::size_t kRecordOf100 = 32 + 104;
 void write_segments(const std::string& path, std::size_t count) {
   std::uint64_t seq = 1;
   for (std::uint64_t generation = 1; generation <= count; ++generation) {
-    const auto segment = must_create(path, segment_id(generation, seq), Way::written);
+    const auto segment = must_create(path, segment_id(generation, seq), Append::written);
     const std::uint64_t first = seq;
     for (; seq < first + 10; ++seq) {
       const std::uint64_t flushed = seq > first && generation > 1 ? first - 1 : 0;
@@ -49,7 +49,7 @@ void lose_tail(const std::string& file, std::size_t from) {
 TEST_CASE("Records of any size come back in order, whichever way they were written") {
   const std::vector<std::size_t> sizes{1,    7,    8,     9,     120,     4055,         4056, 4064,
                                        4065, 4096, 10000, 65536, 300'001, 5 * kMiB + 3, 1,    2};
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     for (const std::size_t flush_every : {1, 3, 1000}) {
       INFO(name_of(way) << ", a flush each " << flush_every);
       const TempDir temp(memory_directory());
@@ -84,7 +84,7 @@ TEST_CASE("Records of any size come back in order, whichever way they were writt
 TEST_CASE("What LMDB has is checked and not delivered; what it lacks must be there") {
   const TempDir temp(memory_directory());
   {
-    const auto segment = must_create(temp.path(), segment_id(1, 11), Way::written);
+    const auto segment = must_create(temp.path(), segment_id(1, 11), Append::written);
     for (std::uint64_t seq = 11; seq <= 30; ++seq) {
       REQUIRE(append(*segment, seq, 10, payload_of(seq, 50)) == "ok");
     }
@@ -163,12 +163,12 @@ TEST_CASE("A missing segment, one of another store and one that overlaps do not 
   CHECK(replay(temp.path(), 20).done.records == 10);
   fs::rename(temp / "away", path_of(temp.path(), 2));
   CHECK(replay(temp.path()).done.records == 30);
-  must_create(temp.path(), segment_id(4, 30), Way::written);
+  must_create(temp.path(), segment_id(4, 30), Append::written);
   CHECK(replay(temp.path()).word == "journal_mismatch");
   fs::remove(path_of(temp.path(), 4));
   SegmentId foreign = segment_id(4, 31);
   foreign.store_id = std::string(32, 'e');
-  must_create(temp.path(), foreign, Way::written);
+  must_create(temp.path(), foreign, Append::written);
   CHECK(replay(temp.path()).word == "journal_mismatch");
 }
 
@@ -195,7 +195,7 @@ TEST_CASE("The end of a segment may be lost while a later one is there, unless i
 
     // Nothing in the second segment knows.
     fs::remove(path_of(temp.path(), 2));
-    must_create(temp.path(), segment_id(2, 11, 7), Way::written);
+    must_create(temp.path(), segment_id(2, 11, 7), Append::written);
     const auto unknown = replay(temp.path());
     CHECK(unknown.word == "ok");
     CHECK(unknown.done.records == 7);
@@ -206,13 +206,13 @@ TEST_CASE("The end of a segment may be lost while a later one is there, unless i
 
     // Its header knows.
     fs::remove(path_of(temp.path(), 2));
-    must_create(temp.path(), segment_id(2, 11, 8), Way::written);
+    must_create(temp.path(), segment_id(2, 11, 8), Append::written);
     CHECK(replay(temp.path()).word == "corrupted");
 
     // Only the third one knows.
     fs::remove(path_of(temp.path(), 2));
-    must_create(temp.path(), segment_id(2, 11, 7), Way::written);
-    must_create(temp.path(), segment_id(3, 21, 20), Way::written);
+    must_create(temp.path(), segment_id(2, 11, 7), Append::written);
+    must_create(temp.path(), segment_id(3, 21, 20), Append::written);
     CHECK(replay(temp.path()).word == "corrupted");
   }
 }
@@ -237,7 +237,7 @@ TEST_CASE("A half-made newest segment counts as not there") {
     CHECK(all.done.last_generation == 3);
     CHECK_FALSE(all.done.torn_tail);
     // Not the newest: it was whole once.
-    must_create(temp.path(), segment_id(4, 21), Way::written);
+    must_create(temp.path(), segment_id(4, 21), Append::written);
     CHECK(replay(temp.path()).word == "corrupted");
     fs::remove(path_of(temp.path(), 4));
   }

@@ -26,7 +26,7 @@ std::uint64_t blocks_of(const std::string& path) {
 }  // namespace
 
 TEST_CASE("A fresh segment is one file for its owner, of a MiB at most, and empty") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const mode_t before = ::umask(0);
@@ -50,7 +50,7 @@ TEST_CASE("A fresh segment is one file for its owner, of a MiB at most, and empt
 }
 
 TEST_CASE("What no caller may ask for is internal and changes nothing") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 5), way);
     CHECK(append(*segment, 4, 0, "x") == "internal");
@@ -66,7 +66,7 @@ TEST_CASE("What no caller may ask for is internal and changes nothing") {
 }
 
 TEST_CASE("A segment is full when its next record, on a fresh page, would not fit") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way, 5 * 4096);
@@ -74,7 +74,7 @@ TEST_CASE("A segment is full when its next record, on a fresh page, would not fi
     CHECK_FALSE(segment->has_room(4 * 4096 - 31));
     CHECK_FALSE(segment->has_room(~std::uint64_t{0}));
     REQUIRE(append(*segment, 1, 0, payload_of(1, 1000)) == "ok");
-    const std::uint64_t left = way == Way::mapped ? 3 * 4096 - 32 : 4 * 4096 - 1032 - 32;
+    const std::uint64_t left = way == Append::mapped ? 3 * 4096 - 32 : 4 * 4096 - 1032 - 32;
     CHECK(segment->has_room(left));
     CHECK_FALSE(segment->has_room(left + 1));
     REQUIRE(outcome(segment->flush()) == "ok");
@@ -88,12 +88,12 @@ TEST_CASE("A segment is full when its next record, on a fresh page, would not fi
 }
 
 TEST_CASE("Room is ready once it was prepared, and used up by appends") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     CHECK(segment->way() == way);  // /tmp is on a file system that keeps blocks
-    CHECK(segment->room_ready(100) == (way == Way::written));
+    CHECK(segment->room_ready(100) == (way == Append::written));
     REQUIRE(outcome(segment->prepare_ahead()) == "ok");
     CHECK(segment->room_ready(400'000));
     CHECK_FALSE(segment->room_ready(2 * kMiB));
@@ -111,7 +111,7 @@ TEST_CASE("Room is ready once it was prepared, and used up by appends") {
 }
 
 TEST_CASE("A record after a flush starts on a fresh page in a map, and only there") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
@@ -119,7 +119,7 @@ TEST_CASE("A record after a flush starts on a fresh page in a map, and only ther
     CHECK(segment->bytes() == 40);
     REQUIRE(outcome(segment->flush()) == "ok");
     REQUIRE(append(*segment, 2, 1, "second") == "ok");
-    CHECK(segment->bytes() == (way == Way::mapped ? 4096 + 40 : 80));
+    CHECK(segment->bytes() == (way == Append::mapped ? 4096 + 40 : 80));
     REQUIRE(outcome(segment->flush()) == "ok");
     const std::uint64_t before = segment->bytes();
     for (int i = 0; i < 3; ++i) CHECK(outcome(segment->flush()) == "ok");
@@ -129,11 +129,11 @@ TEST_CASE("A record after a flush starts on a fresh page in a map, and only ther
 }
 
 TEST_CASE("A flush syncs what was appended since the last one, and nothing where that is nothing") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
-    const std::uint32_t call = way == Way::mapped ? faults::kMsync : faults::kFdatasync;
+    const std::uint32_t call = way == Append::mapped ? faults::kMsync : faults::kFdatasync;
     const auto syncs_of_a_flush = [&] {
       faults::arm({.directory = temp.path(), .calls = call});
       REQUIRE(outcome(segment->flush()) == "ok");
@@ -148,7 +148,7 @@ TEST_CASE("A flush syncs what was appended since the last one, and nothing where
 
 TEST_CASE("A flush of a map syncs all pages that hold unflushed records, and no others") {
   const TempDir temp;
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::mapped);
   REQUIRE(append(*segment, 1, 0, payload_of(1, 10)) == "ok");
   REQUIRE(append(*segment, 2, 0, payload_of(2, 5000)) == "ok");
   REQUIRE(outcome(segment->flush()) == "ok");
@@ -163,7 +163,7 @@ TEST_CASE("A flush of a map syncs all pages that hold unflushed records, and no 
 }
 
 TEST_CASE("What leaves the page cache is still in the file, and nobody who waits is held up") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const TempDir temp;  // on a disk, as far as there is one
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     Payloads written;
@@ -186,13 +186,13 @@ TEST_CASE("What leaves the page cache is still in the file, and nobody who waits
 }
 
 TEST_CASE("A flush that failed is the segment's last") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     INFO(name_of(way));
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     REQUIRE(append(*segment, 1, 0, "first") == "ok");
     faults::arm({.directory = temp.path(),
-                 .calls = way == Way::mapped ? faults::kMsync : faults::kFdatasync,
+                 .calls = way == Append::mapped ? faults::kMsync : faults::kFdatasync,
                  .fail_at = 1,
                  .error = ENOSPC});
     CHECK(outcome(segment->flush()) == "io_error");
@@ -207,7 +207,7 @@ TEST_CASE("A flush that failed is the segment's last") {
 
 TEST_CASE("An append that fails leaves no record, and the next one takes its place") {
   const TempDir temp;
-  const auto segment = must_create(temp.path(), segment_id(1, 1), Way::written);
+  const auto segment = must_create(temp.path(), segment_id(1, 1), Append::written);
   REQUIRE(append(*segment, 1, 0, "first") == "ok");
   for (const int error : {ENOSPC, EDQUOT, EFBIG, EIO, 0}) {
     // A write that is cut short once goes on.
@@ -231,7 +231,7 @@ TEST_CASE("An append that fails leaves no record, and the next one takes its pla
 }
 
 TEST_CASE("Blocks that cannot be had are an error of the append, and of nothing before") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     REQUIRE(append(*segment, 1, 0, "first") == "ok");
@@ -255,7 +255,7 @@ TEST_CASE("Blocks that cannot be had are an error of the append, and of nothing 
 }
 
 TEST_CASE("A preparation that fails gives back what it had, and appends go on") {
-  for (const Way way : kBothWays) {
+  for (const Append way : kBothAppends) {
     const TempDir temp;
     const auto segment = must_create(temp.path(), segment_id(1, 1), way);
     REQUIRE(append(*segment, 1, 0, payload_of(1, 900'000)) == "ok");
@@ -278,14 +278,14 @@ TEST_CASE("A preparation that fails gives back what it had, and appends go on") 
 TEST_CASE("Whichever call of its creation fails, no segment is left") {
   const TempDir temp;
   faults::arm({.directory = temp.path()});
-  must_create(temp.path(), segment_id(1, 1), Way::mapped);
+  must_create(temp.path(), segment_id(1, 1), Append::mapped);
   const std::uint64_t calls = faults::disarm();
   CHECK(calls >= 4);
   fs::remove(path_of(temp.path(), 1));
   for (std::uint64_t fail_at = 1; fail_at <= calls; ++fail_at) {
     INFO("call " << fail_at << " of " << calls);
     faults::arm({.directory = temp.path(), .fail_at = fail_at, .for_ever = true, .error = ENOSPC});
-    CHECK(outcome(try_segment(temp.path(), segment_id(1, 1), Way::mapped)) == "disk_full");
+    CHECK(outcome(try_segment(temp.path(), segment_id(1, 1), Append::mapped)) == "disk_full");
     faults::disarm();
     CHECK(fs::is_empty(temp.path()));
   }

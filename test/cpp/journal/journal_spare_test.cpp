@@ -18,7 +18,7 @@ constexpr std::uint64_t kRecord = 32 + 104;
 /// Made ahead, then `count` records from `first` on; none makes it a spare one.
 void write_ahead(const std::string& path, std::uint64_t generation, std::uint64_t first,
                  std::uint64_t count, std::uint64_t flushed = 0) {
-  const auto segment = must_create(path, segment_id(generation, 0), Way::written);
+  const auto segment = must_create(path, segment_id(generation, 0), Append::written);
   REQUIRE(append(*segment, first, 0, "not begun") == "internal");
   segment->begin(first);
   for (std::uint64_t seq = first; seq < first + count; ++seq) {
@@ -129,7 +129,7 @@ TEST_CASE("A lost end before a spare segment is still a torn tail") {
 TEST_CASE("A record that knows of a flush tells damage in a segment made ahead") {
   const TempDir temp(memory_directory());
   write_ahead(temp.path(), 1, 1, 10, 0);
-  const auto segment = must_create(temp.path(), segment_id(2, 0), Way::written);
+  const auto segment = must_create(temp.path(), segment_id(2, 0), Append::written);
   segment->begin(11);
   for (std::uint64_t seq = 11; seq <= 20; ++seq) {
     REQUIRE(append(*segment, seq, seq < 15 ? 10 : 13, payload_of(seq, 100)) == "ok");

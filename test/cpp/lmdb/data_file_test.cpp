@@ -12,7 +12,7 @@
 #include <string>
 
 #include "hyper_lmdb/store.h"
-#include "lmdb/lmdb_version.h"
+#include "lmdb/version.h"
 #include "support/data_files.h"
 #include "support/faults.h"
 #include "support/outcome.h"

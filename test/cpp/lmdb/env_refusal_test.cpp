@@ -5,8 +5,8 @@
 
 #include "format/identity.h"
 #include "hyper_lmdb/store.h"
-#include "lmdb/clean_mark.h"
 #include "lmdb/data_file.h"
+#include "lmdb/dirty_mark.h"
 #include "lmdb/env.h"
 #include "support/child.h"
 #include "support/outcome.h"

@@ -95,17 +95,17 @@ TEST_CASE("A store at rest keeps no chunk of a write buffer") {
   const ChunkPool& chunks = *rig.buffers.chunks();
   // Two buffers are applied, and the third has not come to its first whole chunk.
   const std::string value(10'000, 'v');
-  for (int i = 0; rig.applier->applied_buffers() < 2; ++i) {
+  for (int i = 0; rig.checkpointer->applied_buffers() < 2; ++i) {
     const std::string key = std::to_string(i);
     rig.push({put_op(key, value)});
     REQUIRE(rig.answers() == "ok");
   }
-  REQUIRE(outcome(rig.applier->wait_tidy()) == "ok");
+  REQUIRE(outcome(rig.checkpointer->wait_tidy()) == "ok");
   CHECK_FALSE(chunks.empty());
   // Too large for a buffer, so that LMDB has all of them before it, and no other follows.
   const std::string large(8 << 20, 'l');
   rig.push({put_op("large", large)});
   REQUIRE(rig.answers() == "ok");
-  REQUIRE(outcome(rig.applier->wait_tidy()) == "ok");
+  REQUIRE(outcome(rig.checkpointer->wait_tidy()) == "ok");
   CHECK(chunks.empty());
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "format/path.h"
-#include "paths/resolve.h"
+#include "paths/path_resolver.h"
 #include "support/path_rig.h"
 
 using namespace hyper_lmdb;

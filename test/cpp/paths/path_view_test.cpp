@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/tree_writer.h"
+#include "engine/mapped_engine.h"
 #include "format/identity.h"
 #include "support/ops.h"
 #include "support/path_rig.h"
@@ -139,7 +139,7 @@ TEST_CASE("What lies below a directory is not learnt from a tree that is ahead o
   const EnvPtr env = must_open(temp.path(), kAsync);
   std::atomic<bool> failed{false};
   Links links(PathCache::Limits{}, 1, {}, 0);
-  TreeWriter tree(env.get(), kAsync, &links, nullptr, &failed);
+  MappedEngine tree(env.get(), kAsync, &links, nullptr, &failed);
   const auto write = [&](std::vector<Op> ops, std::uint64_t seq) {
     Batch batch(std::move(ops));
     tree.write_alone(&batch, seq);

@@ -22,7 +22,7 @@ using test::RawEnv;
 
 namespace {
 
-const Buffers kNoBuffers;
+const BufferSet kNoBuffers;
 
 /// All the leases a pool has, and what the next one is answered.
 struct Exhausted {

@@ -51,7 +51,7 @@ std::shared_ptr<WriteBuffer> full_buffer() {
 
 struct Rig {
   test::RawEnv env;
-  Buffers buffers;
+  BufferSet buffers;
   ReadPool pool{env.get(), 126, &buffers};
   Snapshots snapshots{&pool, &buffers, kLimits, &test_clock};
 
@@ -68,7 +68,7 @@ struct Rig {
   std::string read(const std::shared_ptr<OpenSnapshot>& snapshot) {
     return outcome(snapshots.lease(snapshot.get(), kNoLimit));
   }
-  bool pinned(const Buffers::State* state) const { return pool.pins(state); }
+  bool pinned(const BufferSet::Generation* state) const { return pool.pins(state); }
 };
 
 TEST_CASE("A snapshot ends with its age, whether anybody looks or not") {
@@ -112,7 +112,7 @@ TEST_CASE("The oldest snapshots end while they keep too many buffers") {
   for (const auto& snapshot : taken) words.push_back(rig.read(snapshot));
   const std::string gone = "snapshot_expired";
   CHECK(words == std::vector<std::string>{gone, gone, gone, gone, "ok", "ok", "ok", "ok"});
-  rig.buffers.collect([&](const Buffers::State* state) { return rig.pinned(state); });
+  rig.buffers.collect([&](const BufferSet::Generation* state) { return rig.pinned(state); });
   CHECK(rig.buffers.states() == 3);
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("Snapshots may keep as much memory as the limit says, and no byte more
   for (const std::uint64_t missing : {0, 1}) {
     CAPTURE(missing);
     test::RawEnv env;
-    Buffers buffers;
+    BufferSet buffers;
     ReadPool pool(env.get(), 126, &buffers);
     Snapshots snapshots(&pool, &buffers, {.age_ms = kAge, .bytes = kept->bytes_used() - missing},
                         &test_clock);
@@ -167,7 +167,7 @@ TEST_CASE("A read under way keeps its snapshot until it is over, whatever ends i
   the_time = 0;
   Rig rig;
   rig.buffers.start(full_buffer(), nullptr, 1);
-  const Buffers::State* const state = rig.buffers.published();
+  const BufferSet::Generation* const state = rig.buffers.published();
   const auto snapshot = rig.take();
   {
     auto lease = rig.snapshots.lease(snapshot.get(), kNoLimit);

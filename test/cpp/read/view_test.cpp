@@ -1,4 +1,4 @@
-// What a reader sees of draft, buffers and tree together, beside a map that has all of it.
+// What a reader sees of pending_batch, buffers and tree together, beside a map that has all of it.
 #include "read/view.h"
 
 #include <catch2/catch.hpp>
@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "buffer/draft.h"
-#include "format/value.h"
+#include "buffer/pending_batch.h"
+#include "format/record.h"
 #include "lmdb/txn.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
@@ -224,22 +224,22 @@ TEST_CASE("What a batch has decided so far lies above the buffers, removals too"
   auto txn = ReadTxn::begin(layers.env().get());
   const View view = layers.view(txn.value(), layers.newest());
   const Model& below = layers.at(layers.newest());
-  Draft draft;
-  draft.begin(true, 0);
-  CHECK(found(view.over(&draft), "a") == in_model(below, "a"));
+  PendingBatch pending_batch;
+  pending_batch.begin(true, 0);
+  CHECK(found(view.over(&pending_batch), "a") == in_model(below, "a"));
   const Record record{.kind = Kind::value, .payload = "decided"};
   std::string bytes(encoded_size(record), '\0');
   encode("a", record, bytes.data());
-  draft.add("a", record);
-  draft.add_removal("b");
-  const View above = view.over(&draft);
+  pending_batch.add("a", record);
+  pending_batch.add_removal("b");
+  const View above = view.over(&pending_batch);
   CHECK(found(above, "a") == bytes);
   CHECK(found(above, "b") == "nothing");
   for (const auto& [key, value] : below) {
     if (key != "a" && key != "b") REQUIRE(found(above, key) == value);
   }
-  draft.add("b", record);
-  draft.add_removal("a");
+  pending_batch.add("b", record);
+  pending_batch.add_removal("a");
   CHECK(found(above, "a") == "nothing");
   CHECK(found(above, "b") != "nothing");
   CHECK(found(view, "a") == in_model(below, "a"));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hyper_lmdb/store.h"
-#include "lmdb/lmdb_version.h"
+#include "lmdb/version.h"
 #include "support/backups.h"
 #include "support/child.h"
 #include "support/ops.h"

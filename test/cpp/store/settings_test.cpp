@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "lmdb/lmdb_version.h"
+#include "lmdb/version.h"
 #include "support/outcome.h"
 
 using namespace hyper_lmdb;

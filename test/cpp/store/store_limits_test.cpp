@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "lmdb/demand.h"
+#include "lmdb/page_estimate.h"
 #include "lmdb/txn.h"
 #include "support/faults.h"
 #include "support/ops.h"
@@ -29,9 +29,9 @@ std::string filling(const WriterRig& rig, std::string_view key) {
   const std::uint64_t free = free_pages(txn.value().get()).value();
   REQUIRE(free > 0);
   const auto end_with = [&](const std::string& value) {
-    Demand demand;
-    demand.add(std::vector<Op>{put_op(key, value)}, shape);
-    return shape.end_page - free + pages_needed(shape, demand).growth;
+    PageEstimate estimate;
+    estimate.add(std::vector<Op>{put_op(key, value)}, shape);
+    return shape.end_page - free + pages_needed(shape, estimate).growth;
   };
   const std::uint64_t wanted = kCapacity / shape.page_bytes;
   std::string value(shape.page_bytes, 'v');
@@ -76,20 +76,20 @@ TEST_CASE("A buffer that LMDB has no room for is tried again, and the store goes
                .for_ever = true,
                .error = MDB_MAP_FULL});
   const std::string value(1000, 'v');
-  for (int i = 0; rig.applier->given() == 0; ++i) {
+  for (int i = 0; rig.checkpointer->given() == 0; ++i) {
     const std::string key = std::to_string(i);
     rig.push({put_op(key, value)});
     REQUIRE(rig.answers() == "ok");
   }
-  CHECK(outcome(rig.applier->wait_idle()) == "map_full");
+  CHECK(outcome(rig.checkpointer->wait_idle()) == "map_full");
   faults::disarm();
   CHECK_FALSE(rig.failed);
   CHECK(rig.at("0") == value);
   rig.push({put_op("more", value)});
   CHECK(rig.answers() == "ok");
-  rig.applier->try_again();
-  CHECK(outcome(rig.applier->wait_idle()) == "ok");
-  CHECK(rig.identity().applied_seq == rig.applier->given());
+  rig.checkpointer->try_again();
+  CHECK(outcome(rig.checkpointer->wait_idle()) == "ok");
+  CHECK(rig.identity().applied_seq == rig.checkpointer->given());
 }
 
 // LMDB had records of a group that readers were not to see yet, and that a failed flush would have
@@ -105,9 +105,9 @@ TEST_CASE("A buffer is handed to LMDB after the flush that makes it visible") {
   faults::hold(faults::kFdatasync);
   for (const std::string& key : keys) rig.push({put_op(key, value)});
   faults::wait_for_held();
-  CHECK(rig.applier->given() <= rig.buffers.visible());
+  CHECK(rig.checkpointer->given() <= rig.buffers.visible());
   faults::release_held();
   for (const auto& request : rig.requests) CHECK(request->wait() == "ok");
-  CHECK(rig.applier->given() > 0);
+  CHECK(rig.checkpointer->given() > 0);
   CHECK(rig.buffers.visible() == rig.log->appended());
 }

@@ -8,13 +8,13 @@
 #include "lmdb/txn.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "write/decide.h"
+#include "write/batch_rules.h"
 
 namespace hyper_lmdb::test {
 
-class Applier {
+class Checkpointer {
  public:
-  explicit Applier(const RawEnv& env, bool checksum = false)
+  explicit Checkpointer(const RawEnv& env, bool checksum = false)
       : env_(env), checksum_(checksum), links_({.entries = 0}, 0, {}, 0) {}
 
   /// Checks and applies in a transaction, without its commit.

@@ -5,12 +5,12 @@
 #include <stdexcept>
 #include <string>
 
-#include "buffer/draft.h"
-#include "lmdb/lmdb_version.h"
+#include "buffer/pending_batch.h"
 #include "lmdb/txn.h"
+#include "lmdb/version.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"
-#include "write/decide.h"
+#include "write/batch_rules.h"
 
 namespace hyper_lmdb::test {
 
@@ -36,16 +36,16 @@ class Decider {
   std::string write(std::span<const Op> ops) {
     links_.begin(version_ + 1);
     auto done = try_decide(ops);
-    if (done && !buffer_.reserve(draft_.outcomes(), draft_.bytes())) {
+    if (done && !buffer_.reserve(pending_batch_.outcomes(), pending_batch_.bytes())) {
       throw std::length_error("the test's buffer is full");
     }
-    if (done) draft_.insert_into(&buffer_, ++version_);
+    if (done) pending_batch_.insert_into(&buffer_, ++version_);
     links_.end(done.ok());
     return outcome(done);
   }
 
   const RawEnv& env() const { return env_; }
-  const Draft& draft() const { return draft_; }
+  const PendingBatch& pending_batch() const { return pending_batch_; }
   const Links& links() const { return links_; }
   /// What is at a key after all batches so far.
   std::string at(std::string_view key) const {
@@ -58,7 +58,7 @@ class Decider {
   std::string decided(RecordCounts* counts = nullptr) const {
     std::string all;
     RecordCounts ignored;
-    const auto read = read_payload(draft_.payload(), max_key_bytes(env_.get()),
+    const auto read = read_payload(pending_batch_.payload(), max_key_bytes(env_.get()),
                                    counts != nullptr ? counts : &ignored,
                                    [&](std::string_view key, const WriteBuffer::Outcome& outcome) {
                                      all += std::string(key) + ": " + words_of(outcome) + "; ";
@@ -75,7 +75,8 @@ class Decider {
     auto txn = ReadTxn::begin(env_.get());
     if (auto held = evaluate_checks(view(txn.value()), ops); !held) return held;
     return decide(
-        view(txn.value()), &links_, [] { return std::uint64_t{0}; }, checksum_, ops, &draft_);
+        view(txn.value()), &links_, [] { return std::uint64_t{0}; }, checksum_, ops,
+        &pending_batch_);
   }
 
   RawEnv env_;
@@ -83,7 +84,7 @@ class Decider {
   Links links_;
   WriteBuffer buffer_{64 << 20, 1};
   std::uint64_t version_ = 0;
-  Draft draft_;
+  PendingBatch pending_batch_;
 };
 
 }  // namespace hyper_lmdb::test

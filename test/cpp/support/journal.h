@@ -15,16 +15,16 @@
 
 namespace hyper_lmdb::test {
 
-using Way = JournalSegment::Way;
+using Append = JournalSegment::Append;
 using SegmentPtr = std::unique_ptr<JournalSegment>;
 using Payloads = std::vector<std::pair<std::uint64_t, std::string>>;
 
-inline constexpr Way kBothWays[] = {Way::mapped, Way::written};
+inline constexpr Append kBothAppends[] = {Append::mapped, Append::written};
 inline constexpr std::uint64_t kMiB = 1 << 20;
 inline const std::string kStoreId = "0123456789abcdef0123456789abcdef";
 
-inline const char* name_of(Way way) {
-  return way == Way::mapped ? "mapped" : "written";
+inline const char* name_of(Append way) {
+  return way == Append::mapped ? "mapped" : "written";
 }
 
 inline Directory open_directory(const std::string& path) {
@@ -33,12 +33,12 @@ inline Directory open_directory(const std::string& path) {
   return std::move(directory).value();
 }
 
-inline Result<SegmentPtr> try_segment(const std::string& path, const SegmentId& id, Way way,
+inline Result<SegmentPtr> try_segment(const std::string& path, const SegmentId& id, Append way,
                                       std::uint64_t most_bytes = 64 * kMiB) {
   return JournalSegment::create(open_directory(path), id, most_bytes, way);
 }
 
-inline SegmentPtr must_create(const std::string& path, const SegmentId& id, Way way,
+inline SegmentPtr must_create(const std::string& path, const SegmentId& id, Append way,
                               std::uint64_t most_bytes = 64 * kMiB) {
   auto segment = try_segment(path, id, way, most_bytes);
   if (!segment) throw std::runtime_error("create segment: " + outcome(segment));

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "format/value.h"
-#include "lmdb/lmdb_version.h"
+#include "format/record.h"
 #include "lmdb/txn.h"
+#include "lmdb/version.h"
 #include "paths/path_view.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"

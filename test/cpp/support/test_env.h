@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "lmdb/clean_mark.h"
+#include "lmdb/dirty_mark.h"
 #include "lmdb/env.h"
 #include "support/outcome.h"
 #include "support/raw_env.h"

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/journal_writer.h"
-#include "engine/tree_writer.h"
-#include "format/value.h"
+#include "engine/journaled_engine.h"
+#include "engine/mapped_engine.h"
+#include "format/record.h"
 #include "support/queued.h"
 #include "support/test_env.h"
 #include "write/writer.h"
@@ -30,7 +30,7 @@ struct WriterRig {
       make_journal();
     } else {
       flusher = std::make_unique<Flusher>([this] { return flush_map(); }, kNever, &failed, [] {});
-      tree = std::make_unique<TreeWriter>(env.get(), settings, &links, flusher.get(), &failed);
+      tree = std::make_unique<MappedEngine>(env.get(), settings, &links, flusher.get(), &failed);
       way = tree.get();
     }
     writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed);
@@ -41,7 +41,7 @@ struct WriterRig {
   }
 
   void start() {
-    if (applier) must(applier->start(posix_threads()) ? 0 : EAGAIN, "start applier");
+    if (checkpointer) must(checkpointer->start(posix_threads()) ? 0 : EAGAIN, "start checkpointer");
     must(writer->start(posix_threads()) ? 0 : EAGAIN, "start writer");
     must(flusher->start(posix_threads()) ? 0 : EAGAIN, "start flusher");
     started = true;
@@ -51,7 +51,7 @@ struct WriterRig {
     queue.close();
     writer->stop(posix_threads());
     if (journal && started) finished = outcome(journal->finish());
-    if (applier) applier->stop(posix_threads());
+    if (checkpointer) checkpointer->stop(posix_threads());
     flusher->stop(posix_threads());
   }
 
@@ -101,17 +101,17 @@ struct WriterRig {
   Settings settings;
   EnvPtr env;
   std::atomic<bool> failed{false};
-  Buffers buffers{settings.write_buffer_bytes};
+  BufferSet buffers{settings.write_buffer_bytes};
   ReadPool pool;
-  Warmth warmth{Warmth::Start::warm};
+  Residency residency{Residency::Start::warm};
   Links links{{.entries = 0}, 0, {}, 0};
   RequestQueue queue{1ULL << 30};
   std::mutex write_mutex;
-  std::unique_ptr<JournalLog> log;
-  std::unique_ptr<hyper_lmdb::Applier> applier;
+  std::unique_ptr<Journal> log;
+  std::unique_ptr<hyper_lmdb::Checkpointer> checkpointer;
   std::unique_ptr<Flusher> flusher;
-  std::unique_ptr<TreeWriter> tree;
-  std::unique_ptr<JournalWriter> journal;
+  std::unique_ptr<MappedEngine> tree;
+  std::unique_ptr<JournaledEngine> journal;
   std::unique_ptr<Writer> writer;
   std::vector<std::unique_ptr<Numbered>> requests;
   std::string finished = "never";
@@ -126,39 +126,41 @@ struct WriterRig {
     return Error{.code = Code::io_error, .operation = "mdb_env_sync"};
   }
   void make_journal() {
-    buffers.start(JournalWriter::new_buffer(settings, buffers, kSeed), nullptr, env->applied_seq());
-    log = std::make_unique<JournalLog>(
+    buffers.start(JournaledEngine::new_buffer(settings, buffers, kSeed), nullptr,
+                  env->applied_seq());
+    log = std::make_unique<Journal>(
         env->directory(),
-        JournalLog::Start{.store_id = env->store_id(),
-                          .last_seq = env->applied_seq(),
-                          .segment_bytes = settings.write_buffer_bytes + (1 << 20),
-                          .way = settings.durability == Durability::sync
-                                     ? JournalSegment::Way::written
-                                     : JournalSegment::Way::mapped},
+        Journal::Start{.store_id = env->store_id(),
+                       .last_seq = env->applied_seq(),
+                       .segment_bytes = settings.write_buffer_bytes + (1 << 20),
+                       .way = settings.durability == Durability::sync
+                                  ? JournalSegment::Append::written
+                                  : JournalSegment::Append::mapped},
         &failed);
-    applier = std::make_unique<hyper_lmdb::Applier>(env.get(), &buffers, &pool, log.get(), &failed);
+    checkpointer =
+        std::make_unique<hyper_lmdb::Checkpointer>(env.get(), &buffers, &pool, log.get(), &failed);
     flusher = std::make_unique<Flusher>([this] { return log->flush(); },
                                         std::chrono::milliseconds(std::chrono::hours(24)), &failed,
                                         [] {});
-    tree = std::make_unique<TreeWriter>(env.get(), settings, &links, nullptr, &failed);
-    journal = std::make_unique<JournalWriter>(JournalParts{.env = env.get(),
-                                                           .settings = &settings,
-                                                           .links = &links,
-                                                           .buffers = &buffers,
-                                                           .pool = &pool,
-                                                           .warmth = &warmth,
-                                                           .log = log.get(),
-                                                           .applier = applier.get(),
-                                                           .flusher = flusher.get(),
-                                                           .tree = tree.get(),
-                                                           .write_mutex = &write_mutex,
-                                                           .failed = &failed,
-                                                           .hash_seed = kSeed});
+    tree = std::make_unique<MappedEngine>(env.get(), settings, &links, nullptr, &failed);
+    journal = std::make_unique<JournaledEngine>(JournaledParts{.env = env.get(),
+                                                               .settings = &settings,
+                                                               .links = &links,
+                                                               .buffers = &buffers,
+                                                               .pool = &pool,
+                                                               .residency = &residency,
+                                                               .log = log.get(),
+                                                               .checkpointer = checkpointer.get(),
+                                                               .flusher = flusher.get(),
+                                                               .tree = tree.get(),
+                                                               .write_mutex = &write_mutex,
+                                                               .failed = &failed,
+                                                               .hash_seed = kSeed});
     if (!journal->start()) throw std::runtime_error("the journal does not start");
     way = journal.get();
   }
 
-  WriteWay* way = nullptr;
+  WriteEngine* way = nullptr;
 };
 
 }  // namespace hyper_lmdb::test

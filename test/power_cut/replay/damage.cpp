@@ -1,7 +1,7 @@
 #include "damage.h"
 
-#include "format/journal_format.h"
-#include "lmdb/clean_mark.h"
+#include "format/journal_record.h"
+#include "lmdb/dirty_mark.h"
 #include "os/little_endian.h"
 
 namespace hyper_lmdb::power {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "format/journal_format.h"
+#include "format/journal_record.h"
 
 namespace hyper_lmdb::power {
 

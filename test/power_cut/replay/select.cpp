@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "format/journal_format.h"
+#include "format/journal_record.h"
 #include "store_state.h"
 
 namespace hyper_lmdb::power {
