@@ -7,7 +7,7 @@
 
 namespace hyper_lmdb {
 
-/// What an acknowledged write survives (README, "What ok means").
+/// What an acknowledged write survives (doc/durability.md).
 enum class Durability : std::uint8_t {
   sync,       ///< power cut: flushed before the reply
   async,      ///< a killed process; a power cut takes the last `sync_interval_ms`, never the store

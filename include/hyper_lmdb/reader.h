@@ -122,7 +122,7 @@ class Reader {
   Result<std::size_t> prefetch(std::span<const std::string_view> keys,
                                std::chrono::milliseconds most, const Effort& effort = {}) const;
 
-  // Paths: in any form, brought to the canonical one; links are followed (README, "Paths"). A path
+  // Paths: in any form, brought to the canonical one; links are followed (doc/functions.md). A path
   // that leads nowhere is absent. Errors: key_too_large, bad_key for the reserved key,
   // readers_full, corrupted, unknown_format, work_limit.
 

@@ -175,8 +175,8 @@ struct StoreImpl {
     return chosen;
   }
 
-  void make_writer(WriteEngine* way) {
-    writer = std::make_unique<Writer>(env->get(), &queue, way, &write_mutex, &failed, &snapshots);
+  void make_writer(WriteEngine* engine) {
+    writer = std::make_unique<Writer>(env->get(), &queue, engine, &write_mutex, &failed, &snapshots);
   }
 
   void make_journal() {

@@ -37,17 +37,17 @@ bool is_short(std::span<const Op> ops) noexcept {
 
 }  // namespace
 
-Writer::Writer(MDB_env* env, RequestQueue* queue, WriteEngine* way, std::mutex* write_mutex,
+Writer::Writer(MDB_env* env, RequestQueue* queue, WriteEngine* engine, std::mutex* write_mutex,
                std::atomic<bool>* failed, Snapshots* snapshots) noexcept
     : env_(env),
       queue_(queue),
-      way_(way),
+      engine_(engine),
       write_mutex_(*write_mutex),
       failed_(failed),
       snapshots_(snapshots) {}
 
 std::chrono::milliseconds Writer::longest_sleep() const noexcept {
-  const auto tending = way_->until_tending();
+  const auto tending = engine_->until_tending();
   if (snapshots_ == nullptr) return tending;
   return std::min(tending, std::chrono::milliseconds(snapshots_->due_in_ms()));
 }
@@ -76,7 +76,7 @@ void Writer::loop() {
   auto last_check = std::chrono::steady_clock::now();
   while (queue_->take(&group, longest_sleep())) {
     if (group.first != nullptr) serve(group);
-    way_->tend();
+    engine_->tend();
     if (snapshots_ != nullptr) snapshots_->enforce();
     if (const auto now = std::chrono::steady_clock::now();
         now - last_check >= kBetweenReaderChecks) {
@@ -96,7 +96,7 @@ void Writer::serve(Group group) {
   {
     const std::lock_guard lock(write_mutex_);
     queue_->started(group);
-    way_->write_group(group.first, group.requests);
+    engine_->write_group(group.first, group.requests);
   }
   groups_.fetch_add(1, std::memory_order_relaxed);
   grouped_writes_.fetch_add(group.requests, std::memory_order_relaxed);
@@ -122,7 +122,7 @@ bool Writer::lock_soon(std::unique_lock<std::mutex>& lock) const noexcept {
 }
 
 bool Writer::would_wait(std::span<const Op> ops) const noexcept {
-  return !is_short(ops) || queue_->busy() || way_->may_wait();
+  return !is_short(ops) || queue_->busy() || engine_->may_wait();
 }
 
 std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
@@ -134,10 +134,10 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   if (failed_->load(std::memory_order_acquire)) {
     return Error{.code = Code::env_failed, .operation = "write"};
   }
-  auto done = way_->try_write(ops);
+  auto done = engine_->try_write(ops);
   if (done && *done) writes_inline_.fetch_add(1, std::memory_order_relaxed);
   lock.unlock();
-  if (way_->wants_tending()) queue_->nudge();
+  if (engine_->wants_tending()) queue_->nudge();
   return done;
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "write"};

@@ -27,7 +27,7 @@ class Writer {
  public:
   /// `write_mutex` is the lock that `WriteEngine` speaks of. The thread also ends `snapshots` that
   /// are due, where there are any to look after.
-  Writer(MDB_env* env, RequestQueue* queue, WriteEngine* way, std::mutex* write_mutex,
+  Writer(MDB_env* env, RequestQueue* queue, WriteEngine* engine, std::mutex* write_mutex,
          std::atomic<bool>* failed, Snapshots* snapshots = nullptr) noexcept;
 
   Result<void> start(const ThreadApi& threads);
@@ -54,7 +54,7 @@ class Writer {
 
   MDB_env* env_;
   RequestQueue* queue_;
-  WriteEngine* way_;
+  WriteEngine* engine_;
   std::mutex& write_mutex_;
   std::atomic<bool>* failed_;
   Snapshots* snapshots_;
