@@ -28,8 +28,8 @@ build_erlang() {
     quietly rebar3 compile
     mkdir -p $build/ebin
     # The behaviour first: the others are checked against it.
-    quietly erlc -o $build/ebin bench/peers/bench_peer.erl
-    quietly erlc -pa $build/ebin -o $build/ebin bench/*.erl bench/*/*.erl
+    quietly erlc -o $build/ebin bench/stores/bench_peer.erl
+    quietly erlc -pa $build/ebin -o $build/ebin bench/*/*.erl
 }
 
 vm() { # options of bench_main, or of another module that is named first
