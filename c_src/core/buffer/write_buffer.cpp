@@ -121,7 +121,7 @@ void WriteBuffer::add_chunk(Room* room, std::size_t bytes) {
 
 // Each of the first keys touches another page of the index, and each such page is a fault. Few keys
 // are to cost few pages, but once they touch a quarter of them the rest is had for less in one go.
-void WriteBuffer::tend() noexcept {
+void WriteBuffer::maintain() noexcept {
   if (index_gathered_ || keys() < index_bytes() / Pages::kSmallBytes / 4) return;
   index_gathered_ = true;
   if (index_bytes() >= Pages::kHugeBytes) index_.make_huge();

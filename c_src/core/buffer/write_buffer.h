@@ -65,7 +65,7 @@ class WriteBuffer {
 
   /// What makes later calls faster and takes its time: for a thread that nobody waits for. One
   /// thread at a time; others may use the buffer meanwhile.
-  void tend() noexcept;
+  void maintain() noexcept;
 
   bool empty() const noexcept { return newest_.load(std::memory_order_acquire) == nullptr; }
 
@@ -92,8 +92,8 @@ class WriteBuffer {
 
   /// The keys so far, in order, or null: see BufferSorter::order.
   std::shared_ptr<const WriteBufferOrder> order(
-      std::uint64_t most_unsorted, FunctionRef<void(double)> breathe = [](double) {}) const {
-    return sorter_.order(newest_.load(std::memory_order_acquire), most_unsorted, breathe);
+      std::uint64_t most_unsorted, FunctionRef<void(double)> pause = [](double) {}) const {
+    return sorter_.order(newest_.load(std::memory_order_acquire), most_unsorted, pause);
   }
   bool order_is_awaited() const noexcept { return sorter_.awaited(); }
 
@@ -127,7 +127,7 @@ class WriteBuffer {
   std::atomic<std::uint64_t> used_{0};
   mutable BufferSorter sorter_;
 
-  bool index_gathered_ = false;  // of `tend`
+  bool index_gathered_ = false;  // of `maintain`
 
   // The writer's own.
   std::vector<Pages> chunks_;

@@ -52,7 +52,7 @@ struct Entry {
 };
 
 /// Entries that are sorted piece by piece, in order as a whole.
-std::shared_ptr<const Run> merged(std::span<const Entry> entries, FunctionRef<void()> breathe) {
+std::shared_ptr<const Run> merged(std::span<const Entry> entries, FunctionRef<void()> pause) {
   struct Piece {
     const Entry* at;
     const Entry* end;
@@ -75,19 +75,19 @@ std::shared_ptr<const Run> merged(std::span<const Entry> entries, FunctionRef<vo
     } else {
       std::push_heap(pieces.begin(), pieces.end(), later);
     }
-    if (run->size() % kPieceKeys == 0) breathe();
+    if (run->size() % kPieceKeys == 0) pause();
   }
   return run;
 }
 
 /// The `count` keys up to `newest`, in order.
 std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count,
-                                  FunctionRef<void()> breathe) {
+                                  FunctionRef<void()> pause) {
   std::size_t prefix = newest->size;
   const BufferKey* key = newest;
   for (std::size_t i = 0; i < count; ++i, key = key->older) {
     prefix = common_prefix(newest->key().substr(0, prefix), key->key());
-    if (i % kPieceKeys == 0) breathe();
+    if (i % kPieceKeys == 0) pause();
   }
   // Many are not from the heap, which would keep what is needed for moments.
   std::vector<Entry> few(count < kManyKeys ? count : 0);
@@ -102,9 +102,9 @@ std::shared_ptr<const Run> sorted(const BufferKey* newest, std::size_t count,
       key = key->older;
     }
     std::sort(piece.begin(), piece.end());
-    breathe();
+    pause();
   }
-  return merged(entries, breathe);
+  return merged(entries, pause);
 }
 
 std::shared_ptr<const Run> merged(const Run& a, const Run& b) {
@@ -132,8 +132,8 @@ Plan plan_for(const Runs& runs, std::uint64_t unsorted) noexcept {
 
 std::shared_ptr<const WriteBufferOrder> extended(const WriteBufferOrder& old, const Plan& plan,
                                                  const BufferKey* newest,
-                                                 FunctionRef<void()> breathe) {
-  std::shared_ptr<const Run> run = sorted(newest, newest->number - old.keys(), breathe);
+                                                 FunctionRef<void()> pause) {
+  std::shared_ptr<const Run> run = sorted(newest, newest->number - old.keys(), pause);
   for (std::size_t i = old.runs().size(); i > plan.runs_kept; --i) {
     run = merged(*old.runs()[i - 1], *run);
   }
@@ -148,7 +148,7 @@ std::shared_ptr<const WriteBufferOrder> extended(const WriteBufferOrder& old, co
 
 std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* newest,
                                                             std::uint64_t most,
-                                                            FunctionRef<void(double)> breathe) {
+                                                            FunctionRef<void(double)> pause) {
   const std::uint64_t wanted = newest == nullptr ? 0 : newest->number;
   std::unique_lock lock(mutex_);
   while (order_->keys() < wanted && sorting_ != 0) {
@@ -177,7 +177,7 @@ std::shared_ptr<const WriteBufferOrder> BufferSorter::order(const BufferKey* new
     const std::uint64_t all = kTimesMoved * plan.keys_moved;
     made = extended(*old, plan, newest, [&] {
       moved = std::min(moved + kPieceKeys, all);
-      breathe(static_cast<double>(moved) / static_cast<double>(all));
+      pause(static_cast<double>(moved) / static_cast<double>(all));
     });
   } catch (...) {
     publish(nullptr);

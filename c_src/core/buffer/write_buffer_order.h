@@ -51,10 +51,9 @@ class BufferSorter {
   /// and merging more than `most` keys, or waiting for another thread that sorts: only a call
   /// without a limit (kNoLimit, or nearly) waits. Throws std::bad_alloc. Sorting takes 8 bytes a
   /// key beyond what the buffer counts while it lasts, and orders that are still held keep their
-  /// runs. `breathe` is called again and again while it sorts, with how much is done, from 0 to 1.
+  /// runs. `pause` is called again and again while it sorts, with how much is done, from 0 to 1.
   std::shared_ptr<const WriteBufferOrder> order(
-      const BufferKey* newest, std::uint64_t most,
-      FunctionRef<void(double)> breathe = [](double) {});
+      const BufferKey* newest, std::uint64_t most, FunctionRef<void(double)> pause = [](double) {});
 
   /// Whether a thread waits for another one's sorting; a hint.
   bool awaited() const noexcept { return waiting_.load(std::memory_order_relaxed) != 0; }

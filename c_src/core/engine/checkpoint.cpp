@@ -59,14 +59,14 @@ Result<void> apply_one(MDB_cursor* cursor, std::string_view key,
   return {};
 }
 
-Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> breathe) {
+Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> pause) {
   Identity identity{.store_id = env->store_id(),
                     .counts = env->counts(),
                     .applied_seq = env->applied_seq(),
                     .applying_seq = job->seq};
   const auto sorting = [&](double part) {
     job->sorted(part);
-    if (!job->buffer->order_is_awaited()) breathe();
+    if (!job->buffer->order_is_awaited()) pause();
   };
   BufferCursor records(job->buffer->order(~std::uint64_t{0}, sorting), job->seq);
   job->came_to(0);
@@ -90,7 +90,7 @@ Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> breathe
         if (!one) return env->explain(one.error());
         if (++keys % kKeysBetweenWords != 0) continue;
         job->came_to(keys);
-        breathe();
+        pause();
       }
     }
     if (!there) {
@@ -114,13 +114,13 @@ Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> breathe
 
 }  // namespace
 
-Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> breathe) {
-  auto applied = apply_all(env, job, breathe);
+Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> pause) {
+  auto applied = apply_all(env, job, pause);
   if (applied) return applied;
   env->cut_tail(applied.error().code);
   if (job->short_of_room || !says_no_room(applied.error().code)) return applied;
   job->short_of_room = true;
-  auto again = apply_all(env, job, breathe);
+  auto again = apply_all(env, job, pause);
   if (again) return again;
   env->cut_tail(again.error().code);
   // LMDB may have given up, which says less than why.

@@ -67,9 +67,9 @@ struct CheckpointJob {
 /// any point: the first of several transactions marks the tree as half applied, and only the last
 /// one says that it has everything up to `seq`. A job that is done again goes on where it was.
 /// Blocks; write transactions are begun and ended on this thread, one at a time with others.
-/// `breathe` is called again and again, with a transaction under way, and may take its time.
+/// `pause` is called again and again, with a transaction under way, and may take its time.
 /// Errors: disk_full, quota_exceeded, file_too_large, map_full, no_memory: nothing is lost and it
 /// may be tried again; others as LMDB.
-Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> breathe);
+Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> pause);
 
 }  // namespace hyper_lmdb

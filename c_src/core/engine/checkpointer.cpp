@@ -55,7 +55,7 @@ void Checkpointer::give(std::shared_ptr<const WriteBuffer> buffer, std::uint64_t
 
 /// Rests a while where there is time. False where somebody waits. A job that could not be finished
 /// before is not held up: those who wait for it were told, and are not known here.
-bool Checkpointer::breathe(Doing doing) noexcept {
+bool Checkpointer::pause(Doing doing) noexcept {
   const auto now = steady_clock::now();
   if (stalled() || !pace_.due(now)) return true;
   const double fullness = std::max(buffers_->active()->fullness(), log_->fullness());
@@ -63,7 +63,7 @@ bool Checkpointer::breathe(Doing doing) noexcept {
   if (rest.count() == 0) return true;
   std::unique_lock lock(mutex_);
   const bool awaited = wake_.wait_for(lock, rest, [&] {
-    return stopping_ || waiting_ != 0 || (doing == Doing::tidying_up && !idle());
+    return stopping_ || waiting_ != 0 || (doing == Doing::cleaning_up && !idle());
   });
   pace_.rested(steady_clock::now());
   return !awaited;
@@ -80,11 +80,11 @@ Result<void> Checkpointer::wait_idle() {
   return idle() ? Result<void>() : stall_;
 }
 
-Result<void> Checkpointer::wait_tidy() {
+Result<void> Checkpointer::wait_cleaned_up() {
   std::unique_lock lock(mutex_);
   const Hurry hurry(this);
-  finished_.wait(lock, [&] { return tidy_ || !stall_; });
-  return tidy_ ? Result<void>() : stall_;
+  finished_.wait(lock, [&] { return cleaned_up_ || !stall_; });
+  return cleaned_up_ ? Result<void>() : stall_;
 }
 
 void Checkpointer::try_again() {
@@ -123,7 +123,7 @@ Result<void> Checkpointer::do_job() noexcept try {
     // What is in the way of a spare segment will be in the writer's way, and is said there.
     if (next_ == Next::soon && !stalled()) (void)log_->make_spare();
     pace_.begin(steady_clock::now(), job_.progress(), buffer_->keys());
-    if (auto applied = write_checkpoint(env_, &job_, [this] { breathe(Doing::job); }); !applied) {
+    if (auto applied = write_checkpoint(env_, &job_, [this] { pause(Doing::job); }); !applied) {
       // It may have taken the room that LMDB was refused.
       if (may_pass(applied.error().code)) (void)log_->remove_spare();
       return applied;
@@ -138,7 +138,7 @@ Result<void> Checkpointer::do_job() noexcept try {
 }
 
 /// What is left of a job once writers no longer wait for it; they may have given the next one.
-Result<void> Checkpointer::tidy_up() noexcept try {
+Result<void> Checkpointer::clean_up() noexcept try {
   applied_buffer_.reset();
   // From here on only snapshots keep the buffer.
   if (snapshots_ != nullptr) snapshots_->enforce();
@@ -148,7 +148,7 @@ Result<void> Checkpointer::tidy_up() noexcept try {
     // One that cannot be removed is in nobody's way, and is of use to the next write.
     (void)log_->remove_spare();
   }
-  return log_->remove_retired([this] { return breathe(Doing::tidying_up); });
+  return log_->remove_retired([this] { return pause(Doing::cleaning_up); });
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "remove journal"};
 }
@@ -157,17 +157,17 @@ void Checkpointer::loop() {
   const FileSizeSignalBlock block;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || !idle() || !tidy_; });
-    if (idle() && tidy_) return;
-    const bool to_tidy = !tidy_;  // first: not more than one job leaves something
+    wake_.wait(lock, [&] { return stopping_ || !idle() || !cleaned_up_; });
+    if (idle() && cleaned_up_) return;
+    const bool to_clean_up = !cleaned_up_;  // first: not more than one job leaves something
     lock.unlock();
-    const Result<void> done = to_tidy ? tidy_up() : do_job();
+    const Result<void> done = to_clean_up ? clean_up() : do_job();
     lock.lock();
     stall_ = done;
     stalled_.store(!done, std::memory_order_release);
     if (done) {
-      tidy_ = to_tidy;
-      if (!to_tidy) {
+      cleaned_up_ = to_clean_up;
+      if (!to_clean_up) {
         applied_buffer_ = std::move(buffer_);
         to_rest_ = next_ == Next::perhaps_never;
         count_.fetch_add(1, std::memory_order_relaxed);
@@ -178,7 +178,7 @@ void Checkpointer::loop() {
     }
     finished_.notify_all();
     // A file that cannot be removed is in the way of the next job, and of nothing else.
-    if (!to_tidy && !may_pass(done.error().code)) {
+    if (!to_clean_up && !may_pass(done.error().code)) {
       failed_->store(true, std::memory_order_release);
       ended_ = true;
       return;

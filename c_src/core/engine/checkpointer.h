@@ -48,7 +48,7 @@ class Checkpointer {
   /// The last number of the journal in the jobs given so far.
   std::uint64_t given() const noexcept { return given_.load(std::memory_order_relaxed); }
   /// Waits until what earlier jobs had no need of is gone. Errors: what keeps it there.
-  Result<void> wait_tidy();
+  Result<void> wait_cleaned_up();
   /// A job that could not be finished is tried now, not in a while.
   void try_again();
   /// Waits until the job is further along than `fraction`, or is done, or cannot go on, or it took
@@ -77,13 +77,13 @@ class Checkpointer {
     int& waiting_;
   };
 
-  enum class Doing { job, tidying_up };
+  enum class Doing { job, cleaning_up };
 
   static void* run(void* self);
   void loop();
   Result<void> do_job() noexcept;
-  bool breathe(Doing doing) noexcept;
-  Result<void> tidy_up() noexcept;
+  bool pause(Doing doing) noexcept;
+  Result<void> clean_up() noexcept;
 
   Env* env_;
   BufferSet* buffers_;
@@ -112,7 +112,7 @@ class Checkpointer {
   std::condition_variable wake_;      // the thread
   std::condition_variable finished_;  // those who wait for it
   Result<void> stall_;                // guarded by mutex_
-  bool tidy_ = true;                  // guarded by mutex_; nothing of the jobs before is left
+  bool cleaned_up_ = true;            // guarded by mutex_; nothing of the jobs before is left
   bool stopping_ = false;             // guarded by mutex_
   bool again_ = false;                // guarded by mutex_
   int waiting_ = 0;                   // guarded by mutex_; those for whom the thread does not rest

@@ -25,7 +25,7 @@ constexpr auto kBetweenLooks = std::chrono::milliseconds(500);
 // A group of small writes is held back no longer than this, however slow LMDB is: so many of them
 // are let through that a buffer does not fill with them before long.
 constexpr auto kMostPause = std::chrono::milliseconds(10);
-constexpr auto kNothingToTend = std::chrono::milliseconds(60'000);
+constexpr auto kNothingToMaintain = std::chrono::milliseconds(60'000);
 
 Error env_failed() noexcept {
   return {.code = Code::env_failed, .operation = "write"};
@@ -60,7 +60,7 @@ Result<void> with_room_of_removed(Checkpointer* checkpointer, Act act) {
   auto done = act();
   if (done) return done;
   if (!says_no_room(done.error().code)) return done;
-  if (!checkpointer->wait_tidy()) return done;
+  if (!checkpointer->wait_cleaned_up()) return done;
   auto again = act();
   // LMDB may have given up, which says less than why.
   return !again && again.error().code == Code::env_failed ? done : again;
@@ -87,9 +87,9 @@ bool JournaledEngine::may_wait() const noexcept {
 }
 
 std::optional<Result<void>> JournaledEngine::try_write(std::span<const Op> ops) {
-  auto fate = append(ops, Wait::never);
-  if (!fate) return Result<void>(fate.error());
-  if (fate.value() != Fate::done) return std::nullopt;
+  auto status = append(ops, Wait::never);
+  if (!status) return Result<void>(status.error());
+  if (status.value() != AppendStatus::done) return std::nullopt;
   if (auto shown = show(); !shown) return shown;
   return Result<void>();
 }
@@ -166,32 +166,32 @@ Result<void> JournaledEngine::write_one(Request& request) {
 
 /// What a request comes to, where it may wait.
 Result<void> JournaledEngine::append_or_directly(Request& request, std::span<const Op> ops) {
-  auto fate = append(ops, Wait::allowed);
-  if (!fate) return fate.error();
-  switch (fate.value()) {
-    case Fate::done:
+  auto status = append(ops, Wait::allowed);
+  if (!status) return status.error();
+  switch (status.value()) {
+    case AppendStatus::done:
       return {};
-    case Fate::too_large:
+    case AppendStatus::too_large:
       return directly(request);
-    case Fate::must_wait:
+    case AppendStatus::must_wait:
       break;
   }
   return Error{.code = Code::internal, .operation = "append"};
 }
 
 /// What a batch that could not be decided comes to.
-Result<JournaledEngine::Fate> JournaledEngine::undecided(const Error& error) noexcept {
-  return error.code == Code::work_limit ? Result<Fate>(Fate::must_wait) : error;
+Result<JournaledEngine::AppendStatus> JournaledEngine::undecided(const Error& error) noexcept {
+  return error.code == Code::work_limit ? Result<AppendStatus>(AppendStatus::must_wait) : error;
 }
 
 /// What becomes of a batch that the journal did not take: on a full disk the tree may have room,
 /// and more of it once the journal is gone.
-Result<JournaledEngine::Fate> JournaledEngine::not_journaled(const Error& error) noexcept {
-  return says_no_room(error.code) ? Result<Fate>(Fate::too_large) : error;
+Result<JournaledEngine::AppendStatus> JournaledEngine::not_journaled(const Error& error) noexcept {
+  return says_no_room(error.code) ? Result<AppendStatus>(AppendStatus::too_large) : error;
 }
 
 /// Decides a batch, appends it and enters it into the buffer, not yet visible.
-Result<JournaledEngine::Fate> JournaledEngine::append(std::span<const Op> ops, Wait wait) {
+Result<JournaledEngine::AppendStatus> JournaledEngine::append(std::span<const Op> ops, Wait wait) {
   LinksWrite links(parts_.links, parts_.log->appended() + 1);
   {
     std::optional<ReadCall> reading;
@@ -199,9 +199,10 @@ Result<JournaledEngine::Fate> JournaledEngine::append(std::span<const Op> ops, W
     View view(nullptr, 0, parts_.log->appended());
     if (looks_at_store(*parts_.links, ops)) {
       reading.emplace(parts_.residency, Effort{.may_wait = wait == Wait::allowed});
-      if (reading->refused()) return Fate::must_wait;
+      if (reading->refused()) return AppendStatus::must_wait;
       auto leased = take_lease(wait);
-      if (!leased) return wait == Wait::never ? Result<Fate>(Fate::must_wait) : leased.error();
+      if (!leased)
+        return wait == Wait::never ? Result<AppendStatus>(AppendStatus::must_wait) : leased.error();
       lease.emplace(std::move(leased).value());
       // What was appended before this batch counts, whether readers see it yet or not.
       view = lease->view(parts_.env->dbi()).at(parts_.log->appended()).under(&*reading);
@@ -213,13 +214,13 @@ Result<JournaledEngine::Fate> JournaledEngine::append(std::span<const Op> ops, W
   }
   if (pending_batch_.outcomes() == 0) {
     links.keep();
-    return Fate::done;
+    return AppendStatus::done;
   }
   if (pending_batch_.payload().size() > direct_from_bytes_ || !fits(ops, wait)) {
-    return Fate::too_large;
+    return AppendStatus::too_large;
   }
   auto room = make_room(wait);
-  if (!room || room.value() != Fate::done) return room;
+  if (!room || room.value() != AppendStatus::done) return room;
   if (const auto& named = check_named(); !named) return named.error();
   auto appended =
       wait == Wait::never ? parts_.log->append(pending_batch_.payload()) : append_pending_batch();
@@ -234,7 +235,7 @@ Result<JournaledEngine::Fate> JournaledEngine::append(std::span<const Op> ops, W
   }
   const bool memory_low = active_->running_low() && parts_.buffers->chunks()->empty();
   room_low_.store(memory_low || parts_.log->running_low(), std::memory_order_relaxed);
-  return Fate::done;
+  return AppendStatus::done;
 }
 
 Result<void> JournaledEngine::directly(Request& request) {
@@ -285,23 +286,23 @@ Result<void> JournaledEngine::remove_some(Request& request) {
   return append_or_directly(request, ops);
 }
 
-bool JournaledEngine::wants_tending() const noexcept {
+bool JournaledEngine::wants_maintenance() const noexcept {
   return room_low_.load(std::memory_order_relaxed);
 }
 
-std::chrono::milliseconds JournaledEngine::until_tending() const noexcept {
+std::chrono::milliseconds JournaledEngine::until_maintenance() const noexcept {
   const bool busy = dirty_.load(std::memory_order_acquire) || parts_.buffers->states() > 1;
-  return busy ? kBetweenLooks : kNothingToTend;
+  return busy ? kBetweenLooks : kNothingToMaintain;
 }
 
-void JournaledEngine::tend() noexcept try {
+void JournaledEngine::maintain() noexcept try {
   if (parts_.failed->load(std::memory_order_acquire)) return;
   if (room_low_.load(std::memory_order_relaxed)) {
     parts_.log->prepare_ahead();
     room_low_.store(false, std::memory_order_relaxed);
     if (const auto& chunks = parts_.buffers->chunks(); chunks->empty()) chunks->add();
   }
-  if (const auto buffer = parts_.buffers->active()) buffer->tend();
+  if (const auto buffer = parts_.buffers->active()) buffer->maintain();
   parts_.buffers->collect(
       [&](const BufferSet::Generation* state) { return parts_.pool->pins(state); });
   if (!dirty_.load(std::memory_order_acquire) || !parts_.checkpointer->idle()) return;
@@ -320,7 +321,8 @@ Result<void> JournaledEngine::finish() noexcept {
   if (!failed) {
     parts_.checkpointer->try_again();
     try {
-      if (drain() && parts_.checkpointer->wait_tidy() && parts_.log->remove_spare()) return {};
+      if (drain() && parts_.checkpointer->wait_cleaned_up() && parts_.log->remove_spare())
+        return {};
     } catch (const std::bad_alloc&) {
       // The next start does it.
     }
@@ -395,25 +397,25 @@ bool JournaledEngine::fits_buffer(std::uint64_t payload_bytes, std::size_t outco
 }
 
 /// Room for the pending_batch in segment and buffer.
-Result<JournaledEngine::Fate> JournaledEngine::make_room(Wait wait) {
+Result<JournaledEngine::AppendStatus> JournaledEngine::make_room(Wait wait) {
   const std::uint64_t payload_bytes = pending_batch_.payload().size();
   if (wait == Wait::never) {
     const bool ready =
         parts_.log->room_ready(payload_bytes) &&
         fits_buffer(payload_bytes, pending_batch_.outcomes(), pending_batch_.bytes());
-    return ready ? Fate::done : Fate::must_wait;
+    return ready ? AppendStatus::done : AppendStatus::must_wait;
   }
   pace(pending_batch_.bytes());
   if (!parts_.log->has_segment()) {
     if (auto opened = open_segment(); !opened) return not_journaled(opened.error());
   }
   if (fits_buffer(payload_bytes, pending_batch_.outcomes(), pending_batch_.bytes()))
-    return Fate::done;
+    return AppendStatus::done;
   if (auto rotated = rotate(Checkpointer::Next::soon); !rotated) return rotated.error();
   if (auto opened = open_segment(); !opened) return not_journaled(opened.error());
   if (fits_buffer(payload_bytes, pending_batch_.outcomes(), pending_batch_.bytes()))
-    return Fate::done;
-  return Fate::too_large;
+    return AppendStatus::done;
+  return AppendStatus::too_large;
 }
 
 /// What the file may come to take: the capacity, or what the disk has room for beside the journal,

@@ -41,7 +41,7 @@ struct JournaledParts {
   std::uint64_t hash_seed;  ///< of the buffers
 };
 
-/// Thread-safety: as WriteEngine. `tend` takes the write lock itself where it needs it.
+/// Thread-safety: as WriteEngine. `maintain` takes the write lock itself where it needs it.
 class JournaledEngine final : public WriteEngine {
   enum class Wait { never, allowed };
 
@@ -53,9 +53,9 @@ class JournaledEngine final : public WriteEngine {
   bool may_wait() const noexcept override;
   std::optional<Result<void>> try_write(std::span<const Op> ops) override;
   void write_group(Request* first, std::size_t requests) override;
-  bool wants_tending() const noexcept override;
-  std::chrono::milliseconds until_tending() const noexcept override;
-  void tend() noexcept override;
+  bool wants_maintenance() const noexcept override;
+  std::chrono::milliseconds until_maintenance() const noexcept override;
+  void maintain() noexcept override;
 
   /// Applies everything, so that no journal is left; after the writer thread has ended. What a full
   /// disk keeps from LMDB stays in the journal, on disk. Errors: io_error, env_failed.
@@ -67,14 +67,14 @@ class JournaledEngine final : public WriteEngine {
 
  private:
   /// What became of a batch.
-  enum class Fate { done, must_wait, too_large };
+  enum class AppendStatus { done, must_wait, too_large };
 
   Result<void> write_one(Request& request);
   Result<void> append_or_directly(Request& request, std::span<const Op> ops);
-  static Result<Fate> undecided(const Error& error) noexcept;
-  static Result<Fate> not_journaled(const Error& error) noexcept;
-  Result<Fate> append(std::span<const Op> ops, Wait wait);
-  Result<Fate> make_room(Wait wait);
+  static Result<AppendStatus> undecided(const Error& error) noexcept;
+  static Result<AppendStatus> not_journaled(const Error& error) noexcept;
+  Result<AppendStatus> append(std::span<const Op> ops, Wait wait);
+  Result<AppendStatus> make_room(Wait wait);
   Result<void> directly(Request& request);
   Result<void> remove_some(Request& request);
   Result<void> rotate(Checkpointer::Next next);

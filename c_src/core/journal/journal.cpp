@@ -186,14 +186,14 @@ void Journal::retire_frozen() noexcept {
   if (frozen_ != nullptr) retired_ = std::exchange(frozen_, nullptr);
 }
 
-Result<void> Journal::remove_retired(FunctionRef<bool()> breathe) {
+Result<void> Journal::remove_retired(FunctionRef<bool()> pause) {
   std::shared_ptr<Segment> segment;  // outlives the lock: its map is large
   {
     const std::lock_guard lock(segments_mutex_);
     segment = retired_;
   }
   if (segment == nullptr) return {};
-  segment->file->leave_cache(breathe);
+  segment->file->leave_cache(pause);
   {
     const std::lock_guard lock(mark_mutex_);
     if (auto done = mark_.drop_through(segment->generation); !done) return done;

@@ -76,9 +76,9 @@ class Journal {
   /// LMDB has all of the frozen segment, durably: it is no longer in the way of the next one. What
   /// was retired before must have been removed.
   void retire_frozen() noexcept;
-  /// Removes the retired segment's file. Blocks; `breathe` is called again and again, and may take
+  /// Removes the retired segment's file. Blocks; `pause` is called again and again, and may take
   /// its time; it answers false where somebody waits. Errors: as unlink(2); may be tried again.
-  Result<void> remove_retired(FunctionRef<bool()> breathe = [] { return true; });
+  Result<void> remove_retired(FunctionRef<bool()> pause = [] { return true; });
   /// Lets go of the files, which stay; nothing is appended or flushed any more. A handle may live
   /// long after its store was stopped.
   void close() noexcept;

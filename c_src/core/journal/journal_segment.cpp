@@ -240,18 +240,18 @@ void JournalSegment::forget(std::uint64_t from, std::uint64_t to) noexcept {
 #endif
 }
 
-void JournalSegment::leave_cache(FunctionRef<bool()> breathe) noexcept {
+void JournalSegment::leave_cache(FunctionRef<bool()> pause) noexcept {
 #ifdef POSIX_FADV_DONTNEED
   // A wish: what it does not do, the removal of the file does. Beyond what was flushed there may be
   // pages that it would write out first.
   constexpr std::uint64_t kStep = 1 << 20;
-  for (std::uint64_t at = 0; at < flushed_ && breathe(); at += kStep) {
+  for (std::uint64_t at = 0; at < flushed_ && pause(); at += kStep) {
     const std::uint64_t count = std::min(kStep, flushed_ - at);
     (void)::posix_fadvise(file_.get(), static_cast<off_t>(at), static_cast<off_t>(count),
                           POSIX_FADV_DONTNEED);
   }
 #else
-  (void)breathe;
+  (void)pause;
 #endif
 }
 

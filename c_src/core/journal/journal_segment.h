@@ -66,8 +66,8 @@ class JournalSegment {
   Result<void> flush();
 
   /// What was flushed leaves the page cache by and by: with the file it would all at once, which
-  /// takes milliseconds. Calls `breathe` in between, and ends where that answers false.
-  void leave_cache(FunctionRef<bool()> breathe) noexcept;
+  /// takes milliseconds. Calls `pause` in between, and ends where that answers false.
+  void leave_cache(FunctionRef<bool()> pause) noexcept;
 
   /// What the records take, with the room that flushes skipped.
   std::uint64_t bytes() const noexcept;

@@ -12,8 +12,9 @@
 
 namespace hyper_lmdb {
 
-/// Thread-safety: `may_wait` and the questions about tending may be asked from any thread, `tend`
-/// is called by the writer thread without the write lock, the rest by the holder of the write lock.
+/// Thread-safety: `may_wait` and the questions about maintenance may be asked from any thread,
+/// `maintain` is called by the writer thread without the write lock, the rest by the holder of the
+/// write lock.
 class WriteEngine {
  public:
   virtual ~WriteEngine() = default;
@@ -26,13 +27,13 @@ class WriteEngine {
   /// On the writer thread: does the requests and sets the outcome of each.
   virtual void write_group(Request* first, std::size_t requests) = 0;
   /// On the writer thread, after each group, when a write asked for it, and when it has waited for
-  /// `until_tending`: what is better done ahead or by and by.
-  virtual void tend() noexcept {}
-  virtual std::chrono::milliseconds until_tending() const noexcept {
+  /// `until_maintenance`: what is better done ahead or by and by.
+  virtual void maintain() noexcept {}
+  virtual std::chrono::milliseconds until_maintenance() const noexcept {
     return std::chrono::minutes(1);
   }
-  /// Whether `tend` is due after a `try_write`.
-  virtual bool wants_tending() const noexcept { return false; }
+  /// Whether `maintain` is due after a `try_write`.
+  virtual bool wants_maintenance() const noexcept { return false; }
 };
 
 }  // namespace hyper_lmdb

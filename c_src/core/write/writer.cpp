@@ -47,9 +47,9 @@ Writer::Writer(MDB_env* env, RequestQueue* queue, WriteEngine* engine, std::mute
       snapshots_(snapshots) {}
 
 std::chrono::milliseconds Writer::longest_sleep() const noexcept {
-  const auto tending = engine_->until_tending();
-  if (snapshots_ == nullptr) return tending;
-  return std::min(tending, std::chrono::milliseconds(snapshots_->due_in_ms()));
+  const auto engine_due = engine_->until_maintenance();
+  if (snapshots_ == nullptr) return engine_due;
+  return std::min(engine_due, std::chrono::milliseconds(snapshots_->due_in_ms()));
 }
 
 Result<void> Writer::start(const ThreadApi& threads) {
@@ -76,7 +76,7 @@ void Writer::loop() {
   auto last_check = std::chrono::steady_clock::now();
   while (queue_->take(&group, longest_sleep())) {
     if (group.first != nullptr) serve(group);
-    engine_->tend();
+    engine_->maintain();
     if (snapshots_ != nullptr) snapshots_->enforce();
     if (const auto now = std::chrono::steady_clock::now();
         now - last_check >= kBetweenReaderChecks) {
@@ -137,7 +137,7 @@ std::optional<Result<void>> Writer::try_write(std::span<const Op> ops) try {
   auto done = engine_->try_write(ops);
   if (done && *done) writes_inline_.fetch_add(1, std::memory_order_relaxed);
   lock.unlock();
-  if (engine_->wants_tending()) queue_->nudge();
+  if (engine_->wants_maintenance()) queue_->nudge();
   return done;
 } catch (const std::bad_alloc&) {
   return Error{.code = Code::no_memory, .operation = "write"};

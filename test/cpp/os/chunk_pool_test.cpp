@@ -100,12 +100,12 @@ TEST_CASE("A store at rest keeps no chunk of a write buffer") {
     rig.push({put_op(key, value)});
     REQUIRE(rig.answers() == "ok");
   }
-  REQUIRE(outcome(rig.checkpointer->wait_tidy()) == "ok");
+  REQUIRE(outcome(rig.checkpointer->wait_cleaned_up()) == "ok");
   CHECK_FALSE(chunks.empty());
   // Too large for a buffer, so that LMDB has all of them before it, and no other follows.
   const std::string large(8 << 20, 'l');
   rig.push({put_op("large", large)});
   REQUIRE(rig.answers() == "ok");
-  REQUIRE(outcome(rig.checkpointer->wait_tidy()) == "ok");
+  REQUIRE(outcome(rig.checkpointer->wait_cleaned_up()) == "ok");
   CHECK(chunks.empty());
 }
