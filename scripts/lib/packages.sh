@@ -50,7 +50,9 @@ present() {
         [ -f "$(otp 'code:root_dir() ++ "/erts-" ++ erlang:system_info(version)')/include/erl_nif.h" ] ;;
     erlang-proper-dev) have erl &&
         [ "$(otp 'filelib:wildcard(code:lib_dir() ++ "/proper-*/include/proper.hrl")')" ] ;;
-    erlang-*) have erl && [ "$(otp "filelib:wildcard(code:lib_dir() ++ \"/${1#erlang-}-*\")")" ] ;;
+    # Debian 13 brings an application's folder along before its package is installed.
+    erlang-*) have erl &&
+        [ "$(otp "filelib:wildcard(code:lib_dir() ++ \"/${1#erlang-}-*/ebin/${1#erlang-}.app\")")" ] ;;
     util-linux) have unshare ;;
     e2fsprogs) have mkfs.ext4 || [ -x /sbin/mkfs.ext4 ] ;;
     btrfs-progs) have mkfs.btrfs || [ -x /sbin/mkfs.btrfs ] ;;
