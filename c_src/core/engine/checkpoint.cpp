@@ -59,6 +59,13 @@ Result<void> apply_one(MDB_cursor* cursor, std::string_view key,
   return {};
 }
 
+std::uint64_t pages_at_once(Env* env, const CheckpointJob& job) noexcept {
+  env->look_at_disk();
+  const std::uint64_t most = env->checkpoint_pages();
+  const bool nearly_full = env->disk_space().bytes() < 4 * most * env->page_bytes();
+  return nearly_full || job.small_ones != 0 ? kFewDirtyPages : most;
+}
+
 Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> pause) {
   Identity identity{.store_id = env->store_id(),
                     .counts = env->counts(),
@@ -70,14 +77,11 @@ Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> pause) 
   };
   BufferCursor records(job->buffer->order(~std::uint64_t{0}, sorting), job->seq);
   job->came_to(0);
-  env->look_at_disk();
-  if (env->disk_space().bytes() < 4 * env->checkpoint_pages() * env->page_bytes())
-    job->short_of_room = true;
-  const std::uint64_t most_pages = job->short_of_room ? kFewDirtyPages : env->checkpoint_pages();
   bool there = job->last_key.empty() ? records.first() : records.seek(job->last_key + '\0');
   do {
     auto txn = WriteTxn::begin(env->get());
     if (!txn) return env->explain(txn.error());
+    const std::uint64_t most_pages = pages_at_once(env, *job);
     PageCounter pages(env->page_bytes());
     std::uint64_t keys = 0;
     std::string_view last;
@@ -106,6 +110,7 @@ Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> pause) 
     job->last_key.swap(reached);
     job->committed += keys;
     job->came_to(0);
+    if (job->small_ones != 0) --job->small_ones;
   } while (there);
   env->applied(job->seq, job->counts);
   env->look_at_disk();
@@ -118,8 +123,9 @@ Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> 
   auto applied = apply_all(env, job, pause);
   if (applied) return applied;
   env->cut_tail(applied.error().code);
-  if (job->short_of_room || !says_no_room(applied.error().code)) return applied;
-  job->short_of_room = true;
+  if (job->small_ones != 0 || !says_no_room(applied.error().code)) return applied;
+  // As many as there may be; then the disk may have room again.
+  job->small_ones = 64;
   auto again = apply_all(env, job, pause);
   if (again) return again;
   env->cut_tail(again.error().code);

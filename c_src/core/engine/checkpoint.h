@@ -19,10 +19,9 @@ struct CheckpointJob {
   const WriteBuffer* buffer = nullptr;
   std::uint64_t seq = 0;  ///< the last number of the journal that is in the buffer
   RecordCounts counts = {};
-  std::string last_key;         ///< of the last transaction that was committed
-  std::uint64_t committed = 0;  ///< keys
-  bool short_of_room =
-      false;  ///< a transaction has met a full disk: smaller ones reuse what is freed
+  std::string last_key;          ///< of the last transaction that was committed
+  std::uint64_t committed = 0;   ///< keys
+  std::uint64_t small_ones = 0;  ///< transactions to be small, as one has met a full disk
 
   void begin(const WriteBuffer* of, std::uint64_t through, const RecordCounts& after) {
     buffer = of;
@@ -30,7 +29,7 @@ struct CheckpointJob {
     counts = after;
     last_key.clear();
     committed = 0;
-    short_of_room = false;
+    small_ones = 0;
     all_.store(before_keys() + 2 * buffer->keys(), std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
   }

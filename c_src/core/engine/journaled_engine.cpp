@@ -53,6 +53,8 @@ constexpr double kStride = 1.0 / 128;
 constexpr std::chrono::duration<double> kSlowestBuffer{4};
 // What a segment sets aside when it is made, for the one in use and a spare one.
 constexpr std::uint64_t kBesideJournalBytes = 2 << 20;
+// What small transactions of a checkpoint copy at a time, and the free list with it.
+constexpr std::uint64_t kCopiedPages = 256;
 
 /// A full disk may have room again once the journal is gone that LMDB has.
 template <typename Act>
@@ -216,9 +218,10 @@ Result<JournaledEngine::AppendStatus> JournaledEngine::append(std::span<const Op
     links.keep();
     return AppendStatus::done;
   }
-  if (pending_batch_.payload().size() > direct_from_bytes_ || !fits(ops, wait)) {
-    return AppendStatus::too_large;
-  }
+  if (pending_batch_.payload().size() > direct_from_bytes_) return AppendStatus::too_large;
+  auto fitting = fits(ops, wait);
+  if (!fitting) return fitting.error();
+  if (!fitting.value()) return AppendStatus::too_large;
   auto room = make_room(wait);
   if (!room || room.value() != AppendStatus::done) return room;
   if (const auto& named = check_named(); !named) return named.error();
@@ -302,6 +305,8 @@ void JournaledEngine::maintain() noexcept try {
     room_low_.store(false, std::memory_order_relaxed);
     if (const auto& chunks = parts_.buffers->chunks(); chunks->empty()) chunks->add();
   }
+  // What was written meanwhile was reckoned against the last look.
+  if (dirty_.load(std::memory_order_acquire)) parts_.env->look_at_disk();
   if (const auto buffer = parts_.buffers->active()) buffer->maintain();
   parts_.buffers->collect(
       [&](const BufferSet::Generation* state) { return parts_.pool->pins(state); });
@@ -418,31 +423,49 @@ Result<JournaledEngine::AppendStatus> JournaledEngine::make_room(Wait wait) {
   return AppendStatus::too_large;
 }
 
-/// What the file may come to take: the capacity, or what the disk has room for beside the journal,
-/// if that is less.
-std::uint64_t JournaledEngine::most_file_bytes() const noexcept {
-  const std::uint64_t room = parts_.env->disk_space().free_bytes();
-  const std::uint64_t journal = active_bytes_.load(std::memory_order_relaxed) +
-                                pending_batch_.payload().size() + kBesideJournalBytes;
-  return std::min(parts_.env->capacity(),
-                  shape_.end_page * shape_.page_bytes + room - std::min(room, journal));
+/// Whether both buffers and more surely fit the capacity.
+bool JournaledEngine::fits_capacity(const PageEstimate& estimate) const noexcept {
+  const std::uint64_t capacity_pages = parts_.env->capacity() / shape_.page_bytes;
+  // Far more than it can be, but without a division: mostly that is all there is to ask.
+  const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + estimate.overflow_pages +
+                                estimate.changes * (shape_.depth + 4) + 4096;
+  return roughly <= capacity_pages ||
+         shape_.end_page + pages_needed(shape_, estimate).total <= capacity_pages;
 }
 
-/// Whether both buffers and this batch surely fit the capacity and the disk. Where not, the tree
-/// decides, once it has the buffers.
-bool JournaledEngine::fits(std::span<const Op> ops, Wait wait) {
+/// Whether the disk has room for both buffers and more, in the tree and in the journal, as of the
+/// last look. Pages that a checkpoint copies are used again by its next transactions, so they count
+/// little; while a snapshot keeps them, and where others fill the disk meanwhile, it may be too
+/// little, and the buffers stay until there is room.
+bool JournaledEngine::fits_disk(const PageEstimate& estimate) const noexcept {
+  const std::uint64_t journal = active_bytes_.load(std::memory_order_relaxed) +
+                                pending_batch_.payload().size() + kBesideJournalBytes;
+  const std::uint64_t tree =
+      2 * estimate.inline_bytes + (estimate.overflow_pages + kCopiedPages) * shape_.page_bytes;
+  return journal + tree <= parts_.env->disk_space().free_bytes();
+}
+
+/// Whether both buffers and this batch surely fit the capacity, and as far as one can tell the
+/// disk. Where not, the tree decides, once it has the buffers.
+Result<bool> JournaledEngine::fits(std::span<const Op> ops, Wait wait) {
   // Where the tree cannot be asked now, what is not known to be in it still counts.
   if (parts_.checkpointer->idle() && frozen_estimate_.changes != 0) (void)learn_shape(wait);
   PageEstimate estimate = pending_;
   estimate += frozen_estimate_;
   estimate.add(ops, shape_);
-  // Far more than it can be, but without a division: mostly that is all there is to ask.
-  const std::uint64_t roughly = shape_.end_page + shape_.end_page / 64 + estimate.overflow_pages +
-                                estimate.changes * (shape_.depth + 4) + 4096;
-  if (roughly * shape_.page_bytes <= most_file_bytes()) return true;
-  if (wait == Wait::allowed) parts_.env->look_at_disk();  // it may have changed
-  return (shape_.end_page + pages_needed(shape_, estimate).total) * shape_.page_bytes <=
-         most_file_bytes();
+  if (!fits_capacity(estimate)) return false;
+  if (fits_disk(estimate)) return true;
+  if (wait == Wait::never) return false;
+  // It may have changed; and mostly it is what waits for the tree that asks for so much.
+  parts_.env->look_at_disk();
+  if (fits_disk(estimate)) return true;
+  if (estimate.changes > ops.size()) {
+    if (auto drained = drain(); !drained) return drained.error();
+    (void)learn_shape(wait);
+    estimate = {};
+    estimate.add(ops, shape_);
+  }
+  return fits_disk(estimate);
 }
 
 /// The active buffer is frozen and handed to the checkpointer, once that has the one before.

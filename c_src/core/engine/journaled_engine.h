@@ -80,8 +80,9 @@ class JournaledEngine final : public WriteEngine {
   Result<void> rotate(Checkpointer::Next next);
   Result<void> drain();
   Result<void> show();
-  std::uint64_t most_file_bytes() const noexcept;
-  bool fits(std::span<const Op> ops, Wait wait);
+  bool fits_capacity(const PageEstimate& estimate) const noexcept;
+  bool fits_disk(const PageEstimate& estimate) const noexcept;
+  Result<bool> fits(std::span<const Op> ops, Wait wait);
   bool fits_buffer(std::uint64_t payload_bytes, std::size_t outcomes, std::uint64_t bytes);
   double fullness() const noexcept;
   bool ahead_of_checkpointer() const noexcept;

@@ -44,6 +44,13 @@ void MappedEngine::write_alone(Request* request, std::uint64_t seq) {
 // outcome and leaves no trace; an error returned here is one of the transaction.
 Result<void> MappedEngine::write_together(Request* first, const Request* end, std::uint64_t seq) {
   auto done = one_transaction(first, end, seq);
+  if (done) return done;
+  env_->cut_tail(done.error().code);
+  const bool alone = first->next == end && first->kind == Request::Kind::remove_prefix;
+  if (!alone || !says_no_room(done.error().code)) return done;
+  most_removed_ = kFewRemovedAtOnce;
+  done = one_transaction(first, end, seq);
+  most_removed_ = kMostRemovedAtOnce;
   if (!done) env_->cut_tail(done.error().code);
   return done;
 }
@@ -81,7 +88,7 @@ Result<void> MappedEngine::perform(BatchTransaction& batch, Request& request,
                                    std::uint64_t* pages) {
   if (request.kind == Request::Kind::reset) return batch.drop_all();
   if (request.kind == Request::Kind::remove_prefix) {
-    auto part = batch.remove_prefix(request.ops.front().key, request.from, kMostRemovedAtOnce);
+    auto part = batch.remove_prefix(request.ops.front().key, request.from, most_removed_);
     if (!part) return part.error();
     request.removed = part.value().records;
     request.continue_at = std::move(part.value().next);
@@ -147,9 +154,10 @@ void MappedEngine::trim() noexcept {
 }
 
 void MappedEngine::add_estimate(PageEstimate* estimate, const Request& request,
-                                const TreeShape& shape) noexcept {
+                                const TreeShape& shape) const noexcept {
   estimate->add(request.ops, shape);
-  if (request.kind == Request::Kind::remove_prefix) estimate->changes += kMostRemovedAtOnce;
+  if (request.kind == Request::Kind::remove_prefix) estimate->changes += most_removed_;
+  if (request.kind == Request::Kind::reset) estimate->empties = true;
 }
 
 // Decides what the capacity and the disk have room for, before anything is changed. `*pages` is
@@ -178,8 +186,8 @@ Result<void> MappedEngine::make_room(const TreeShape& shape, Request* first, con
   // is there should it do so all the same.
   auto free = count_free_pages();
   if (!free) return free.error();
-  if (free.value() < 2 * needed.total) return extended;
-  *pages = shape.end_page + needed.total;
+  if (free.value().unpinned < needed.nodes) return extended;
+  *pages = shape.end_page + needed.total + pages_needed(shape, {.changes = 1}).total;
   return extend_blocks(shape, *pages);
 }
 
@@ -188,10 +196,10 @@ Result<void> MappedEngine::extend_blocks(const TreeShape& shape, std::uint64_t p
   return env_->mapped_space().extend(shape.end_page * shape.page_bytes, pages * shape.page_bytes);
 }
 
-Result<std::uint64_t> MappedEngine::count_free_pages() {
+Result<FreePages> MappedEngine::count_free_pages() {
   // LMDB shows its free list to readers only. Not a lease: those may all be taken.
   auto reader = ReadTxn::begin(env_->get());
-  return reader ? free_pages(reader.value().get()) : Result<std::uint64_t>(0);
+  return reader ? free_pages(reader.value().get()) : Result<FreePages>(FreePages{});
 }
 
 // The file has reached the capacity, or the end of the disk: now the free pages inside it count.
@@ -205,17 +213,21 @@ Result<void> MappedEngine::make_room_near_end(const TreeShape& shape, Request* f
   const DiskSpace& room = env_->disk_space();
   const std::uint64_t disk_pages = shape.end_page + room.bytes() / shape.page_bytes;
   const std::uint64_t pages_for_removals = room.bytes_for_removals() / shape.page_bytes;
-  std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value());
+  std::uint64_t used = shape.end_page - std::min(shape.end_page, free.value().all);
+  // What the last transactions have freed counts, though the next one may not use it yet: until
+  // then the pages for removals serve.
+  std::uint64_t on_disk = shape.end_page - std::min(shape.end_page, free.value().unpinned);
   for (Request* r = first; r != end; r = r->next) {
     PageEstimate estimate;
     add_estimate(&estimate, *r, shape);
     const std::uint64_t growth = pages_needed(shape, estimate).growth;
     if (growth != 0 && used + growth > capacity_pages) {
       r->outcome = Error{.code = Code::map_full, .operation = "write"};
-    } else if (growth != 0 && used + growth + pages_for_removals > disk_pages) {
+    } else if (growth != 0 && on_disk + growth + pages_for_removals > disk_pages) {
       r->outcome = Error{.code = Code::disk_full, .operation = "write"};
     } else {
       used += growth;
+      on_disk += growth;
     }
   }
   return {};

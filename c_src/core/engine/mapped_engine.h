@@ -41,17 +41,18 @@ class MappedEngine final : public WriteEngine {
   void trim() noexcept;
 
   static constexpr std::uint64_t kMostRemovedAtOnce = 1000;  // of a prefix, in one transaction
+  static constexpr std::uint64_t kFewRemovedAtOnce = 4;      // where a full disk refuses that
 
  private:
-  static void add_estimate(PageEstimate* estimate, const Request& request,
-                           const TreeShape& shape) noexcept;
+  void add_estimate(PageEstimate* estimate, const Request& request,
+                    const TreeShape& shape) const noexcept;
   Result<void> write_together(Request* first, const Request* end, std::uint64_t seq);
   Result<void> one_transaction(Request* first, const Request* end, std::uint64_t seq);
   Result<void> perform(BatchTransaction& batch, Request& request, std::uint64_t* pages);
   Result<void> make_room(const TreeShape& shape, Request* first, const Request* end,
                          std::uint64_t* pages);
   Result<void> make_room_near_end(const TreeShape& shape, Request* first, const Request* end);
-  Result<std::uint64_t> count_free_pages();
+  Result<FreePages> count_free_pages();
   Result<void> extend_blocks(const TreeShape& shape, std::uint64_t pages);
   Result<void> commit(BatchTransaction& batch);
   const Result<void>& check_named();
@@ -61,7 +62,9 @@ class MappedEngine final : public WriteEngine {
   Links* links_;
   Flusher* flusher_;
   std::atomic<bool>* failed_;
-  NamedCheck named_;  // of the holder of the write lock
+  // Of the holder of the write lock.
+  NamedCheck named_;
+  std::uint64_t most_removed_ = kMostRemovedAtOnce;
   // Of its own: a page that has to be written out first says nothing to those who read.
   Residency residency_;
 };

@@ -18,26 +18,33 @@ class DiskSpace {
   void use(int fd, std::uint64_t page_bytes) noexcept;
 
   /// Looks at the disk, and sets aside what is missing behind the first `used_bytes` of the file.
-  /// Where the file system has no call for that, nothing is kept. Blocks.
+  /// Where the file system has no call for that, or writes every change to new blocks, nothing is
+  /// kept. Blocks.
   void look(std::uint64_t used_bytes) noexcept;
+  /// Cuts the file behind what is used and what is kept. Nobody may be writing. Blocks.
+  void cut(std::uint64_t used_bytes) noexcept;
+  /// The errno for which blocks could not be kept at the last look; 0 where they are.
+  int refusal() const noexcept { return refusal_.load(std::memory_order_relaxed); }
 
   /// How much longer the file may become, as of the last look: what is free and what is kept.
   std::uint64_t bytes() const noexcept { return free_bytes() + kept_bytes(); }
   /// The first of the two.
   std::uint64_t free_bytes() const noexcept { return free_bytes_.load(std::memory_order_relaxed); }
   /// What puts must leave of `bytes`.
-  std::uint64_t bytes_for_removals() const noexcept;
+  std::uint64_t bytes_for_removals() const noexcept { return most_kept_bytes_ / 2; }
   /// Where the blocks end that are kept.
   std::uint64_t kept_until() const noexcept { return kept_until_.load(std::memory_order_relaxed); }
 
  private:
   std::uint64_t kept_bytes() const noexcept;
   bool keep(std::uint64_t from, std::uint64_t to) noexcept;
+  std::uint64_t ask_free_bytes() const noexcept;
 
   int fd_ = -1;
   std::uint64_t most_kept_bytes_ = 0;
-  std::mutex mutex_;                  // held by `look`
-  std::atomic<bool> can_keep_{true};  // the next four are changed with mutex_ held
+  std::mutex mutex_;  // held by `look` and `cut`, which change what follows
+  bool can_keep_ = true;
+  std::atomic<int> refusal_{0};
   std::atomic<std::uint64_t> used_bytes_{0};
   std::atomic<std::uint64_t> kept_until_{0};
   std::atomic<std::uint64_t> free_bytes_{~std::uint64_t{0} / 2};

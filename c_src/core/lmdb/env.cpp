@@ -384,23 +384,22 @@ Error explain_shortage(Error error, int fd) noexcept {
   return error;
 }
 
-Error Env::explain(Error error) const {
+Error Env::explain(Error error) noexcept {
+  if (error.code != Code::io_error || error.native != EIO) return error;
+  // A quota is not seen by looking at the disk, but blocks are refused for it.
+  look_at_disk();
+  if (const int refusal = disk_space_.refusal(); refusal != 0) {
+    const Error shortage = from_errno(refusal, error.operation);
+    if (says_no_room(shortage.code)) return shortage;
+  }
   return explain_shortage(error, data_file_.get());
 }
 
-void Env::cut_tail(Code why) const noexcept {
-  const bool no_room =
-      why == Code::disk_full || why == Code::quota_exceeded || why == Code::file_too_large;
-  if (!no_room || mapped_writes_) return;
+void Env::cut_tail(Code why) noexcept {
   MDB_envinfo info;
-  struct stat file;
-  if (mdb_env_info(env_, &info) != 0 || ::fstat(data_file_.get(), &file) != 0) return;
-  const std::uint64_t used_bytes = (info.me_last_pgno + 1) * page_bytes_;
-  // To cut the file shorter would give up the blocks that are kept behind its last page too.
-  const std::uint64_t end = std::max(used_bytes, disk_space_.kept_until());
-  if (static_cast<std::uint64_t>(file.st_size) <= end) return;
-  // Where it fails the blocks stay taken, which the next transaction uses.
-  [[maybe_unused]] const int rc = ::ftruncate(data_file_.get(), static_cast<off_t>(end));
+  const bool no_room = says_no_room(why) || why == Code::file_too_large;
+  if (!no_room || mapped_writes_ || mdb_env_info(env_, &info) != 0) return;
+  disk_space_.cut((info.me_last_pgno + 1) * page_bytes_);
 }
 
 void Env::look_at_disk() noexcept {

@@ -71,10 +71,10 @@ class Env {
     identity_.counts = counts;
   }
   /// What an error of a write transaction comes from.
-  Error explain(Error error) const;
+  Error explain(Error error) noexcept;
   /// After a transaction that found no room and is over: pages it wrote behind the last one in use
   /// must not keep the disk full. Nobody may be writing. Not under a writable map.
-  void cut_tail(Code why) const noexcept;
+  void cut_tail(Code why) noexcept;
   std::uint64_t page_bytes() const noexcept { return page_bytes_; }
   /// As Settings::checkpoint_pages.
   std::uint64_t checkpoint_pages() const noexcept { return checkpoint_pages_; }
@@ -90,7 +90,7 @@ class Env {
   MappedSpace& mapped_space() noexcept { return mapped_space_; }
   /// What the disk has room for, as of the last `look_at_disk`. In map_async nobody looks.
   const DiskSpace& disk_space() const noexcept { return disk_space_; }
-  /// Thread-safe; nobody else may be committing. Blocks.
+  /// Thread-safe. Blocks.
   void look_at_disk() noexcept;
 
  private:

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint64_t kLeastStepBytes = 256 << 10;
 constexpr std::uint64_t kMostStepBytes = 64 << 20;
-constexpr std::uint64_t kKeepBytes = 512 << 10;  // at rest
+constexpr std::uint64_t kKeepBytes = 896 << 10;  // at rest
 
 /// What holds data, up to `used`, has its blocks.
 int try_to_reserve(int fd, std::uint64_t from, [[maybe_unused]] std::uint64_t used,

@@ -22,7 +22,7 @@ class MappedSpace {
   /// Errors: disk_full, quota_exceeded, file_too_large, io_error.
   Result<void> extend(std::uint64_t used_bytes, std::uint64_t bytes);
 
-  /// Gives back what lies further than `kKeepBytes` past the first `used_bytes`.
+  /// Gives back what lies further than 896 KiB past the first `used_bytes`.
   void trim(std::uint64_t used_bytes) noexcept;
   /// Cuts the file after its first `used_bytes`; nobody may have it mapped.
   Result<void> truncate(std::uint64_t used_bytes) noexcept;

@@ -1,7 +1,10 @@
 #include "lmdb/page_estimate.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
+#include <string_view>
+#include <system_error>
 
 #include "format/compression.h"
 #include "lmdb/txn.h"
@@ -60,6 +63,7 @@ PageEstimate& PageEstimate::operator+=(const PageEstimate& other) noexcept {
   inline_bytes += other.inline_bytes;
   overflow_pages += other.overflow_pages;
   puts += other.puts;
+  empties = empties || other.empties;
   return *this;
 }
 
@@ -75,33 +79,63 @@ PagesNeeded pages_needed(const TreeShape& shape, const PageEstimate& estimate) n
   const std::uint64_t copies = std::min((estimate.changes + 1) * (shape.depth + 1),
                                         shape.leaf_pages + shape.branch_pages + 1);
   const std::uint64_t direct = splits + splits / 4 + copies + estimate.overflow_pages;
-  // The free list may be rewritten whole: eight bytes a page, in runs.
-  const std::uint64_t free_list = 16 + (shape.end_page + direct) * 8 * 2 / shape.page_bytes;
+  // The free list may be rewritten whole: eight bytes a page, in runs. What is not in it already,
+  // and no overflow page of a value that goes, is in it only if it is copied here.
+  const std::uint64_t in_nodes = estimate.empties ? 0 : shape.leaf_pages + shape.branch_pages;
+  const std::uint64_t listed = shape.end_page - std::min(shape.end_page, in_nodes);
+  const std::uint64_t free_list = 16 + (listed + direct) * 8 * 2 / shape.page_bytes;
   const std::uint64_t growth = estimate.puts == 0 ? 0
                                                   : 2 * estimate.inline_bytes / shape.page_bytes +
                                                         estimate.overflow_pages + 4;
-  return {.growth = growth, .total = direct + free_list};
+  return {.growth = growth, .nodes = direct, .total = direct + free_list};
 }
 
 std::uint64_t reserve_pages(const TreeShape& shape, const PageEstimate& estimate,
                             const PagesNeeded& needed) noexcept {
   std::uint64_t pages = shape.end_page + needed.total;
-  if (estimate.puts != 0) pages += 2 * pages_needed(shape, {.changes = 1}).total;
+  constexpr std::uint64_t kLeastForRemovals = 224;  // with LMDB's pages of 4 KiB under 1 MiB
+  if (estimate.puts != 0) {
+    pages += std::max(2 * pages_needed(shape, {.changes = 1}).total, kLeastForRemovals);
+  }
   return pages;
 }
 
-Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept {
+namespace {
+
+/// Of one line of mdb_reader_list, which ends with the reader's transaction id where it has one.
+int take_reader(const char* line, void* oldest) noexcept {
+  std::string_view text(line);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  text.remove_prefix(text.rfind(' ') + 1);
+  std::uint64_t id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size()) return 0;
+  auto& least = *static_cast<std::uint64_t*>(oldest);
+  least = std::min(least, id);
+  return 0;
+}
+
+}  // namespace
+
+Result<FreePages> free_pages(MDB_txn* txn) noexcept {
   constexpr MDB_dbi kFreeList = 0;
   auto cursor = Cursor::open(txn, kFreeList);
   if (!cursor) return cursor.error();
-  std::uint64_t pages = 0;
+  // A record is named by the transaction that freed its pages.
+  std::uint64_t oldest = mdb_txn_id(txn);
+  (void)mdb_reader_list(mdb_txn_env(txn), &take_reader, &oldest);
+  FreePages pages;
   MDB_val key{};
   MDB_val value{};
   int rc = 0;
   while ((rc = mdb_cursor_get(cursor.value().get(), &key, &value, MDB_NEXT)) == 0) {
     std::size_t count = 0;  // each record begins with the length of its list
     if (value.mv_size >= sizeof count) std::memcpy(&count, value.mv_data, sizeof count);
-    pages += count;
+    pages.all += count;
+    std::uint64_t freed_by = 0;
+    if (key.mv_size >= sizeof freed_by) std::memcpy(&freed_by, key.mv_data, sizeof freed_by);
+    if (freed_by <= oldest) pages.unpinned += count;
+    if (freed_by < oldest) pages.usable += count;
   }
   if (rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
   return pages;

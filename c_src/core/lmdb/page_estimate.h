@@ -28,15 +28,17 @@ struct PageEstimate {
   std::uint64_t inline_bytes = 0;    ///< of puts, on leaf pages
   std::uint64_t overflow_pages = 0;  ///< of puts
   std::uint64_t puts = 0;            ///< changes that add something
+  bool empties = false;              ///< everything is removed
 
   void add(std::span<const Op> ops, const TreeShape& shape) noexcept;
   PageEstimate& operator+=(const PageEstimate& other) noexcept;
 };
 
-/// Pages a estimate may take, none reused: an upper bound, generous but finite.
+/// Pages an estimate may take, none reused: an upper bound, generous but finite.
 struct PagesNeeded {
   std::uint64_t growth = 0;  ///< pages the data itself adds; deletes add none
-  std::uint64_t total = 0;   ///< with copies of changed pages and the free list
+  std::uint64_t nodes = 0;   ///< with copies of changed pages
+  std::uint64_t total = 0;   ///< and with the free list
 };
 PagesNeeded pages_needed(const TreeShape& shape, const PageEstimate& estimate) noexcept;
 
@@ -45,7 +47,13 @@ PagesNeeded pages_needed(const TreeShape& shape, const PageEstimate& estimate) n
 std::uint64_t reserve_pages(const TreeShape& shape, const PageEstimate& estimate,
                             const PagesNeeded& needed) noexcept;
 
-/// Pages of the file that hold nothing, as of a read transaction. Walks the free list.
-Result<std::uint64_t> free_pages(MDB_txn* txn) noexcept;
+struct FreePages {
+  std::uint64_t all = 0;       ///< that hold nothing, as of a read transaction
+  std::uint64_t unpinned = 0;  ///< those of them that no open reader sees
+  std::uint64_t usable = 0;    ///< and that the next write transaction may use: what one frees is
+                               ///< kept for a while
+};
+/// Walks the free list.
+Result<FreePages> free_pages(MDB_txn* txn) noexcept;
 
 }  // namespace hyper_lmdb

@@ -26,7 +26,7 @@ std::string filling(const WriterRig& rig, std::string_view key) {
   auto txn = ReadTxn::begin(rig.env->get());
   must(txn ? 0 : EAGAIN, "begin");
   const TreeShape shape = shape_of(txn.value().get(), rig.env->dbi()).value();
-  const std::uint64_t free = free_pages(txn.value().get()).value();
+  const std::uint64_t free = free_pages(txn.value().get()).value().all;
   REQUIRE(free > 0);
   const auto end_with = [&](const std::string& value) {
     PageEstimate estimate;
