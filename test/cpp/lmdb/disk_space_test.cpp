@@ -115,7 +115,7 @@ TEST_CASE("Where blocks cannot be kept, only what is free counts") {
   rig.room.look(3 * kPageBytes);
   CHECK(faults::disarm() == 1);
   CHECK(kept(rig) == 0);
-  CHECK(rig.room.bytes_for_removals() == 0);
+  CHECK(rig.room.bytes_for_removals() > 0);  // puts leave it of what is free
   CHECK(rig.room.free_bytes() > 0);
 }
 
