@@ -1,4 +1,4 @@
-// The file `dirty.mark`: a line of text that lmdb/clean_mark writes, and behind it the numbers that
+// The file `dirty.mark`: a line of text that lmdb/dirty_mark writes, and behind it the numbers that
 // journal/journal_mark writes.
 #pragma once
 

@@ -1,6 +1,6 @@
 // Which segments a start must find: so a store that was not closed knows that it had a journal.
 //
-// This stands behind the mark of map_async (clean_mark.h), in the same sector of `dirty.mark`, and
+// This stands behind the mark of map_async (dirty_mark.h), in the same sector of `dirty.mark`, and
 // is written over in place: store id, first and last generation, checksum. It may say too little
 // and never too much, as a healthy store must start: a segment is in it once the segment is on disk
 // with its name, and no longer when its file is removed. What is damaged, or of another store, as

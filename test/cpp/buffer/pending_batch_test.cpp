@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "engine/apply.h"
-#include "support/applier.h"
 #include "support/decider.h"
 #include "support/ops.h"
+#include "support/tree_changes.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
@@ -193,7 +193,7 @@ TEST_CASE("A batch comes to the same in a buffer as in the tree") {
   for (const std::uint64_t seed : {1, 2, 3, 4}) {
     std::mt19937_64 random(seed);
     const RawEnv env;
-    Checkpointer tree(env);
+    TreeChanges tree(env);
     Decider buffer;
     for (int round = 0; round < 300; ++round) {
       std::vector<std::string> values;

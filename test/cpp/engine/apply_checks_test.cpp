@@ -5,8 +5,8 @@
 
 #include "engine/apply.h"
 #include "format/record.h"
-#include "support/applier.h"
 #include "support/ops.h"
+#include "support/tree_changes.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
@@ -16,8 +16,8 @@ namespace {
 /// An environment with a way to write batches into it.
 struct Rig {
   RawEnv env;
-  Checkpointer checkpointer{env};
-  std::string write(const std::vector<Op>& ops) { return checkpointer.write(ops); }
+  TreeChanges changes{env};
+  std::string write(const std::vector<Op>& ops) { return changes.write(ops); }
 
   void put_record(std::string_view key, const Record& record) {
     std::string bytes(encoded_size(record), '\0');

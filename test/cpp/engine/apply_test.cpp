@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "format/record.h"
-#include "support/applier.h"
 #include "support/ops.h"
+#include "support/tree_changes.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
@@ -174,7 +174,7 @@ TEST_CASE("Random batches do what they do to a map") {
         keys.push_back(random.bytes(1 + random.below(i % 4 == 0 ? 511 : 24)));
       }
       const RawEnv env({.map_bytes = 1ULL << 30, .flags = flags});
-      Checkpointer checkpointer(env, checksum);
+      TreeChanges changes(env, checksum);
       Model model;
       std::vector<std::string> storage;
       std::size_t operations = 0, refused = 0, batches = 0;
@@ -183,14 +183,14 @@ TEST_CASE("Random batches do what they do to a map") {
         operations += ops.size();
         ++batches;
         const std::string expected = write(model, ops);
-        const std::string found = checkpointer.write(ops);
+        const std::string found = changes.write(ops);
         if (found != expected) FAIL("batch " << batches << ": " << found << ", not " << expected);
         if (expected != "ok") ++refused;
         if (batches % 500 == 0) REQUIRE((contents(env) == model));
       }
       CHECK((contents(env) == model));
-      CHECK(checkpointer.links() == links_in(model));
-      CHECK(checkpointer.marks() == marks_in(model));
+      CHECK(changes.links() == links_in(model));
+      CHECK(changes.marks() == marks_in(model));
       CHECK(refused > 20);
       CHECK(refused < batches / 2);
     }
@@ -204,9 +204,9 @@ TEST_CASE("A mark on a record that fails its checksum is refused, not given a ne
   encode("g", record, rotten.data());
   rotten.back() = 'E';
   env.put("g", rotten);
-  Checkpointer checkpointer(env, true);
-  CHECK(checkpointer.write(std::vector<Op>{group_op("g")}) == "checksum_mismatch");
-  CHECK(checkpointer.marks() == 0);
+  TreeChanges changes(env, true);
+  CHECK(changes.write(std::vector<Op>{group_op("g")}) == "checksum_mismatch");
+  CHECK(changes.marks() == 0);
   CHECK(contents(env).at("g").payload == "damaged");
 }
 
@@ -220,7 +220,7 @@ TEST_CASE("A value of any size is replaced by one of any other") {
   for (const bool checksum : {false, true}) {
     for (const std::size_t key_size : {20, 511}) {
       const RawEnv env({.flags = MDB_NOSYNC | MDB_WRITEMAP});
-      Checkpointer checkpointer(env, checksum);
+      TreeChanges changes(env, checksum);
       const std::string key(key_size, 'k');
       std::string wrong;
       for (const std::size_t before : sizes) {
@@ -230,7 +230,7 @@ TEST_CASE("A value of any size is replaced by one of any other") {
           // The neighbours must not notice.
           const std::vector<Op> ops{put_op("a", "left"), put_op(key, first), put_op("z", "right")};
           const std::vector<Op> again{put_op(key, second)};
-          const bool done = checkpointer.write(ops) == "ok" && checkpointer.write(again) == "ok";
+          const bool done = changes.write(ops) == "ok" && changes.write(again) == "ok";
           const Model expected{{"a", value("left")}, {key, value(second)}, {"z", value("right")}};
           if (!done || contents(env) != expected) {
             wrong += std::to_string(before) + " to " + std::to_string(after) + " ";

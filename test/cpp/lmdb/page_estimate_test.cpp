@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hyper_lmdb/function_ref.h"
-#include "support/applier.h"
+#include "support/tree_changes.h"
 
 using namespace hyper_lmdb;
 using namespace hyper_lmdb::test;
@@ -40,7 +40,7 @@ class History {
       }
       ops.push_back(op);
     }
-    run([&](MDB_txn* txn) { return outcome(checkpointer_.apply_in(txn, ops)); }, ops);
+    run([&](MDB_txn* txn) { return outcome(changes_.apply_in(txn, ops)); }, ops);
     keys_.clear();
     sizes_.clear();
   }
@@ -84,7 +84,7 @@ class History {
 
   static constexpr std::size_t kRemove = SIZE_MAX;
   RawEnv env_;
-  Checkpointer checkpointer_{env_, true};
+  TreeChanges changes_{env_, true};
   MDB_txn* pinned_ = nullptr;
   std::string bytes_ = std::string(8 << 20, 'v');
   std::vector<std::string> keys_;

@@ -12,9 +12,9 @@
 
 namespace hyper_lmdb::test {
 
-class Checkpointer {
+class TreeChanges {
  public:
-  explicit Checkpointer(const RawEnv& env, bool checksum = false)
+  explicit TreeChanges(const RawEnv& env, bool checksum = false)
       : env_(env), checksum_(checksum), links_({.entries = 0}, 0, {}, 0) {}
 
   /// Checks and applies in a transaction, without its commit.
