@@ -72,8 +72,8 @@ void DiskSpace::look(std::uint64_t used_bytes) noexcept {
   }
   used_bytes_.store(used_bytes, std::memory_order_relaxed);
   kept_until_.store(until, std::memory_order_relaxed);
-  // Where not even these blocks are to be had, nothing counts as free: there may be a quota. Another
-  // failure says nothing of the room.
+  // Where not even these blocks are to be had, nothing counts as free: there may be a quota.
+  // Another failure says nothing of the room.
   const bool refused = can_keep_ && until < wanted && is_short_of_room(refusal());
   free_bytes_.store(refused ? 0 : ask_free_bytes(), std::memory_order_relaxed);
 }

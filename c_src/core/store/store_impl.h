@@ -176,7 +176,8 @@ struct StoreImpl {
   }
 
   void make_writer(WriteEngine* engine) {
-    writer = std::make_unique<Writer>(env->get(), &queue, engine, &write_mutex, &failed, &snapshots);
+    writer =
+        std::make_unique<Writer>(env->get(), &queue, engine, &write_mutex, &failed, &snapshots);
   }
 
   void make_journal() {
