@@ -12,6 +12,8 @@ namespace {
 // On a disk that is nearly full: the pages that one transaction frees are there for the one after
 // the next, and three fit into what is kept for removals.
 constexpr std::uint64_t kFewDirtyPages = 16;
+// As many of these before a larger one is tried again.
+constexpr std::uint64_t kSmallOnes = 64;
 
 // Writers look at what it says.
 constexpr std::uint64_t kKeysBetweenWords = 64;
@@ -121,16 +123,22 @@ Result<void> apply_all(Env* env, CheckpointJob* job, FunctionRef<void()> pause) 
 
 Result<void> write_checkpoint(Env* env, CheckpointJob* job, FunctionRef<void()> pause) {
   auto applied = apply_all(env, job, pause);
-  if (applied) return applied;
-  env->cut_tail(applied.error().code);
-  if (job->small_ones != 0 || !says_no_room(applied.error().code)) return applied;
-  // As many as there may be; then the disk may have room again.
-  job->small_ones = 64;
-  auto again = apply_all(env, job, pause);
-  if (again) return again;
-  env->cut_tail(again.error().code);
-  // LMDB may have given up, which says less than why.
-  return says_no_room(again.error().code) ? again : applied;
+  // On a full disk again in small transactions, for as long as these go through.
+  for (std::uint64_t before = 0; !applied;) {
+    env->cut_tail(applied.error().code);
+    const bool goes_on = job->small_ones == 0 || job->committed > before;
+    if (!goes_on || !says_no_room(applied.error().code)) return applied;
+    before = job->committed;
+    job->small_ones = kSmallOnes;
+    auto again = apply_all(env, job, pause);
+    // LMDB may have given up, which says less than why.
+    if (!again && !says_no_room(again.error().code)) {
+      env->cut_tail(again.error().code);
+      return applied;
+    }
+    applied = std::move(again);
+  }
+  return applied;
 }
 
 }  // namespace hyper_lmdb

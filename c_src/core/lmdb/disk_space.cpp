@@ -45,7 +45,7 @@ bool DiskSpace::keep(std::uint64_t from, std::uint64_t to) noexcept {
       can_keep_ = false;  // there is no such call
       break;
     default:
-      refusal_.store(rc, std::memory_order_relaxed);
+      refusal_ = rc;
   }
   return false;
 }
@@ -54,17 +54,17 @@ std::uint64_t DiskSpace::ask_free_bytes() const noexcept {
   struct statvfs disk;
   // A file system that does not know its size says that it has none.
   if (::fstatvfs(fd_, &disk) != 0 || disk.f_blocks == 0) return kUnknown;
-  // Some file systems keep blocks back for the administrator.
-  const std::uint64_t blocks = ::geteuid() == 0 ? disk.f_bfree : disk.f_bavail;
+  // Not what is kept for the administrator: who that is, a container may hide.
+  const std::uint64_t blocks = disk.f_bavail;
   return disk.f_frsize != 0 && blocks > kUnknown / disk.f_frsize ? kUnknown
                                                                  : blocks * disk.f_frsize;
 }
 
-void DiskSpace::look(std::uint64_t used_bytes) noexcept {
+int DiskSpace::look(std::uint64_t used_bytes) noexcept {
   const std::lock_guard lock(mutex_);
   const std::uint64_t wanted = used_bytes + most_kept_bytes_;
   std::uint64_t until = std::max(kept_until(), used_bytes);
-  refusal_.store(0, std::memory_order_relaxed);
+  refusal_ = 0;
   // Near the end of the disk: as much of it as there is.
   for (std::uint64_t step = wanted - std::min(until, wanted); step >= kLeastStepBytes && can_keep_;
        step /= 2) {
@@ -74,8 +74,9 @@ void DiskSpace::look(std::uint64_t used_bytes) noexcept {
   kept_until_.store(until, std::memory_order_relaxed);
   // Where not even these blocks are to be had, nothing counts as free: there may be a quota.
   // Another failure says nothing of the room.
-  const bool refused = can_keep_ && until < wanted && is_short_of_room(refusal());
+  const bool refused = can_keep_ && until < wanted && is_short_of_room(refusal_);
   free_bytes_.store(refused ? 0 : ask_free_bytes(), std::memory_order_relaxed);
+  return refused ? refusal_ : 0;
 }
 
 void DiskSpace::cut(std::uint64_t used_bytes) noexcept {

@@ -19,12 +19,10 @@ class DiskSpace {
 
   /// Looks at the disk, and sets aside what is missing behind the first `used_bytes` of the file.
   /// Where the file system has no call for that, or writes every change to new blocks, nothing is
-  /// kept. Blocks.
-  void look(std::uint64_t used_bytes) noexcept;
+  /// kept. Returns the errno of a shortage for which not all could be set aside, or 0. Blocks.
+  int look(std::uint64_t used_bytes) noexcept;
   /// Cuts the file behind what is used and what is kept. Nobody may be writing. Blocks.
   void cut(std::uint64_t used_bytes) noexcept;
-  /// The errno for which blocks could not be kept at the last look; 0 where they are.
-  int refusal() const noexcept { return refusal_.load(std::memory_order_relaxed); }
 
   /// How much longer the file may become, as of the last look: what is free and what is kept.
   std::uint64_t bytes() const noexcept { return free_bytes() + kept_bytes(); }
@@ -44,7 +42,7 @@ class DiskSpace {
   std::uint64_t most_kept_bytes_ = 0;
   std::mutex mutex_;  // held by `look` and `cut`, which change what follows
   bool can_keep_ = true;
-  std::atomic<int> refusal_{0};
+  int refusal_ = 0;  // of the last block that was not to be had
   std::atomic<std::uint64_t> used_bytes_{0};
   std::atomic<std::uint64_t> kept_until_{0};
   std::atomic<std::uint64_t> free_bytes_{~std::uint64_t{0} / 2};

@@ -387,10 +387,8 @@ Error explain_shortage(Error error, int fd) noexcept {
 Error Env::explain(Error error) noexcept {
   if (error.code != Code::io_error || error.native != EIO) return error;
   // A quota is not seen by looking at the disk, but blocks are refused for it.
-  look_at_disk();
-  if (const int refusal = disk_space_.refusal(); refusal != 0) {
-    const Error shortage = from_errno(refusal, error.operation);
-    if (says_no_room(shortage.code)) return shortage;
+  if (const int shortage = look_at_disk(); shortage != 0) {
+    return from_errno(shortage, error.operation);
   }
   return explain_shortage(error, data_file_.get());
 }
@@ -402,10 +400,10 @@ void Env::cut_tail(Code why) noexcept {
   disk_space_.cut((info.me_last_pgno + 1) * page_bytes_);
 }
 
-void Env::look_at_disk() noexcept {
+int Env::look_at_disk() noexcept {
   MDB_envinfo info;
-  if (mapped_writes_ || read_only_ || mdb_env_info(env_, &info) != 0) return;
-  disk_space_.look((info.me_last_pgno + 1) * page_bytes_);
+  if (mapped_writes_ || read_only_ || mdb_env_info(env_, &info) != 0) return 0;
+  return disk_space_.look((info.me_last_pgno + 1) * page_bytes_);
 }
 
 }  // namespace hyper_lmdb

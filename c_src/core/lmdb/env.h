@@ -90,8 +90,8 @@ class Env {
   MappedSpace& mapped_space() noexcept { return mapped_space_; }
   /// What the disk has room for, as of the last `look_at_disk`. In map_async nobody looks.
   const DiskSpace& disk_space() const noexcept { return disk_space_; }
-  /// Thread-safe. Blocks.
-  void look_at_disk() noexcept;
+  /// As DiskSpace::look. Thread-safe. Blocks.
+  int look_at_disk() noexcept;
 
  private:
   Env() = default;

@@ -134,7 +134,9 @@ Result<FreePages> free_pages(MDB_txn* txn) noexcept {
     pages.all += count;
     std::uint64_t freed_by = 0;
     if (key.mv_size >= sizeof freed_by) std::memcpy(&freed_by, key.mv_data, sizeof freed_by);
-    if (freed_by <= oldest) pages.unpinned += count;
+    // What the last transaction has freed only this reader keeps, and not for long.
+    const bool just_freed = freed_by == oldest && oldest == mdb_txn_id(txn);
+    if (freed_by < oldest || just_freed) pages.unpinned += count;
     if (freed_by < oldest) pages.usable += count;
   }
   if (rc != MDB_NOTFOUND) return from_lmdb(rc, "mdb_cursor_get");
